@@ -1,0 +1,2 @@
+//! The backupwatch command.
+fn main() {}
