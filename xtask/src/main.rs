@@ -1,2 +1,49 @@
-//! Project tasks.
-fn main() {}
+//! Project tasks: `cargo xtask test` is what the README names and what CI runs.
+//!
+//! Nothing here is part of the product.
+
+mod floors;
+mod peers;
+mod test;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about = "backupwatch's own tasks")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install the peers that can be had, then run format, lints, floors and every ring of tests
+    Test {
+        /// Do not install anything; use the peers that are already here
+        #[arg(long)]
+        no_install: bool,
+        /// Passed on to the test runner (a filter, say)
+        #[arg(last = true)]
+        filter: Vec<String>,
+    },
+    /// Install the peers that the tests talk to, and say which are here
+    Peers,
+    /// Fail on an edge between crates that the architecture forbids
+    Floors,
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().task {
+        Task::Test { no_install, filter } => test::run(no_install, &filter),
+        Task::Peers => peers::install().map(|found| found.print()),
+        Task::Floors => floors::check(),
+    }
+}
+
+/// The workspace's root, wherever the task was started from.
+pub(crate) fn root() -> std::path::PathBuf {
+    let mut path = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    path.pop();
+    path
+}

@@ -1,0 +1,172 @@
+//! The strangers that the tests talk to: which there are, how they are installed, which are here.
+//!
+//! Debian as root installs packages; anywhere with Python 3 gets an environment of its own below
+//! `target/`; on macOS Homebrew serves. What cannot be had is said, and is an error only with
+//! `BACKUPWATCH_REQUIRE_PEERS=1`.
+
+use anyhow::{Context as _, Result, bail};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// Debian packages, with one program of each by which its presence is known.
+const DEBIAN: &[(&str, &str)] = &[
+    ("libimobiledevice-utils", "idevicebackup2"),
+    ("xvfb", "Xvfb"),
+    ("dunst", "dunst"),
+    ("dbus", "dbus-daemon"),
+    ("xdotool", "xdotool"),
+    ("x11-utils", "xwininfo"),
+    ("sqlite3", "sqlite3"),
+    ("tmux", "tmux"),
+];
+
+/// Homebrew's formulas on macOS; the desktop peers of Linux have no place there.
+const BREW: &[(&str, &str)] = &[
+    ("libimobiledevice", "idevicebackup2"),
+    ("sqlite", "sqlite3"),
+];
+
+pub(crate) struct Found {
+    pub(crate) here: Vec<String>,
+    pub(crate) missing: Vec<String>,
+    pub(crate) venv: PathBuf,
+}
+
+impl Found {
+    pub(crate) fn print(&self) {
+        println!("peers here: {}", self.here.join(", "));
+        if !self.missing.is_empty() {
+            println!("peers MISSING: {}", self.missing.join(", "));
+        }
+    }
+}
+
+/// Where the Python peers live: `BACKUPWATCH_PEERS_VENV`, or below the target folder.
+pub(crate) fn venv() -> PathBuf {
+    if let Some(given) = std::env::var_os("BACKUPWATCH_PEERS_VENV") {
+        return given.into();
+    }
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    crate::root().join(target).join("peers/venv")
+}
+
+pub(crate) fn install() -> Result<Found> {
+    let packages = if cfg!(target_os = "macos") {
+        BREW
+    } else {
+        DEBIAN
+    };
+    let wanted: Vec<&str> = packages
+        .iter()
+        .filter(|(_, program)| find(program).is_none())
+        .map(|(package, _)| *package)
+        .collect();
+    if !wanted.is_empty()
+        && let Err(why) = install_packages(&wanted)
+    {
+        eprintln!("peers: {why:#}");
+    }
+    if let Err(why) = install_python(&venv()) {
+        eprintln!("peers: {why:#}");
+    }
+    Ok(look())
+}
+
+/// What is here now, without installing anything.
+pub(crate) fn look() -> Found {
+    let packages = if cfg!(target_os = "macos") {
+        BREW
+    } else {
+        DEBIAN
+    };
+    let venv = venv();
+    let (mut here, mut missing) = (Vec::new(), Vec::new());
+    for (_, program) in packages {
+        let list = if find(program).is_some() {
+            &mut here
+        } else {
+            &mut missing
+        };
+        list.push((*program).to_owned());
+    }
+    for name in ["pymobiledevice3", "mvt-ios"] {
+        let list = if venv.join("bin").join(name).exists() {
+            &mut here
+        } else {
+            &mut missing
+        };
+        list.push(name.to_owned());
+    }
+    Found {
+        here,
+        missing,
+        venv,
+    }
+}
+
+fn install_packages(wanted: &[&str]) -> Result<()> {
+    if cfg!(target_os = "macos") {
+        return run(Command::new("brew").arg("install").args(wanted));
+    }
+    if find("apt-get").is_none() {
+        bail!("no apt-get here: please install {}", wanted.join(" "));
+    }
+    let root = Command::new("id").arg("-u").output()?.stdout.trim_ascii() == b"0";
+    if !root {
+        bail!(
+            "not root: please run `apt-get install {}`",
+            wanted.join(" ")
+        );
+    }
+    println!("peers: installing {}", wanted.join(" "));
+    run(Command::new("apt-get").args(["update", "-qq"]))?;
+    run(Command::new("apt-get")
+        .args(["install", "-y", "-qq", "--no-install-recommends"])
+        .args(wanted)
+        .env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+fn install_python(venv: &Path) -> Result<()> {
+    let requirements = crate::root().join("tests/peers/requirements.txt");
+    // The list itself is the stamp: a changed list installs again.
+    let stamp = venv.join("installed.txt");
+    let wanted = std::fs::read(&requirements).context("failed to read the list of Python peers")?;
+    if std::fs::read(&stamp).is_ok_and(|have| have == wanted) {
+        return Ok(());
+    }
+    println!("peers: making a Python environment for pymobiledevice3 and the readers");
+    let made = run(Command::new("python3").args(["-m", "venv"]).arg(venv));
+    if made.is_err() && find("apt-get").is_some() {
+        // Debian ships Python without the part that makes environments.
+        install_packages(&["python3", "python3-venv"])?;
+        run(Command::new("python3").args(["-m", "venv"]).arg(venv))?;
+    } else {
+        made?;
+    }
+    run(Command::new(venv.join("bin/python"))
+        .args(["-m", "pip", "install", "--quiet", "-r"])
+        .arg(&requirements))?;
+    std::fs::write(&stamp, wanted).context("failed to note what was installed")
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let status = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status()
+        .with_context(|| format!("failed to start {}", command.get_program().display()))?;
+    if !status.success() {
+        bail!("{} ended with {status}", command.get_program().display());
+    }
+    Ok(())
+}
+
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH")?)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .map(|folder| folder.join(program))
+        .find(|path| path.is_file())
+}
