@@ -1,1 +1,9 @@
-//! backupwatch-wire
+//! The bytes a host and an iPhone exchange, as messages: decoders that take any chunking, encoders, and the rules about
+//! them. Sans-IO and for both ends, because the simulated phone and the program that backs it up use the same code.
+//!
+//! Not here: sockets, TLS, timeouts, files, clocks and policy. Nothing in this crate waits or touches the machine.
+//!
+//! Every length that comes from the other end is bounded before anything is allocated, and no input makes this crate
+//! panic or recurse without bound.
+
+pub mod codec;
