@@ -1,1 +1,6 @@
-//! End-to-end tests; see `tests/`.
+//! What the end-to-end tests share: where the strangers are, where our binary is, a hermetic home.
+//!
+//! The tests themselves are in `tests/tests/`, one file a story.
+
+pub mod binary;
+pub mod peers;

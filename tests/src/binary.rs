@@ -1,0 +1,41 @@
+//! The very binary a person runs, and a home of its own for each test.
+
+use std::{path::PathBuf, process::Command, sync::OnceLock};
+
+/// Path of the `backupwatch` binary, built once for this run in this run's profile.
+pub fn path() -> &'static PathBuf {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        // target/<profile>/deps/<this test>: the binary lies two folders up.
+        let mut folder = std::env::current_exe().expect("a test knows its own path");
+        folder.pop();
+        folder.pop();
+        let release = folder.ends_with("release");
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "-p", "backupwatch"]);
+        if release {
+            build.arg("--release");
+        }
+        if let Some(target) = folder.parent() {
+            build.env("CARGO_TARGET_DIR", target);
+        }
+        let status = build
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+            .status()
+            .expect("cargo starts");
+        assert!(status.success(), "the binary does not build");
+        folder.join("backupwatch")
+    })
+}
+
+/// A command with nothing of this machine's own settings in it.
+#[must_use]
+pub fn command(home: &std::path::Path) -> Command {
+    let mut command = Command::new(path());
+    command
+        .env_clear()
+        .env("HOME", home)
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("RUST_BACKTRACE", "1");
+    command
+}
