@@ -7,3 +7,6 @@
 //! panic or recurse without bound.
 
 pub mod codec;
+pub mod fields;
+pub mod udid;
+pub mod usbmux;
