@@ -7,6 +7,8 @@
 //! panic or recurse without bound.
 
 pub mod codec;
+pub mod devicelink;
 pub mod fields;
+pub mod path;
 pub mod udid;
 pub mod usbmux;
