@@ -9,6 +9,7 @@
 pub mod codec;
 pub mod devicelink;
 pub mod fields;
+pub mod lockdown;
 pub mod path;
 pub mod udid;
 pub mod usbmux;
