@@ -10,6 +10,7 @@ pub mod codec;
 pub mod devicelink;
 pub mod fields;
 pub mod lockdown;
+pub mod mobilebackup2;
 pub mod path;
 pub mod udid;
 pub mod usbmux;

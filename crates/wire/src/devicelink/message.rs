@@ -287,8 +287,8 @@ impl DeviceMessage {
     }
 }
 
-/// A message from the host.
-#[derive(Clone, Debug, PartialEq)]
+/// A message from the host. Its `Debug` leaves out what a service message holds, which may be a password.
+#[derive(Clone, PartialEq)]
 pub enum HostMessage {
     /// The answer to the device's version exchange; hosts have been seen to leave their number out.
     VersionExchange {
@@ -306,6 +306,24 @@ pub enum HostMessage {
     Unknown {
         name: String,
     },
+}
+
+impl std::fmt::Debug for HostMessage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::VersionExchange { version } => {
+                f.debug_tuple("VersionExchange").field(version).finish()
+            }
+            Self::Status(status) => status.fmt(f),
+            Self::BadStatus { elements } => f.debug_tuple("BadStatus").field(elements).finish(),
+            Self::ProcessMessage(body) => {
+                let keys: Vec<&str> = body.keys().map(String::as_str).collect();
+                f.debug_tuple("ProcessMessage").field(&keys).finish()
+            }
+            Self::Disconnect { reason } => f.debug_tuple("Disconnect").field(reason).finish(),
+            Self::Unknown { name } => f.debug_tuple("Unknown").field(name).finish(),
+        }
+    }
 }
 
 impl HostMessage {

@@ -287,7 +287,7 @@ pub(super) fn put_path(path: &str, out: &mut Vec<u8>) {
 }
 
 /// The longest beginning of `text` that has at most `bytes` bytes.
-pub(super) fn clip(text: &str, bytes: usize) -> &str {
+pub(crate) fn clip(text: &str, bytes: usize) -> &str {
     let mut end = bytes.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;
