@@ -1,1 +1,21 @@
-//! backupwatch-core
+//! backupwatch-core: the decisions, and nothing but decisions.
+//!
+//! Facts come in, verdicts and commands go out. No I/O, no async, no clock: `now` is an argument of everything that
+//! needs one, so every story can be replayed. What the bytes on the wire mean is `wire`'s business; doing what is
+//! decided here is the agent's.
+
+pub mod date;
+pub mod facts;
+pub mod notice;
+pub mod policy;
+pub mod run;
+pub mod time;
+pub mod udid;
+pub mod verdict;
+pub mod watcher;
+
+pub use facts::{Facts, LinkKind, NoAnswer, Reading, Trust};
+pub use policy::{Policies, Policy};
+pub use time::{DeviceTime, HostTime, Now, Period};
+pub use udid::Udid;
+pub use verdict::{Level, LocalCopy, Protection, Verdict};

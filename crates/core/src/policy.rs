@@ -1,0 +1,411 @@
+//! Every threshold that judgement, backups and notices use, with its default.
+//!
+//! The defaults are `remediation.md` 4.2 and `design.md` section 3. The four sections are tables of the configuration
+//! file; where a path or a port belongs beside them is the agent's business.
+
+use crate::time::Period;
+use crate::udid::Udid;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What holds for one device.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policy {
+    /// How old an iCloud backup may be.
+    pub icloud: CloudPolicy,
+    /// When a local backup is made.
+    pub backup: BackupPolicy,
+    /// How often a person is told.
+    pub notify: NotifyPolicy,
+    /// How often a device is asked.
+    pub poll: PollPolicy,
+}
+
+/// How old an iCloud backup may be. In a file a bare number counts days.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CloudPolicy {
+    /// From here on *late*: shown, not told.
+    #[serde(deserialize_with = "crate::time::days::deserialize")]
+    pub late: Period,
+    /// From here on *stale*: a local backup is due, and one quiet notice.
+    #[serde(deserialize_with = "crate::time::days::deserialize")]
+    pub stale: Period,
+    /// From here on the notice repeats. Between *stale* and *alarm*, without a state of its own.
+    #[serde(deserialize_with = "crate::time::days::deserialize")]
+    pub warn: Period,
+    /// From here on *alarm*: the phone itself begins to complain.
+    #[serde(deserialize_with = "crate::time::days::deserialize")]
+    pub alarm: Period,
+    /// From here on *critical*.
+    #[serde(deserialize_with = "crate::time::days::deserialize")]
+    pub critical: Period,
+    /// How long a new or restored device, or one just switched on, may be without a date.
+    #[serde(deserialize_with = "crate::time::days::deserialize")]
+    pub grace: Period,
+    /// Not seen for this long: nothing is known any more, and nothing is escalated.
+    #[serde(deserialize_with = "crate::time::days::deserialize")]
+    pub unseen: Period,
+    /// How long a growing first upload keeps notices back.
+    #[serde(deserialize_with = "crate::time::days::deserialize")]
+    pub upload: Period,
+    /// From here on the countdown to Apple's deletion is told.
+    #[serde(deserialize_with = "crate::time::days::deserialize")]
+    pub expiry: Period,
+    /// When Apple may delete the copy.
+    #[serde(deserialize_with = "crate::time::days::deserialize")]
+    pub deletion: Period,
+}
+
+impl Default for CloudPolicy {
+    fn default() -> Self {
+        Self {
+            late: Period::days(2),
+            stale: Period::days(4),
+            warn: Period::days(7),
+            alarm: Period::days(14),
+            critical: Period::days(30),
+            grace: Period::days(3),
+            unseen: Period::days(2),
+            upload: Period::days(7),
+            expiry: Period::days(150),
+            deletion: Period::days(180),
+        }
+    }
+}
+
+/// Whether a due backup begins by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// It begins when somebody is likely at the phone.
+    #[default]
+    Auto,
+    /// A notice offers it.
+    Ask,
+    /// Only when a person asks for it.
+    Off,
+}
+
+/// When a local backup is made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BackupPolicy {
+    /// Whether a due backup begins by itself.
+    pub mode: Mode,
+    /// This device is meant to live without iCloud Backup: local backups alone protect it.
+    pub local_only: bool,
+    /// Our newest verified copy must not be older than this while iCloud fails.
+    #[serde(deserialize_with = "crate::time::days::deserialize")]
+    pub max_age: Period,
+    /// A verified copy older than this is no safety net any more.
+    #[serde(deserialize_with = "crate::time::days::deserialize")]
+    pub net_age: Period,
+    /// Charge in percent below which the phone must be on power.
+    pub min_battery: u8,
+    /// Free bytes below which a run is not begun.
+    pub min_free: u64,
+    /// How long after plugging in or unlocking somebody is taken to be at the phone.
+    pub presence: Period,
+    /// Local times at which nothing begins by itself: the phone's own iCloud window.
+    pub quiet: Option<QuietHours>,
+    /// Backups at the same time, of different devices.
+    pub parallel: u8,
+    /// Pause after a passcode was not entered; doubles each time, up to `retry_limit`.
+    pub retry_passcode: Period,
+    /// Pause after any other failure; doubles each time, up to `retry_limit`.
+    pub retry: Period,
+    /// Longest pause.
+    pub retry_limit: Period,
+}
+
+impl Default for BackupPolicy {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Auto,
+            local_only: false,
+            max_age: Period::days(3),
+            net_age: Period::days(7),
+            min_battery: 20,
+            min_free: 2_000_000_000,
+            presence: Period::minutes(10),
+            quiet: Some(QuietHours::NIGHT),
+            parallel: 2,
+            retry_passcode: Period::hours(6),
+            retry: Period::hours(1),
+            retry_limit: Period::days(2),
+        }
+    }
+}
+
+/// How often a person is told the same thing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NotifyPolicy {
+    /// The cadence after the first notice.
+    pub repeat: Repeat,
+    /// Local times at which notices wait, unless a person has just asked for something.
+    pub quiet: Option<QuietHours>,
+    /// How long after "iCloud Backup was switched off" the one reminder follows.
+    pub off_reminder: Period,
+}
+
+impl Default for NotifyPolicy {
+    fn default() -> Self {
+        Self {
+            repeat: Repeat::default(),
+            quiet: Some(QuietHours::NIGHT),
+            off_reminder: Period::days(1),
+        }
+    }
+}
+
+/// The cadence of one unchanged verdict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Repeat {
+    /// From the first notice to the second.
+    #[serde(deserialize_with = "crate::time::days::deserialize")]
+    pub first: Period,
+    /// Between all later ones.
+    #[serde(deserialize_with = "crate::time::days::deserialize")]
+    pub then: Period,
+    /// Between notices of a critical device.
+    #[serde(deserialize_with = "crate::time::days::deserialize")]
+    pub critical: Period,
+}
+
+impl Default for Repeat {
+    fn default() -> Self {
+        Self {
+            first: Period::days(3),
+            then: Period::days(7),
+            critical: Period::days(1),
+        }
+    }
+}
+
+/// How often a device is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PollPolicy {
+    /// Between two questions to an attached device.
+    pub interval: Period,
+    /// After a first failed question; doubles each time, up to `interval`.
+    pub retry: Period,
+}
+
+impl Default for PollPolicy {
+    fn default() -> Self {
+        Self {
+            interval: Period::minutes(15),
+            retry: Period::seconds(30),
+        }
+    }
+}
+
+/// A span of local time that may cross midnight; in text `"22:00-07:00"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct QuietHours {
+    from_minute: u16,
+    to_minute: u16,
+}
+
+/// Not a span of local time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a span of local time; write it as \"22:00-07:00\"")]
+pub struct BadQuietHours;
+
+impl QuietHours {
+    /// 22:00 to 07:00.
+    pub const NIGHT: Self = Self {
+        from_minute: 22 * 60,
+        to_minute: 7 * 60,
+    };
+
+    /// Whether the span holds a moment, given as seconds since local midnight.
+    pub(crate) fn holds(&self, second_of_day: i64) -> bool {
+        let (from, to) = (i64::from(self.from_minute) * 60, self.end_second());
+        if from <= to {
+            (from..to).contains(&second_of_day)
+        } else {
+            !(to..from).contains(&second_of_day)
+        }
+    }
+
+    /// When it ends, in seconds since local midnight.
+    pub(crate) fn end_second(&self) -> i64 {
+        i64::from(self.to_minute) * 60
+    }
+}
+
+impl std::str::FromStr for QuietHours {
+    type Err = BadQuietHours;
+
+    fn from_str(text: &str) -> Result<Self, BadQuietHours> {
+        let minute = |part: &str| {
+            let (hour, minute) = part.trim().split_once(':')?;
+            let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
+            (hour < 24 && minute < 60).then_some(hour * 60 + minute)
+        };
+        let (from, to) = text.split_once('-').ok_or(BadQuietHours)?;
+        match (minute(from), minute(to)) {
+            (Some(from_minute), Some(to_minute)) if from_minute != to_minute => Ok(Self {
+                from_minute,
+                to_minute,
+            }),
+            _ => Err(BadQuietHours),
+        }
+    }
+}
+
+impl TryFrom<String> for QuietHours {
+    type Error = BadQuietHours;
+
+    fn try_from(text: String) -> Result<Self, BadQuietHours> {
+        text.parse()
+    }
+}
+
+impl From<QuietHours> for String {
+    fn from(hours: QuietHours) -> Self {
+        hours.to_string()
+    }
+}
+
+impl fmt::Display for QuietHours {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (from, to) = (self.from_minute, self.to_minute);
+        write!(
+            f,
+            "{:02}:{:02}-{:02}:{:02}",
+            from / 60,
+            from % 60,
+            to / 60,
+            to % 60
+        )
+    }
+}
+
+/// What holds in general, and what holds for some devices.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Policies {
+    /// For every device without an entry of its own.
+    pub general: Policy,
+    /// For single devices, complete.
+    pub devices: BTreeMap<Udid, Policy>,
+}
+
+impl Policies {
+    /// What holds for this device.
+    pub fn of(&self, udid: &Udid) -> &Policy {
+        self.devices.get(udid).unwrap_or(&self.general)
+    }
+}
+
+impl From<Policy> for Policies {
+    fn from(general: Policy) -> Self {
+        Self {
+            general,
+            devices: BTreeMap::new(),
+        }
+    }
+}
+
+/// Thresholds that contradict each other or would harm.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key} {problem}")]
+pub struct PolicyError {
+    /// The key in the configuration.
+    pub key: &'static str,
+    /// What is wrong with it.
+    pub problem: &'static str,
+}
+
+impl Policy {
+    /// This policy with the keys of `patch` in place of its own: how a device's table overrides the general one.
+    pub fn overlaid(&self, patch: &toml::Table) -> Result<Self, toml::de::Error> {
+        let mut whole =
+            toml::Table::try_from(self).map_err(<toml::de::Error as serde::de::Error>::custom)?;
+        overlay(&mut whole, patch);
+        whole.try_into()
+    }
+
+    /// Whether the values make sense together.
+    pub fn check(&self) -> Result<(), PolicyError> {
+        let cloud = &self.icloud;
+        let ladder = [
+            ("icloud.late", Period::ZERO, cloud.late),
+            ("icloud.stale", cloud.late, cloud.stale),
+            ("icloud.warn", cloud.stale, cloud.warn),
+            ("icloud.alarm", cloud.warn, cloud.alarm),
+            ("icloud.critical", cloud.alarm, cloud.critical),
+            ("icloud.expiry", cloud.critical, cloud.expiry),
+            ("icloud.deletion", cloud.expiry, cloud.deletion),
+            ("icloud.unseen", Period::ZERO, cloud.unseen),
+            ("backup.max_age", Period::ZERO, self.backup.max_age),
+            ("backup.net_age", Period::ZERO, self.backup.net_age),
+        ];
+        let wrong = |key, problem| Err(PolicyError { key, problem });
+        if let Some((key, _, _)) = ladder.into_iter().find(|(_, below, value)| value <= below) {
+            return wrong(key, "must be greater than zero and than the step before it");
+        }
+        if self.poll.interval < Period::minutes(1) {
+            return wrong("poll.interval", "must be at least 1 min");
+        }
+        if self.poll.retry < Period::seconds(1) {
+            return wrong("poll.retry", "must be at least 1 s");
+        }
+        if self
+            .notify
+            .repeat
+            .first
+            .min(self.notify.repeat.then)
+            .min(self.notify.repeat.critical)
+            < Period::hours(1)
+        {
+            return wrong(
+                "notify.repeat",
+                "must be at least 1 h, so that nobody is nagged",
+            );
+        }
+        if self.backup.retry_passcode < Period::minutes(30) {
+            return wrong(
+                "backup.retry_passcode",
+                "must be at least 30 min, so that the phone is not asked in a loop",
+            );
+        }
+        if self.backup.retry < Period::minutes(1) {
+            return wrong("backup.retry", "must be at least 1 min");
+        }
+        if self.backup.parallel == 0 {
+            return wrong("backup.parallel", "must be at least 1");
+        }
+        if self.backup.min_battery > 100 {
+            return wrong("backup.min_battery", "must be at most 100");
+        }
+        Ok(())
+    }
+}
+
+/// Tables are merged one level deep (section by section, and `notify.repeat`); anything else is replaced.
+fn overlay(whole: &mut toml::Table, patch: &toml::Table) {
+    for (key, value) in patch {
+        match (whole.get_mut(key), value) {
+            (Some(toml::Value::Table(section)), toml::Value::Table(values)) => {
+                for (key, value) in values {
+                    match (section.get_mut(key), value) {
+                        (Some(toml::Value::Table(inner)), toml::Value::Table(values)) => {
+                            inner.extend(values.clone());
+                        }
+                        _ => drop(section.insert(key.clone(), value.clone())),
+                    }
+                }
+            }
+            _ => drop(whole.insert(key.clone(), value.clone())),
+        }
+    }
+}
