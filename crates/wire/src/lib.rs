@@ -6,6 +6,7 @@
 //! Every length that comes from the other end is bounded before anything is allocated, and no input makes this crate
 //! panic or recurse without bound.
 
+pub mod address;
 pub mod codec;
 pub mod devicelink;
 pub mod fields;
