@@ -48,19 +48,18 @@ impl SocketAddress {
         if text.starts_with('/') {
             return Self::unix(text);
         }
-        if let Some((scheme, rest)) = text.split_once("://") {
-            return match scheme.to_ascii_lowercase().as_str() {
-                "unix" => Self::unix(rest),
-                "tcp" => Self::tcp(rest),
-                _ => Err(AddressError::Scheme {
+        match text.split_once(':') {
+            None => Self::unix(text),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("unix") => {
+                Self::unix(rest.strip_prefix("//").unwrap_or(rest))
+            }
+            Some((scheme, rest)) => match rest.strip_prefix("//") {
+                Some(rest) if scheme.eq_ignore_ascii_case("tcp") => Self::tcp(rest),
+                Some(_) => Err(AddressError::Scheme {
                     scheme: scheme.to_owned(),
                 }),
-            };
-        }
-        match text.split_once(':') {
-            Some((scheme, path)) if scheme.eq_ignore_ascii_case("unix") => Self::unix(path),
-            Some(_) => Self::tcp(text),
-            None => Self::unix(text),
+                None => Self::tcp(text),
+            },
         }
     }
 
