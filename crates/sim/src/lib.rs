@@ -6,8 +6,12 @@
 //! Not here: anything of the program that backs phones up. This crate knows the wire and nothing else, so that the two
 //! cannot agree on a misunderstanding by sharing code above it.
 
+pub mod contents;
+pub mod keybag;
+pub mod manifest;
 pub mod mobilebackup2;
 pub mod pairing;
 pub mod persona;
 pub mod phone;
+pub mod seal;
 mod tls;
