@@ -1,1 +1,81 @@
-//! backupwatch-notify
+//! Notices on a person's screen, and the answers they give there.
+//!
+//! What a notice says and when it is due is decided in `core`; this crate only shows it. A notice that cannot be shown
+//! is no error of the agent: every notice is also in the history, and [`Notifier::trouble`] says why the screen stays empty.
+
+mod desktop;
+mod recorder;
+
+pub use desktop::Desktop;
+pub use recorder::Recorder;
+
+use backupwatch_core::{
+    Udid,
+    notice::{Action, Notice},
+};
+
+/// Shows notices. Implemented by the desktop, and by a [`Recorder`] for tests, demonstrations and machines without one.
+pub trait Notifier: Send + Sync {
+    /// Show this notice in place of the one before it about the same matter. Returns at once.
+    fn post(&self, notice: &Notice);
+
+    /// Why the last notice could not be shown, in words for the person; `None` when all is well.
+    fn trouble(&self) -> Option<String>;
+}
+
+/// What a person chose on a notice. It comes back on the channel that the notifier was made with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// [`Notice::id`] of the notice.
+    pub notice: String,
+    /// Of which device it spoke.
+    pub udid: Udid,
+    /// What was chosen; a click on the notice itself is its first action.
+    pub action: Action,
+}
+
+/// The chosen action of `notice` by the code that the desktop gives back.
+fn chosen(notice: &Notice, code: &str) -> Option<Answer> {
+    let action = if code == DEFAULT {
+        notice.actions.first().copied()
+    } else {
+        notice
+            .actions
+            .iter()
+            .copied()
+            .find(|action| action.code() == code)
+    };
+    action.map(|action| Answer {
+        notice: notice.id.clone(),
+        udid: notice.udid.clone(),
+        action,
+    })
+}
+
+/// What desktops call a click on the notice itself (Desktop Notifications Specification, "default").
+const DEFAULT: &str = "default";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_one_of_the_actions_that_were_offered() {
+        let notice = recorder::tests::notice("n1", "a");
+        let cases = [
+            ("show_steps", Some(Action::ShowSteps)),
+            ("back_up_now", Some(Action::BackUpNow)),
+            ("default", Some(Action::BackUpNow)),
+            ("snooze", None),
+            ("__closed", None),
+            ("", None),
+        ];
+        for (code, action) in cases {
+            assert_eq!(
+                chosen(&notice, code).map(|answer| answer.action),
+                action,
+                "{code}"
+            );
+        }
+    }
+}
