@@ -7,11 +7,15 @@
 //! panic or recurse without bound.
 
 pub mod address;
+pub mod afc;
 pub mod codec;
 pub mod devicelink;
 pub mod fields;
+pub mod heartbeat;
+pub mod installation_proxy;
 pub mod lockdown;
 pub mod mobilebackup2;
+pub mod notification_proxy;
 pub mod path;
 pub mod udid;
 pub mod usbmux;
