@@ -1,0 +1,269 @@
+//! The configuration file: TOML, every key known, every mistake with its line. Thresholds are `core::Policy`; what is
+//! configured beside them (paths, the address of usbmuxd, the log) is here. Where the file lies is `paths`' business.
+//!
+//! A key that is misspelt would silently watch with the wrong threshold, so unknown keys are errors, at every depth.
+
+mod parse;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use backupwatch_core::{Policies, Policy, Udid};
+use serde::{Deserialize, Serialize};
+
+use crate::paths::Moved;
+
+/// A file longer than this is not a configuration.
+const FILE_MAX: u64 = 1 << 20;
+
+/// Everything that can be configured, with the defaults filled in.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Config {
+    /// Thresholds and cadences, in general and for single devices.
+    pub policies: Policies,
+    /// What the person calls a device.
+    pub nicknames: BTreeMap<Udid, String>,
+    /// What is not a threshold.
+    pub own: Own,
+}
+
+/// The keys of the agent itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Own {
+    /// Keys that stand in `[backup]` beside the policy's.
+    pub backup: BackupOwn,
+    /// Keys that stand in `[notify]` beside the policy's.
+    pub notify: NotifyOwn,
+    /// Where things are.
+    pub paths: PathsOwn,
+    /// How phones are reached.
+    pub usbmuxd: UsbmuxdOwn,
+    /// What is logged.
+    pub log: LogOwn,
+}
+
+/// Where backups go.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BackupOwn {
+    /// The root of all backups; any folder or disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root: Option<PathBuf>,
+}
+
+/// Whether notices are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NotifyOwn {
+    /// Show notices on this computer's desktop. They are in the history either way.
+    pub desktop: bool,
+}
+
+impl Default for NotifyOwn {
+    fn default() -> Self {
+        Self { desktop: true }
+    }
+}
+
+/// Where things are.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PathsOwn {
+    /// The state folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<PathBuf>,
+    /// The folder of log files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logs: Option<PathBuf>,
+    /// The socket of the local API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub socket: Option<PathBuf>,
+}
+
+/// How phones are reached.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UsbmuxdOwn {
+    /// In the spellings of `USBMUXD_SOCKET_ADDRESS`, which wins over it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+}
+
+/// What is logged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogOwn {
+    /// In the words of `EnvFilter`, for example `"info,backupwatch_device=debug"`.
+    pub filter: String,
+}
+
+impl Default for LogOwn {
+    fn default() -> Self {
+        Self {
+            filter: "info".to_owned(),
+        }
+    }
+}
+
+/// What is wrong with a configuration file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// Line and column, both from 1, where the mistake has a place.
+    pub place: Option<(usize, usize)>,
+    /// One sentence.
+    pub message: String,
+    /// The line itself.
+    pub excerpt: Option<String>,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((line, column)) = self.place {
+            write!(f, "line {line}, column {column}: ")?;
+        }
+        f.write_str(&self.message)?;
+        match &self.excerpt {
+            Some(excerpt) => write!(f, ": `{}`", excerpt.trim()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why there is no configuration. The message follows "failed to".
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("read the configuration {path}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It says something that it must not.
+    #[error("understand the configuration {path}, {mistake}")]
+    Mistake {
+        /// The file.
+        path: PathBuf,
+        /// What.
+        mistake: Box<Mistake>,
+    },
+}
+
+impl Config {
+    /// The file's configuration. A missing file is the default configuration, unless the person named it.
+    pub fn load(path: &Path, named: bool) -> Result<Self, ConfigError> {
+        let fail = |source| ConfigError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let mistake = |mistake| ConfigError::Mistake {
+            path: path.to_owned(),
+            mistake: Box::new(mistake),
+        };
+        let file = match std::fs::File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !named => {
+                return Ok(Self::default());
+            }
+            Err(error) => return Err(fail(error)),
+        };
+        let mut bytes = Vec::new();
+        file.take(FILE_MAX + 1)
+            .read_to_end(&mut bytes)
+            .map_err(fail)?;
+        if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > FILE_MAX {
+            return Err(mistake(Mistake::plain(format!(
+                "it is longer than {} KiB",
+                FILE_MAX >> 10
+            ))));
+        }
+        let text = String::from_utf8(bytes)
+            .map_err(|_| mistake(Mistake::plain("it is not UTF-8 text".to_owned())))?;
+        Self::parse(&text).map_err(mistake)
+    }
+
+    /// The configuration that `text` is.
+    pub fn parse(text: &str) -> Result<Self, Mistake> {
+        parse::parse(text)
+    }
+
+    /// The effective configuration as a file: what is read back from it is the same configuration.
+    pub fn show(&self) -> Result<String, toml::ser::Error> {
+        let mut whole = toml::Table::try_from(&self.policies.general)?;
+        for (section, keys) in toml::Table::try_from(&self.own)? {
+            match (whole.get_mut(&section), keys) {
+                (Some(toml::Value::Table(known)), toml::Value::Table(keys)) => known.extend(keys),
+                (_, keys) => drop(whole.insert(section, keys)),
+            }
+        }
+        let mut devices = toml::Table::new();
+        let general = toml::Table::try_from(&self.policies.general)?;
+        for udid in self.policies.devices.keys().chain(self.nicknames.keys()) {
+            let mut device = toml::Table::new();
+            if let Some(name) = self.nicknames.get(udid) {
+                device.insert("name".to_owned(), toml::Value::String(name.clone()));
+            }
+            if let Some(policy) = self.policies.devices.get(udid) {
+                device.extend(difference(&general, toml::Table::try_from(policy)?));
+            }
+            devices.insert(udid.to_string(), toml::Value::Table(device));
+        }
+        if !devices.is_empty() {
+            whole.insert("device".to_owned(), toml::Value::Table(devices));
+        }
+        whole.retain(|_, section| section.as_table().is_none_or(|keys| !keys.is_empty()));
+        toml::to_string(&whole)
+    }
+
+    /// What the file moves; the command line is laid over it by the caller.
+    pub fn moved(&self) -> Moved {
+        Moved {
+            config: None,
+            state: self.own.paths.state.clone(),
+            backups: self.own.backup.root.clone(),
+            logs: self.own.paths.logs.clone(),
+            socket: self.own.paths.socket.clone(),
+        }
+    }
+
+    /// What holds for a device.
+    pub fn policy(&self, udid: &Udid) -> &Policy {
+        self.policies.of(udid)
+    }
+}
+
+impl Mistake {
+    fn plain(message: String) -> Self {
+        Self {
+            place: None,
+            message,
+            excerpt: None,
+        }
+    }
+}
+
+/// The keys of `special` that differ from `general`, table by table.
+fn difference(general: &toml::Table, special: toml::Table) -> toml::Table {
+    let mut out = toml::Table::new();
+    for (key, value) in special {
+        match (general.get(&key), value) {
+            (Some(toml::Value::Table(general)), toml::Value::Table(special)) => {
+                let inner = difference(general, special);
+                if !inner.is_empty() {
+                    out.insert(key, toml::Value::Table(inner));
+                }
+            }
+            (Some(general), value) if *general == value => {}
+            (_, value) => drop(out.insert(key, value)),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

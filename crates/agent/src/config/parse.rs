@@ -1,0 +1,239 @@
+//! From text to [`Config`], with the place of every mistake.
+//!
+//! The sections `[backup]` and `[notify]` have keys of the policy (a type of `core`) and of the agent, so the parsed table
+//! is split by owner before it is read into types; the values keep their places in the text on the way.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use backupwatch_core::policy::PolicyError;
+use backupwatch_core::{Policies, Policy, Udid};
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, Deserializer};
+
+use super::{Config, Mistake, Own};
+
+/// The sections of the policy.
+const POLICY: [&str; 4] = ["icloud", "backup", "notify", "poll"];
+/// The sections that the agent owns whole.
+const OWN: [&str; 3] = ["paths", "usbmuxd", "log"];
+/// Keys of the agent inside sections of the policy.
+const MIXED: [(&str, &str); 2] = [("backup", "root"), ("notify", "desktop")];
+/// Names of people's devices are short; the bound keeps a paste accident out of every table.
+const NAME_MAX: usize = 100;
+
+pub(super) fn parse(text: &str) -> Result<Config, Mistake> {
+    let at = |span: Option<Range<usize>>, message: String| mistake(text, span, message);
+    let toml = |error: toml::de::Error| at(error.span(), error.message().to_owned());
+
+    let root = DeTable::parse(text).map_err(toml)?;
+    let whole = root.span();
+    let mut root = root.into_inner();
+    for (key, _) in &root {
+        let name: &str = key.get_ref();
+        if !POLICY.contains(&name) && !OWN.contains(&name) && name != "device" {
+            let known: Vec<String> = POLICY
+                .iter()
+                .chain(&OWN)
+                .map(|name| format!("[{name}]"))
+                .collect();
+            let message = format!(
+                "unknown section `{name}`; there are {} and [device.\"UDID\"]",
+                known.join(", ")
+            );
+            return Err(at(Some(key.span()), message));
+        }
+    }
+
+    let devices = root.remove("device");
+    let own = split_own(&mut root);
+    let own =
+        Own::deserialize(Deserializer::from(Spanned::new(whole.clone(), own))).map_err(toml)?;
+    let general_table = root.clone();
+    let general =
+        Policy::deserialize(Deserializer::from(Spanned::new(whole, root))).map_err(toml)?;
+    general
+        .check()
+        .map_err(|error| wrong_policy(text, &error, &general_table, &general_table))?;
+
+    let mut config = Config {
+        policies: Policies {
+            general,
+            devices: BTreeMap::new(),
+        },
+        nicknames: BTreeMap::new(),
+        own,
+    };
+    match devices.map(|devices| (devices.span(), devices.into_inner())) {
+        None => {}
+        Some((_, DeValue::Table(devices))) => {
+            for (key, value) in devices {
+                device(text, &general_table, &mut config, &key, value)?;
+            }
+        }
+        Some((span, _)) => {
+            return Err(at(
+                Some(span),
+                "`device` must be tables, [device.\"UDID\"]".to_owned(),
+            ));
+        }
+    }
+    Ok(config)
+}
+
+/// Takes what is the agent's out of the root table.
+fn split_own<'i>(root: &mut DeTable<'i>) -> DeTable<'i> {
+    let mut own = DeTable::new();
+    for name in OWN {
+        if let Some((key, value)) = root.remove_entry(name) {
+            own.insert(key, value);
+        }
+    }
+    for (section, name) in MIXED {
+        let Some(DeValue::Table(keys)) = root.get_mut(section).map(Spanned::get_mut) else {
+            continue;
+        };
+        let Some((key, value)) = keys.remove_entry(name) else {
+            continue;
+        };
+        let mut inner = DeTable::new();
+        let span = value.span();
+        inner.insert(key, value);
+        own.insert(
+            Spanned::new(span.clone(), section.into()),
+            Spanned::new(span, DeValue::Table(inner)),
+        );
+    }
+    own
+}
+
+/// One `[device."UDID"]`: a name, and any key of the policy.
+fn device(
+    text: &str,
+    general: &DeTable<'_>,
+    config: &mut Config,
+    key: &Spanned<std::borrow::Cow<'_, str>>,
+    value: Spanned<DeValue<'_>>,
+) -> Result<(), Mistake> {
+    let at = |span: Range<usize>, message: String| mistake(text, Some(span), message);
+    let toml = |error: toml::de::Error| mistake(text, error.span(), error.message().to_owned());
+
+    let udid = Udid::parse(key.get_ref()).map_err(|error| {
+        at(
+            key.span(),
+            format!("{error}; devices are told apart by UDID"),
+        )
+    })?;
+    let span = value.span();
+    let DeValue::Table(mut keys) = value.into_inner() else {
+        return Err(at(
+            span,
+            "a device is a table, [device.\"UDID\"]".to_owned(),
+        ));
+    };
+    if let Some(name) = keys.remove("name") {
+        let place = name.span();
+        let good = name
+            .get_ref()
+            .as_str()
+            .map(str::trim)
+            .filter(|name| !name.is_empty() && name.chars().count() <= NAME_MAX);
+        let Some(name) = good else {
+            return Err(at(
+                place,
+                format!("a name is text of 1 to {NAME_MAX} characters"),
+            ));
+        };
+        config.nicknames.insert(udid.clone(), name.to_owned());
+    }
+    for (section, name) in MIXED {
+        let Some(DeValue::Table(inner)) = keys.get(section).map(Spanned::get_ref) else {
+            continue;
+        };
+        if let Some((key, _)) = inner.get_key_value(name) {
+            return Err(at(
+                key.span(),
+                format!("`{section}.{name}` holds for all devices and belongs into [{section}]"),
+            ));
+        }
+    }
+    if keys.is_empty() {
+        return Ok(());
+    }
+    // Read twice: into the policy's type, which finds every mistake with its place, and into a plain table, which still
+    // knows what was said and what was not.
+    Policy::deserialize(Deserializer::from(Spanned::new(span.clone(), keys.clone())))
+        .map_err(toml)?;
+    let patch =
+        toml::Table::deserialize(Deserializer::from(Spanned::new(span.clone(), keys.clone())))
+            .map_err(toml)?;
+    let policy = config
+        .policies
+        .general
+        .overlaid(&patch)
+        .map_err(|error| at(span, error.message().to_owned()))?;
+    policy
+        .check()
+        .map_err(|error| wrong_policy(text, &error, &keys, general))?;
+    config.policies.devices.insert(udid, policy);
+    Ok(())
+}
+
+/// A policy that contradicts itself, at the place of the key, in the device's table or else in the general one.
+fn wrong_policy(
+    text: &str,
+    error: &PolicyError,
+    special: &DeTable<'_>,
+    general: &DeTable<'_>,
+) -> Mistake {
+    let span = place_of(special, error.key).or_else(|| place_of(general, error.key));
+    mistake(text, span, format!("`{}` {}", error.key, error.problem))
+}
+
+/// Where the dotted key stands, or the longest part of it that is there.
+fn place_of(table: &DeTable<'_>, dotted: &str) -> Option<Range<usize>> {
+    let mut table = table;
+    let mut place = None;
+    for part in dotted.split('.') {
+        let Some((key, value)) = table.get_key_value(part) else {
+            break;
+        };
+        place = Some(key.span());
+        match value.get_ref() {
+            DeValue::Table(inner) => table = inner,
+            DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_) => break,
+        }
+    }
+    place
+}
+
+fn mistake(text: &str, span: Option<Range<usize>>, message: String) -> Mistake {
+    let before = span.and_then(|span| text.get(..span.start.min(text.len())));
+    let place = before.map(|before| {
+        let line = before.matches('\n').count() + 1;
+        let column = before
+            .rsplit('\n')
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .count()
+            + 1;
+        (line, column)
+    });
+    let excerpt = place
+        .and_then(|(line, _)| text.lines().nth(line - 1))
+        .filter(|line| !line.trim().is_empty());
+    // One line, whatever the parser says, so that a log line stays one.
+    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    Mistake {
+        place,
+        message,
+        excerpt: excerpt.map(|line| line.chars().take(200).collect()),
+    }
+}

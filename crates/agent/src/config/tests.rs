@@ -1,0 +1,118 @@
+//! Tables over `fixtures/config`: every good file reads back from what it shows, every bad one names its line.
+
+use super::*;
+
+fn fixture(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../fixtures/config")
+        .join(path)
+}
+
+#[test]
+fn good_files_read_back_from_what_they_show() {
+    let mut seen = 0;
+    for entry in std::fs::read_dir(fixture("good")).unwrap() {
+        let path = entry.unwrap().path();
+        let config =
+            Config::load(&path, true).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let shown = config.show().unwrap();
+        assert_eq!(
+            Config::parse(&shown),
+            Ok(config),
+            "{} shows as\n{shown}",
+            path.display()
+        );
+        seen += 1;
+    }
+    assert!(seen >= 3, "the fixtures are missing");
+}
+
+#[test]
+fn a_device_overrides_what_it_names_and_nothing_else() {
+    let config = Config::load(&fixture("good/everything.toml"), true).unwrap();
+    let grandma = Udid::parse("00008110-000A1B2C3D4E5F60").unwrap();
+    let other = Udid::parse("00008110-000A1B2C3D4E5F61").unwrap();
+    assert_eq!(
+        config.nicknames.get(&grandma).map(String::as_str),
+        Some("Grandma's phone")
+    );
+    assert_eq!(config.policy(&grandma).icloud.stale.to_string(), "3 d");
+    assert_eq!(
+        config.policy(&grandma).icloud.alarm,
+        config.policy(&other).icloud.alarm
+    );
+    assert_eq!(
+        config.policy(&grandma).poll.interval.to_string(),
+        "20 min",
+        "from the general part of the file"
+    );
+    assert_eq!(config.policy(&other).icloud.stale.to_string(), "4 d");
+    assert_eq!(
+        config.own.backup.root.as_deref(),
+        Some(Path::new("/Volumes/Safe/phones"))
+    );
+}
+
+/// Every bad file begins with comments `# expect: LINE TEXT`.
+#[test]
+fn bad_files_say_where_and_why() {
+    let mut seen = 0;
+    for entry in std::fs::read_dir(fixture("bad")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let expected = text
+            .lines()
+            .next()
+            .and_then(|line| line.strip_prefix("# expect: "))
+            .unwrap();
+        let (line, words) = expected.split_once(' ').unwrap();
+        let mistake = Config::parse(&text).expect_err(&path.display().to_string());
+        let name = path.file_name().unwrap().to_string_lossy();
+        assert_eq!(
+            mistake.place.map(|(line, _)| line),
+            line.parse().ok(),
+            "{name}: {mistake}"
+        );
+        assert!(mistake.message.contains(words), "{name}: {mistake}");
+        assert!(!mistake.to_string().contains('\n'), "{name}: {mistake}");
+        seen += 1;
+    }
+    assert!(seen >= 10, "the fixtures are missing");
+}
+
+#[test]
+fn the_defaults_as_a_file() {
+    insta::assert_snapshot!(Config::default().show().unwrap());
+}
+
+#[test]
+fn files_that_are_not_there_not_text_or_endless() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    assert_eq!(Config::load(&path, false).unwrap(), Config::default());
+    let refused = Config::load(&path, true).unwrap_err();
+    assert!(
+        matches!(refused, ConfigError::Io { .. }),
+        "a file that was named must be there: {refused}"
+    );
+
+    std::fs::write(&path, b"\xff\xfe[poll]").unwrap();
+    assert!(
+        Config::load(&path, false)
+            .unwrap_err()
+            .to_string()
+            .contains("UTF-8")
+    );
+    std::fs::write(&path, "#".repeat(2 << 20)).unwrap();
+    assert!(
+        Config::load(&path, false)
+            .unwrap_err()
+            .to_string()
+            .contains("longer than")
+    );
+    std::fs::write(&path, format!("x = {}", "[".repeat(100_000))).unwrap();
+    assert!(
+        Config::load(&path, false).is_err(),
+        "depth is bounded by the parser"
+    );
+}
