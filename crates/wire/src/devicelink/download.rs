@@ -64,6 +64,12 @@ impl DownloadDecoder {
         Ok((taken, event))
     }
 
+    /// Most data that one frame has announced so far; a device dies of much more than [`CHUNK`].
+    #[must_use]
+    pub const fn longest_frame(&self) -> u32 {
+        self.0.longest_frame()
+    }
+
     /// Whether the end of the stream has been seen.
     #[must_use]
     pub const fn is_done(&self) -> bool {

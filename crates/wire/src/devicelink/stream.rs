@@ -91,6 +91,7 @@ pub struct Decoder<const PATHS: usize> {
     /// Paths of the file that begins; the last one grows.
     paths: Vec<Vec<u8>>,
     message: Vec<u8>,
+    longest: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -119,7 +120,14 @@ impl<const PATHS: usize> Decoder<PATHS> {
             header: Header::new(),
             paths: Vec::new(),
             message: Vec::new(),
+            longest: 0,
         }
+    }
+
+    /// Most data that one frame has announced so far.
+    #[must_use]
+    pub const fn longest_frame(&self) -> u32 {
+        self.longest
     }
 
     /// Takes bytes from `input` up to the next event.
@@ -183,7 +191,10 @@ impl<const PATHS: usize> Decoder<PATHS> {
                     };
                     rest = after;
                     self.state = match *code {
-                        DATA => State::Data { left: len },
+                        DATA => {
+                            self.longest = self.longest.max(len);
+                            State::Data { left: len }
+                        }
                         code => State::Message { code, left: len },
                     };
                 }
@@ -335,3 +346,6 @@ impl DataFrame {
         self.buffer.get(..len + DATA_HEADER).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;
