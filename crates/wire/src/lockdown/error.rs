@@ -2,7 +2,7 @@
 //!
 //! Not here: what to tell the person. `docs/protocol/lockdown.md` says when a device uses which word.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// Defines the enum and both directions of the table from one list, so that they cannot disagree.
 macro_rules! lockdown_errors {
@@ -89,16 +89,13 @@ const SHOWN: usize = 64;
 impl fmt::Display for LockdownError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the device answered ")?;
-        match self {
-            // Escaped and cut, because a device chooses the text and a terminal or log shows it.
-            Self::Other(word) => word.chars().take(SHOWN).try_for_each(|c| {
-                c.escape_debug().try_for_each(|c| {
-                    use fmt::Write as _;
-                    f.write_char(c)
-                })
-            }),
-            known => f.write_str(known.as_str()),
-        }
+        // Escaped and cut, because a device may have chosen the text, and a terminal or log shows it.
+        let mut shown = self
+            .as_str()
+            .chars()
+            .take(SHOWN)
+            .flat_map(char::escape_debug);
+        shown.try_for_each(|c| f.write_char(c))
     }
 }
 
