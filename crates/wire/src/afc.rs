@@ -399,3 +399,6 @@ fn path_at(packet: &Packet, at: usize) -> Result<String, MessageError> {
     let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
     String::from_utf8(bytes.to_vec()).map_err(|_| MessageError::Path)
 }
+
+#[cfg(test)]
+mod tests;

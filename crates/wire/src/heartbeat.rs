@@ -76,3 +76,38 @@ fn command(name: &str) -> Dictionary {
     body.insert("Command".to_owned(), name.into());
     body
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beats_round_trip() {
+        let beats = [
+            Beat::Marco { interval: Some(10) },
+            Beat::Marco { interval: None },
+            Beat::SleepyTime,
+        ];
+        for beat in beats {
+            let value = beat.to_value().unwrap();
+            assert_eq!(Beat::from_value(&value), Ok(beat));
+        }
+        assert_eq!(Beat::Other.to_value(), None);
+    }
+
+    #[test]
+    fn only_polo_is_polo() {
+        assert!(is_polo(&polo()));
+        assert!(!is_polo(&Beat::SleepyTime.to_value().unwrap()));
+        assert_eq!(Beat::from_value(&polo()), Ok(Beat::Other));
+        assert!(Beat::from_value(&Value::Boolean(true)).is_err());
+    }
+
+    #[test]
+    fn an_absurd_interval_is_none() {
+        let mut body = command("Marco");
+        body.insert("Interval".to_owned(), (-3i64).into());
+        let read = Beat::from_value(&Value::Dictionary(body));
+        assert_eq!(read, Ok(Beat::Marco { interval: None }));
+    }
+}

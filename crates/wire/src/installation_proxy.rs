@@ -191,3 +191,71 @@ fn list(texts: &[String]) -> Value {
 fn clip(text: &str) -> String {
     crate::devicelink::stream::clip(text, 256).to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn app(id: &str) -> Dictionary {
+        let mut app = Dictionary::new();
+        app.insert("CFBundleIdentifier".to_owned(), id.into());
+        app
+    }
+
+    #[test]
+    fn requests_round_trip() {
+        let lookup = Options {
+            bundle_ids: Some(vec!["dev.example.app".to_owned()]),
+            ..Options::default()
+        };
+        let requests = [
+            Request::Browse(Options::for_backup()),
+            Request::Lookup(lookup),
+            Request::Lookup(Options::default()),
+            Request::Other {
+                command: "Archive".to_owned(),
+            },
+        ];
+        for request in requests {
+            assert_eq!(Request::from_value(&request.to_value()), Ok(request));
+        }
+    }
+
+    #[test]
+    fn replies_round_trip() {
+        let mut found = Dictionary::new();
+        found.insert("a".to_owned(), Value::Dictionary(app("a")));
+        let replies = [
+            Reply::Page {
+                apps: vec![app("a"), app("b")],
+            },
+            Reply::Page { apps: Vec::new() },
+            Reply::Found { apps: found },
+            Reply::Complete,
+            Reply::Failed {
+                error: "APIInternalError".to_owned(),
+            },
+        ];
+        for reply in replies {
+            assert_eq!(Reply::from_value(&reply.to_value(0)), Ok(reply));
+        }
+    }
+
+    #[test]
+    fn a_page_says_where_it_stands() {
+        let page = Reply::Page {
+            apps: vec![app("c")],
+        };
+        let value = page.to_value(2);
+        let body = value.as_dictionary().unwrap();
+        let number = |key| body.get(key).and_then(Value::as_unsigned_integer);
+        assert_eq!(number("CurrentIndex"), Some(2));
+        assert_eq!(number("CurrentAmount"), Some(1));
+    }
+
+    #[test]
+    fn an_empty_reply_is_no_reply() {
+        assert!(Reply::from_value(&Value::Dictionary(Dictionary::new())).is_err());
+        assert!(Reply::from_value(&Value::from(1u64)).is_err());
+    }
+}

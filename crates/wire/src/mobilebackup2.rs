@@ -344,3 +344,6 @@ fn real(value: &Value) -> Option<f64> {
 fn clip(text: &str) -> &str {
     crate::devicelink::stream::clip(text, MAX_DESCRIPTION)
 }
+
+#[cfg(test)]
+mod tests;

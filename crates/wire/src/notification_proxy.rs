@@ -152,3 +152,59 @@ fn dictionary(command: &str, name: Option<&str>) -> Value {
     }
     Value::Dictionary(body)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_round_trip() {
+        let requests = [
+            Request::Post {
+                name: SYNC_WILL_START.to_owned(),
+            },
+            Request::Observe {
+                name: PASSCODE_PRESENTED.to_owned(),
+            },
+            Request::Shutdown,
+            Request::Other {
+                command: "Somersault".to_owned(),
+            },
+        ];
+        for request in requests {
+            assert_eq!(Request::from_value(&request.to_value()), Ok(request));
+        }
+        let events = [
+            Event::Relay {
+                name: BACKUP_DOMAIN_CHANGED.to_owned(),
+            },
+            Event::ProxyDeath,
+            Event::Other {
+                command: "Somersault".to_owned(),
+            },
+        ];
+        for event in events {
+            assert_eq!(Event::from_value(&event.to_value()), Ok(event));
+        }
+    }
+
+    #[test]
+    fn what_is_no_message() {
+        let no_name = dictionary("RelayNotification", None);
+        for value in [
+            Value::from(1u64),
+            Value::Dictionary(Dictionary::new()),
+            no_name,
+        ] {
+            assert!(Event::from_value(&value).is_err(), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_name_is_cut() {
+        let long = "n".repeat(10_000);
+        let read = Event::from_value(&dictionary("RelayNotification", Some(&long)));
+        let name = "n".repeat(MAX_NAME);
+        assert_eq!(read, Ok(Event::Relay { name }));
+    }
+}

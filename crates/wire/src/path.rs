@@ -125,3 +125,6 @@ impl std::fmt::Display for DevicePath {
 fn is_drive(name: &str) -> bool {
     matches!(name.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic())
 }
+
+#[cfg(test)]
+mod tests;

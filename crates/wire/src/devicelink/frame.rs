@@ -164,3 +164,6 @@ impl Header {
         (taken, Some(u32::from_be_bytes(self.bytes)))
     }
 }
+
+#[cfg(test)]
+mod tests;

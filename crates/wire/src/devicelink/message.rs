@@ -526,3 +526,6 @@ impl Parts {
             })
     }
 }
+
+#[cfg(test)]
+mod tests;

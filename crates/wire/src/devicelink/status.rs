@@ -502,3 +502,6 @@ impl Listing {
         Some(Self(entries.collect()))
     }
 }
+
+#[cfg(test)]
+mod tests;
