@@ -7,11 +7,18 @@
 //! cannot agree on a misunderstanding by sharing code above it.
 
 pub mod contents;
+pub mod io;
 pub mod keybag;
+mod lockdownd;
 pub mod manifest;
 pub mod mobilebackup2;
 pub mod pairing;
 pub mod persona;
 pub mod phone;
 pub mod seal;
+mod services;
+mod server;
 mod tls;
+pub mod usbmuxd;
+
+pub use server::{Listen, Sim, SimError, SimHandle};

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use plist::{Dictionary, Value};
+use backupwatch_wire::lockdown::{PairRecord, Secret};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rsa::pkcs1::EncodeRsaPublicKey;
 use rsa::pkcs8::EncodePrivateKey;
@@ -22,7 +22,7 @@ const KEY_BITS: usize = 2048;
 pub struct Pairing {
     pub host_id: String,
     pub system_buid: String,
-    pub escrow_bag: Vec<u8>,
+    pub(crate) escrow_bag: Secret,
     pub(crate) tls: Arc<rustls::ServerConfig>,
 }
 
@@ -56,80 +56,44 @@ pub enum PairingError {
 
 impl Pairing {
     /// Takes over the record that a host sends with Pair (it has no private keys in it).
-    pub fn from_record(record: &Dictionary) -> Result<Self, PairingError> {
-        let text = |key: &'static str| {
-            record
-                .get(key)
-                .and_then(Value::as_string)
-                .map(str::to_owned)
-                .ok_or(PairingError::Missing { key })
+    pub fn from_record(record: &PairRecord) -> Result<Self, PairingError> {
+        let certificate = |pem: &Option<Secret>, key: &'static str| {
+            let pem = pem.as_ref().ok_or(PairingError::Missing { key })?;
+            CertificateDer::from_pem_slice(&pem.0).map_err(|_| PairingError::NotACertificate { key })
         };
-        let certificate = |key: &'static str| {
-            let pem = record
-                .get(key)
-                .and_then(Value::as_data)
-                .ok_or(PairingError::Missing { key })?;
-            CertificateDer::from_pem_slice(pem).map_err(|_| PairingError::NotACertificate { key })
-        };
-        let device = certificate("DeviceCertificate")?;
-        let host = certificate("HostCertificate")?;
-        let root = certificate("RootCertificate")?;
+        let device = certificate(&record.device_certificate, "DeviceCertificate")?;
+        let host = certificate(&record.host_certificate, "HostCertificate")?;
+        let root = certificate(&record.root_certificate, "RootCertificate")?;
+        let system_buid = record.system_buid.clone();
         let mut escrow_bag = vec![0_u8; 32];
         getrandom::fill(&mut escrow_bag).map_err(|_| PairingError::Random)?;
         Ok(Self {
-            host_id: text("HostID")?,
-            system_buid: text("SystemBUID")?,
-            escrow_bag,
-            tls: tls::server_config(device, device_key()?, vec![host, root])
-                .map_err(PairingError::Tls)?,
+            host_id: record.host_id.clone(),
+            system_buid: system_buid.ok_or(PairingError::Missing { key: "SystemBUID" })?,
+            escrow_bag: Secret(escrow_bag),
+            tls: tls::server_config(device, device_key()?, vec![host, root]).map_err(PairingError::Tls)?,
         })
     }
 }
 
 /// The pair record of a host that was paired in the past, for usbmuxd to hand out, and what the phone remembers of it.
-pub fn past_pairing(
-    udid: &str,
-    wifi_address: &str,
-    buid: &str,
-) -> Result<(Dictionary, Pairing), PairingError> {
+pub fn past_pairing(udid: &str, wifi_address: &str, buid: &str) -> Result<(PairRecord, Pairing), PairingError> {
     let host = past_host()?;
-    let mut record: Dictionary = [
-        (
-            "DeviceCertificate",
-            Value::Data(host.device_certificate.clone().into_bytes()),
-        ),
-        (
-            "HostCertificate",
-            Value::Data(host.host_certificate.clone().into_bytes()),
-        ),
-        (
-            "RootCertificate",
-            Value::Data(host.root_certificate.clone().into_bytes()),
-        ),
-        (
-            "HostID",
-            Value::from("0FA4E000-0000-4000-8000-0000000000B1"),
-        ),
-        ("SystemBUID", Value::from(buid)),
-    ]
-    .into_iter()
-    .map(|(key, value)| (key.to_owned(), value))
-    .collect();
+    let pem = |text: &str| Some(Secret(text.as_bytes().to_vec()));
+    let mut record = PairRecord {
+        host_id: "0FA4E000-0000-4000-8000-0000000000B1".to_owned(),
+        system_buid: Some(buid.to_owned()),
+        device_certificate: pem(&host.device_certificate),
+        host_certificate: pem(&host.host_certificate),
+        root_certificate: pem(&host.root_certificate),
+        host_private_key: pem(&host.host_key),
+        root_private_key: pem(&host.root_key),
+        escrow_bag: None,
+        wifi_mac_address: Some(wifi_address.to_owned()),
+        udid: Some(udid.to_owned()),
+    };
     let pairing = Pairing::from_record(&record)?;
-    record.insert(
-        "HostPrivateKey".to_owned(),
-        Value::Data(host.host_key.clone().into_bytes()),
-    );
-    record.insert(
-        "RootPrivateKey".to_owned(),
-        Value::Data(host.root_key.clone().into_bytes()),
-    );
-    record.insert(
-        "EscrowBag".to_owned(),
-        Value::Data(pairing.escrow_bag.clone()),
-    );
-    record.insert("WiFiMACAddress".to_owned(), Value::from(wifi_address));
-    record.insert("UDID".to_owned(), Value::from(udid));
+    record.escrow_bag = Some(pairing.escrow_bag.clone());
     Ok((record, pairing))
 }
 

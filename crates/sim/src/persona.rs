@@ -24,7 +24,7 @@ pub use faults::Faults;
 pub use identity::{ClockSpec, Identity};
 pub use link::{LinkKind, LinkSpec};
 pub use lockdown::{App, LockdownFault, LockdownFaultKind, LockdownSpec, ServiceSsl, ServicesSpec};
-pub use passcode::{Passcode, PromptAnswer};
+pub use passcode::{BeforeFirstUnlock, Passcode, PromptAnswer};
 pub use trust::{Dialog, PairingPolicy, TrustSpec};
 pub use values::{
     Battery, Disk, ICloud, LocalBackup, RequiresEncryption, Setup, Stamp, toml_to_plist,

@@ -54,6 +54,9 @@ pub struct Phone {
     files: Mutex<BTreeMap<String, Vec<u8>>>,
     locks: FileLocks,
     mux: MuxSide,
+    sessions: AtomicU32,
+    /// How often each `[[lockdown.fault]]` was met.
+    faults_met: Mutex<BTreeMap<usize, u32>>,
 }
 
 /// What of the phone changes while it runs, and can be waited for.
@@ -206,6 +209,8 @@ impl Phone {
             files: Mutex::new(files),
             locks: FileLocks::default(),
             mux,
+            sessions: AtomicU32::new(1),
+            faults_met: Mutex::default(),
         }
     }
 
@@ -368,6 +373,20 @@ impl Phone {
 
     pub(crate) fn announce_paired(&self, device_id: u32) {
         drop(self.mux.changes.send(LinkChange::Paired { device_id }));
+    }
+
+    /// A number for a new lockdown session.
+    pub(crate) fn next_session(&self) -> u32 {
+        self.sessions.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Counts one more occasion for a fault and says how many there were before.
+    pub(crate) fn meet_fault(&self, number: usize) -> u32 {
+        let mut met = lock(&self.faults_met);
+        let count = met.entry(number).or_default();
+        let before = *count;
+        *count = count.saturating_add(1);
+        before
     }
 
     /// Opens a port for a service.

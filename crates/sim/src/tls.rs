@@ -3,7 +3,10 @@
 //!
 //! Certificates of hosts are self-made and chain to nothing; they are compared byte for byte, never validated.
 
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{
@@ -17,6 +20,7 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, ServerConfig,
     SignatureScheme,
 };
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// TLS for one host: `device` with its key, for clients that hold one of `hosts`.
 pub(crate) fn server_config(
@@ -94,5 +98,83 @@ impl ClientCertVerifier for PairedHosts {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
+    }
+}
+
+/// Length of a TLS record's header: kind, version, and two bytes of length.
+const RECORD_HEADER: usize = 5;
+
+/// A stream under TLS that never reads beyond the record at hand, so that nothing of the plain text after the host's
+/// close_notify is lost in TLS's buffers. Only lockdownd needs it: it goes back to plain text at StopSession.
+#[derive(Debug)]
+pub(crate) struct Aligned<S> {
+    stream: S,
+    header: [u8; RECORD_HEADER],
+    /// How much of the header is there.
+    have: usize,
+    /// How much of the record's body is still to come.
+    body: usize,
+}
+
+impl<S> Aligned<S> {
+    pub fn new(stream: S) -> Self {
+        Self { stream, header: [0; RECORD_HEADER], have: 0, body: 0 }
+    }
+
+    pub fn into_inner(self) -> S {
+        self.stream
+    }
+
+    /// Takes note of the bytes that TLS is about to get.
+    fn count(&mut self, bytes: &[u8]) {
+        if self.body > 0 {
+            self.body = self.body.saturating_sub(bytes.len());
+            return;
+        }
+        for (to, byte) in self.header.iter_mut().skip(self.have).zip(bytes) {
+            *to = *byte;
+        }
+        self.have = self.have.saturating_add(bytes.len());
+        if self.have >= RECORD_HEADER {
+            let [_, _, _, high, low] = self.header;
+            self.body = usize::from(u16::from_be_bytes([high, low]));
+            self.have = 0;
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Aligned<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let mut chunk = [0; 4096];
+        let due = if this.body > 0 { this.body } else { RECORD_HEADER.saturating_sub(this.have) };
+        let most = due.min(buffer.remaining()).min(chunk.len());
+        let mut part = ReadBuf::new(chunk.get_mut(..most).unwrap_or_default());
+        ready!(Pin::new(&mut this.stream).poll_read(context, &mut part))?;
+        this.count(part.filled());
+        buffer.put_slice(part.filled());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Aligned<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
     }
 }

@@ -9,6 +9,7 @@ pub struct Passcode {
     pub set: bool,
     pub locked: bool,
     pub unlocked_since_boot: bool,
+    pub before_first_unlock: BeforeFirstUnlock,
     pub answer: PromptAnswer,
     /// Seconds from the prompt to the answer.
     pub after_s: f64,
@@ -22,6 +23,7 @@ impl Default for Passcode {
             set: true,
             locked: false,
             unlocked_since_boot: true,
+            before_first_unlock: BeforeFirstUnlock::PasswordProtected,
             answer: PromptAnswer::Enter,
             after_s: 0.0,
             timeout_s: 1800.0,
@@ -38,4 +40,15 @@ pub enum PromptAnswer {
     Cancel,
     /// Nothing, until a driver does something or the phone gives up.
     Wait,
+}
+
+/// What StartSession says between a boot and the first unlock, when the phone cannot read its own pair records. Both
+/// refusals have been seen (USBMUXD#65, LIM#978); with the records in a weaker protection class a session works.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum BeforeFirstUnlock {
+    #[default]
+    PasswordProtected,
+    InvalidHostId,
+    Session,
 }
