@@ -1,1 +1,35 @@
-//! backupwatch-device
+//! How we reach phones: usbmuxd's news, a short visit, pairing, hints, and the authenticated streams of a backup.
+//!
+//! The only crate that names `idevice`; what is rented from it and what is our own is in `docs/adr/0003`. Not here: when
+//! to do any of it (`core`), and what is said on a backup's streams (`backup`).
+
+mod address;
+mod certificates;
+mod error;
+mod list;
+mod listen;
+mod lockdown;
+mod mux;
+mod observe;
+mod pair;
+mod pair_record;
+mod phone;
+mod probe;
+mod reading;
+mod service;
+mod stream;
+mod timeouts;
+mod tls;
+
+pub use address::MuxAddress;
+pub use certificates::CertificateError;
+pub use error::DeviceError;
+pub use list::list;
+pub use listen::{Attached, MuxDown, MuxEvent, listen};
+pub use observe::{Hint, observe};
+pub use pair::{PairOptions, pair};
+pub use pair_record::PairRecordError;
+pub use phone::IdevicePhone;
+pub use probe::probe;
+pub use stream::DeviceStream;
+pub use timeouts::Timeouts;

@@ -1,0 +1,52 @@
+//! Where usbmuxd listens: the default socket, or what `USBMUXD_SOCKET_ADDRESS` says in any spelling of the field.
+//!
+//! Not here: reading the environment. The binary does that and hands the text in.
+
+use std::fmt;
+use std::io;
+
+use backupwatch_wire::address::{AddressError, SocketAddress};
+use idevice::IdeviceSocket;
+use tokio::net::{TcpStream, UnixStream};
+
+/// The address of usbmuxd.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MuxAddress(SocketAddress);
+
+impl MuxAddress {
+    /// From the text of `USBMUXD_SOCKET_ADDRESS`; absent or empty means the default socket.
+    ///
+    /// # Errors
+    /// When the text is none of the spellings of protocol.md 3.5. Falling back to the default, as libusbmuxd does, would
+    /// silently watch another daemon than the one that was meant.
+    pub fn resolve(variable: Option<&str>) -> Result<Self, AddressError> {
+        match variable.map(str::trim).filter(|text| !text.is_empty()) {
+            Some(text) => SocketAddress::parse(text).map(Self),
+            None => Ok(Self(SocketAddress::default())),
+        }
+    }
+
+    pub(crate) async fn connect(&self) -> io::Result<IdeviceSocket> {
+        match &self.0 {
+            SocketAddress::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?)),
+            SocketAddress::Tcp { host, port } => {
+                let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                // Requests and answers are short, and the tunnels carry question-and-answer protocols.
+                stream.set_nodelay(true)?;
+                Ok(Box::new(stream))
+            }
+        }
+    }
+}
+
+impl From<SocketAddress> for MuxAddress {
+    fn from(address: SocketAddress) -> Self {
+        Self(address)
+    }
+}
+
+impl fmt::Display for MuxAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,290 @@
+//! Everything that can go wrong between us and a phone, and what each of it means: why a question has no answer
+//! ([`DeviceError::no_answer`]), why a backup cannot begin ([`DeviceError::open_error`]), what it says about trust
+//! ([`DeviceError::trust`]). Each mapping is made here, once.
+//!
+//! Not here: what to tell the person (`core`).
+
+use std::io;
+use std::time::Duration;
+
+use backupwatch_backup::OpenError;
+use backupwatch_core::{NoAnswer, Trust};
+use backupwatch_wire::lockdown::{self, FrameTooLong, LockdownError};
+use backupwatch_wire::usbmux;
+use idevice::IdeviceError;
+
+use crate::certificates::CertificateError;
+use crate::pair_record::PairRecordError;
+
+/// Why usbmuxd or a phone could not be asked. The messages follow "failed to reach the phone: ".
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    #[error("usbmuxd cannot be reached at {address}")]
+    MuxUnreachable {
+        address: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("usbmuxd did not answer within {after:?}")]
+    MuxSilent { after: Duration },
+    #[error("usbmuxd closed the connection")]
+    MuxLost {
+        #[source]
+        source: io::Error,
+    },
+    #[error("usbmuxd does not speak its protocol")]
+    MuxFrame(#[source] usbmux::FrameError),
+    #[error("usbmuxd sent something unreadable")]
+    MuxMessage(#[source] usbmux::MessageError),
+    #[error("usbmuxd answered {request} with {answer}")]
+    MuxRefused {
+        request: &'static str,
+        answer: String,
+    },
+    #[error("the phone is not attached (any more)")]
+    NotAttached,
+    #[error("nothing on the phone answers at port {port}")]
+    PortClosed { port: u16 },
+    #[error("this computer has no pair record of the phone")]
+    NoPairRecord,
+    #[error("the pair record of the phone is unusable; pair again to replace it")]
+    PairRecord(#[source] PairRecordError),
+    #[error("the connection was lost during {doing}")]
+    Link {
+        doing: &'static str,
+        #[source]
+        source: io::Error,
+    },
+    #[error("no answer to {doing} within {after:?}")]
+    Silent {
+        doing: &'static str,
+        after: Duration,
+    },
+    #[error("the phone sent a message that is too long")]
+    Frame(#[source] FrameTooLong),
+    #[error("the phone's answer to {request} is unreadable")]
+    Message {
+        request: String,
+        #[source]
+        source: lockdown::MessageError,
+    },
+    #[error("the phone's answer to {request} does not fit")]
+    Unexpected { request: String },
+    #[error("the device is in a mode in which it cannot be asked")]
+    NotInService,
+    #[error("the phone refused {request}")]
+    Refused {
+        request: String,
+        #[source]
+        error: LockdownError,
+    },
+    #[error("the phone does not accept this computer's certificate")]
+    TlsRefused {
+        #[source]
+        source: io::Error,
+    },
+    #[error("TLS could not be set up")]
+    Tls {
+        #[source]
+        source: Box<IdeviceError>,
+    },
+    #[error("no certificates for a new pairing could be made")]
+    Certificates(#[source] CertificateError),
+    #[error("it was cancelled")]
+    Cancelled,
+}
+
+impl DeviceError {
+    /// A failed read or write. In TLS 1.3 a phone that does not want our certificate says so only then, with an alert.
+    pub(crate) fn link(doing: &'static str, source: io::Error) -> Self {
+        let tls = source.get_ref().and_then(|inner| inner.downcast_ref());
+        match tls {
+            Some(rustls::Error::AlertReceived(_)) => Self::TlsRefused { source },
+            _ => Self::Link { doing, source },
+        }
+    }
+
+    /// Why a question that ended like this has no answer.
+    #[must_use]
+    pub fn no_answer(&self) -> NoAnswer {
+        match self {
+            Self::MuxUnreachable { .. }
+            | Self::MuxSilent { .. }
+            | Self::MuxLost { .. }
+            | Self::MuxFrame(_)
+            | Self::MuxMessage(_)
+            | Self::MuxRefused { .. }
+            | Self::NotAttached
+            | Self::PortClosed { .. }
+            | Self::Link { .. }
+            | Self::Silent { .. }
+            | Self::Tls { .. }
+            | Self::Cancelled => NoAnswer::LinkLost,
+            // A broken record is as good as none: pairing again cures both.
+            Self::NoPairRecord
+            | Self::PairRecord(_)
+            | Self::TlsRefused { .. }
+            | Self::Certificates(_) => NoAnswer::NotTrusted,
+            Self::Frame(_)
+            | Self::Message { .. }
+            | Self::Unexpected { .. }
+            | Self::NotInService => NoAnswer::Unreadable {
+                raw: self.to_string(),
+            },
+            Self::Refused { error, .. } => refusal(error),
+        }
+    }
+
+    /// What a session that failed like this says about trust; `None` where it says nothing.
+    #[must_use]
+    pub fn trust(&self) -> Option<Trust> {
+        match self {
+            Self::NoPairRecord | Self::PairRecord(_) => Some(Trust::NotTrusted),
+            Self::TlsRefused { .. } => Some(Trust::Expired),
+            Self::Refused { error, .. } => trust_of(error),
+            Self::MuxUnreachable { .. }
+            | Self::MuxSilent { .. }
+            | Self::MuxLost { .. }
+            | Self::MuxFrame(_)
+            | Self::MuxMessage(_)
+            | Self::MuxRefused { .. }
+            | Self::NotAttached
+            | Self::PortClosed { .. }
+            | Self::Link { .. }
+            | Self::Silent { .. }
+            | Self::Frame(_)
+            | Self::Message { .. }
+            | Self::Unexpected { .. }
+            | Self::NotInService
+            | Self::Tls { .. }
+            | Self::Certificates(_)
+            | Self::Cancelled => None,
+        }
+    }
+
+    /// Why a backup cannot begin. `service` is what was being started, if anything.
+    #[must_use]
+    pub fn open_error(self, service: Option<&str>) -> OpenError {
+        match &self {
+            Self::MuxUnreachable { .. }
+            | Self::MuxSilent { .. }
+            | Self::MuxLost { .. }
+            | Self::MuxFrame(_)
+            | Self::MuxMessage(_)
+            | Self::MuxRefused { .. } => OpenError::MuxDown(in_full(&self)),
+            Self::NotAttached
+            | Self::PortClosed { .. }
+            | Self::Link { .. }
+            | Self::Silent { .. } => OpenError::LinkLost,
+            Self::NoPairRecord | Self::TlsRefused { .. } => OpenError::NotTrusted,
+            Self::Refused { error, .. } => match (refusal(error), service) {
+                (NoAnswer::NotTrusted, _) => OpenError::NotTrusted,
+                (NoAnswer::Locked, _) => OpenError::Locked,
+                (NoAnswer::NeverUnlocked, _) => OpenError::NeverUnlocked,
+                (NoAnswer::LinkLost, _) => OpenError::LinkLost,
+                (NoAnswer::Prohibited, Some(service)) => OpenError::ServiceProhibited {
+                    service: service.to_owned(),
+                },
+                (NoAnswer::Prohibited | NoAnswer::Missing | NoAnswer::Unreadable { .. }, _) => {
+                    OpenError::Other(in_full(&self))
+                }
+            },
+            Self::PairRecord(_)
+            | Self::Frame(_)
+            | Self::Message { .. }
+            | Self::Unexpected { .. }
+            | Self::NotInService
+            | Self::Tls { .. }
+            | Self::Certificates(_)
+            | Self::Cancelled => OpenError::Other(in_full(&self)),
+        }
+    }
+}
+
+/// protocol.md 4.2.
+fn refusal(error: &LockdownError) -> NoAnswer {
+    match error {
+        LockdownError::MissingValue
+        | LockdownError::MissingKey
+        | LockdownError::MissingService
+        | LockdownError::InvalidService => NoAnswer::Missing,
+        LockdownError::GetProhibited
+        | LockdownError::SetProhibited
+        | LockdownError::RemoveProhibited
+        | LockdownError::ImmutableValue
+        | LockdownError::ServiceProhibited
+        | LockdownError::FMiPProtected
+        | LockdownError::MCProtected
+        | LockdownError::MCChallengeRequired => NoAnswer::Prohibited,
+        LockdownError::PasswordProtected => NoAnswer::Locked,
+        LockdownError::EscrowLocked => NoAnswer::NeverUnlocked,
+        LockdownError::UserDeniedPairing
+        | LockdownError::PairingDialogResponsePending
+        | LockdownError::PairingProhibitedOverThisConnection
+        | LockdownError::MissingHostID
+        | LockdownError::InvalidHostID
+        | LockdownError::MissingPairRecord
+        | LockdownError::InvalidPairRecord
+        | LockdownError::SavePairRecordFailed
+        | LockdownError::SessionInactive
+        | LockdownError::MissingSessionID
+        | LockdownError::InvalidSessionID => NoAnswer::NotTrusted,
+        LockdownError::InvalidResponse
+        | LockdownError::SessionActive
+        | LockdownError::ServiceLimit
+        | LockdownError::InvalidActivationRecord
+        | LockdownError::MissingActivationRecord
+        | LockdownError::Other(_) => NoAnswer::Unreadable {
+            raw: error.to_string(),
+        },
+    }
+}
+
+fn trust_of(error: &LockdownError) -> Option<Trust> {
+    match error {
+        LockdownError::UserDeniedPairing => Some(Trust::Denied),
+        LockdownError::PairingDialogResponsePending => Some(Trust::DialogPending),
+        LockdownError::PairingProhibitedOverThisConnection => Some(Trust::CableNeeded),
+        LockdownError::MCProtected | LockdownError::MCChallengeRequired => {
+            Some(Trust::ManagedForbids)
+        }
+        LockdownError::PasswordProtected => Some(Trust::LockedForPairing),
+        LockdownError::InvalidHostID
+        | LockdownError::MissingHostID
+        | LockdownError::MissingPairRecord
+        | LockdownError::InvalidPairRecord => Some(Trust::Expired),
+        LockdownError::InvalidResponse
+        | LockdownError::MissingKey
+        | LockdownError::MissingValue
+        | LockdownError::GetProhibited
+        | LockdownError::SetProhibited
+        | LockdownError::RemoveProhibited
+        | LockdownError::ImmutableValue
+        | LockdownError::SessionActive
+        | LockdownError::SessionInactive
+        | LockdownError::MissingSessionID
+        | LockdownError::InvalidSessionID
+        | LockdownError::MissingService
+        | LockdownError::InvalidService
+        | LockdownError::ServiceLimit
+        | LockdownError::SavePairRecordFailed
+        | LockdownError::InvalidActivationRecord
+        | LockdownError::MissingActivationRecord
+        | LockdownError::ServiceProhibited
+        | LockdownError::EscrowLocked
+        | LockdownError::FMiPProtected
+        | LockdownError::Other(_) => None,
+    }
+}
+
+/// The message with its causes, for the port's errors, which carry text.
+fn in_full(error: &DeviceError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(source) = cause {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        cause = source.source();
+    }
+    text
+}

@@ -1,0 +1,43 @@
+//! TLS towards the phone, rented from `idevice`: the computer is the client and shows the certificate of the pair record;
+//! nobody checks the phone's (protocol.md 4.4).
+//!
+//! Not here: when TLS is due (`lockdown` for the session, `phone` and `observe` for a service).
+
+use std::time::Duration;
+
+use idevice::{Idevice, IdeviceError};
+
+use crate::error::DeviceError;
+use crate::pair_record::Credentials;
+use crate::stream::DeviceStream;
+
+pub(crate) async fn wrap(
+    stream: DeviceStream,
+    credentials: &Credentials,
+    within: Duration,
+) -> Result<DeviceStream, DeviceError> {
+    let mut idevice = Idevice::new(stream.into_inner(), "backupwatch");
+    tokio::time::timeout(within, idevice.start_session(credentials.for_tls(), false))
+        .await
+        .map_err(|_| DeviceError::Silent {
+            doing: "the TLS handshake",
+            after: within,
+        })?
+        .map_err(handshake_failure)?;
+    idevice
+        .get_socket()
+        .map(DeviceStream::new)
+        .ok_or_else(|| DeviceError::Tls {
+            source: Box::new(IdeviceError::NoEstablishedConnection),
+        })
+}
+
+/// A handshake that the phone breaks off is a lost link; one that it refuses is a matter of trust.
+fn handshake_failure(error: IdeviceError) -> DeviceError {
+    if let IdeviceError::Socket(source) = error {
+        return DeviceError::link("the TLS handshake", source);
+    }
+    DeviceError::Tls {
+        source: Box::new(error),
+    }
+}
