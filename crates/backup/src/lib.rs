@@ -2,6 +2,10 @@
 //!
 //! Not here: how a phone is reached (`device`), when a backup is due (`core`), who is told (`notify`).
 
+mod jail;
+mod ledger;
 pub mod port;
+pub mod store;
 
 pub use port::{About, Clock, OpenError, Opened, Phone};
+pub use store::{Store, StoreError};

@@ -1,0 +1,407 @@
+//! One folder, and no way out of it: every file operation that a device can cause goes through a [`Jail`].
+//!
+//! The folder is opened once; each operation walks from that descriptor, one plain name at a time, and follows no symbolic
+//! link on the way nor at the end (P4). So an escaping path cannot be expressed, and a link planted in the tree leads nowhere.
+//! Nothing here ever opens an existing file for writing: the files may be hard links of the verified backup (P1). What is
+//! new arrives in a [`Part`] and is renamed.
+//!
+//! Not here: what a device may ask for and how it is answered (`engine::chores`), and the layout of the store.
+
+mod part;
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, Stat};
+use rustix::io::Errno;
+
+pub use part::{Part, is_part};
+
+/// Deepest path below the folder. A backup's own paths are three deep.
+pub const MAX_DEPTH: usize = 32;
+
+/// Most names that one listing gives; a backup of four million files has 16 000 in its fullest folder.
+pub const MAX_LISTED: usize = 65_536;
+
+const DIR_MODE: Mode = Mode::RWXU;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Jail {
+    root: OwnedFd,
+}
+
+/// One entry of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub name: String,
+    pub kind: Kind,
+    pub len: u64,
+    /// Unix seconds.
+    pub modified: i64,
+    /// Device and inode: tells whether two names are one file.
+    pub inode: (u64, u64),
+}
+
+/// What a name stands for; links are named, never followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Folder,
+    File,
+    Other,
+}
+
+/// A folder on the way: the jail's own, or one opened below it.
+enum Step<'a> {
+    Root(BorrowedFd<'a>),
+    Below(OwnedFd),
+}
+
+impl AsFd for Step<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Root(fd) => *fd,
+            Self::Below(fd) => fd.as_fd(),
+        }
+    }
+}
+
+impl Jail {
+    /// Opens `folder`, which must be a real folder and not a link to one.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn open(folder: &Path) -> io::Result<Self> {
+        let root = rustix::fs::open(folder, folder_flags(), Mode::empty())?;
+        Ok(Self { root })
+    }
+
+    /// A second handle of the same folder.
+    ///
+    /// # Errors
+    /// When there are no more descriptors.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { root: self.root.try_clone()? })
+    }
+
+    /// The folder itself, for calls that speak of the file system it is on.
+    #[must_use]
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+
+    /// Makes one folder.
+    ///
+    /// # Errors
+    /// `EEXIST` when something of that name is there, and what else the file system says.
+    pub fn make_folder(&self, inside: &str) -> Result<(), Errno> {
+        let (folder, name) = self.parent(inside)?;
+        rustix::fs::mkdirat(&folder, name, DIR_MODE)
+    }
+
+    /// What is at `inside`, of which the last name is not followed if it is a link.
+    ///
+    /// # Errors
+    /// `ENOENT` when nothing is there.
+    pub fn stat(&self, inside: &str) -> Result<Stat, Errno> {
+        if inside.is_empty() {
+            return rustix::fs::fstat(&self.root);
+        }
+        let (folder, name) = self.parent(inside)?;
+        rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)
+    }
+
+    /// Opens a regular file to read.
+    ///
+    /// # Errors
+    /// `ELOOP` for a link, `EISDIR` for a folder, `EINVAL` for a pipe, socket or device.
+    pub fn open_file(&self, inside: &str) -> Result<File, Errno> {
+        let (folder, name) = self.parent(inside)?;
+        open_file_at(folder.as_fd(), name)
+    }
+
+    /// Begins a new file that will be called `inside` when it is whole.
+    ///
+    /// # Errors
+    /// `ENOENT` when its folder is not there, and what else the file system says.
+    pub fn begin(&self, inside: &str) -> Result<Part, Errno> {
+        match self.parent(inside)? {
+            (Step::Root(fd), name) => {
+                Part::create(fd.try_clone_to_owned().map_err(|e| errno(&e))?, name)
+            }
+            (Step::Below(fd), name) => Part::create(fd, name),
+        }
+    }
+
+    /// Moves `from` to `to`, taking the place of what is there.
+    ///
+    /// # Errors
+    /// `ENOENT` when `from` is not there; `EINVAL` when a folder would come to lie deeper than it was, which no phone asks
+    /// for and which would let the tree grow without bound, or when one of the two lies in the other.
+    pub fn rename(&self, from: &str, to: &str) -> Result<(), Errno> {
+        let (from_folder, from_name) = self.parent(from)?;
+        let (to_folder, to_name) = self.parent(to)?;
+        let source = rustix::fs::statat(&from_folder, from_name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let is_folder = FileType::from_raw_mode(source.st_mode) == FileType::Directory;
+        if is_folder && depth(to) > depth(from) || from != to && (inside_of(from, to) || inside_of(to, from)) {
+            return Err(Errno::INVAL);
+        }
+        let there = rustix::fs::statat(&to_folder, to_name, AtFlags::SYMLINK_NOFOLLOW);
+        if let Ok(there) = there {
+            if same_file(&source, &there) {
+                // POSIX: renaming one name of a file to another name of it does nothing, and leaves both.
+                if from == to {
+                    return Ok(());
+                }
+                return rustix::fs::unlinkat(&from_folder, from_name, AtFlags::empty());
+            }
+            let onto_folder = FileType::from_raw_mode(there.st_mode) == FileType::Directory;
+            if onto_folder || is_folder {
+                remove_at(to_folder.as_fd(), to_name, MAX_DEPTH)?;
+            }
+        }
+        rustix::fs::renameat(&from_folder, from_name, &to_folder, to_name)
+    }
+
+    /// Gives the file or folder `from` a second name `to`, in the place of what is there. Files are never changed in place,
+    /// so a second name is as good as a copy.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn copy(&self, from: &str, to: &str) -> Result<(), Errno> {
+        let source = self.stat(from)?;
+        if FileType::from_raw_mode(source.st_mode) != FileType::Directory {
+            return self.copy_file(from, to);
+        }
+        if depth(to) > depth(from) || inside_of(to, from) {
+            return Err(Errno::INVAL);
+        }
+        self.make_folder(to).or_else(|e| if e == Errno::EXIST { Ok(()) } else { Err(e) })?;
+        for entry in self.list(from)? {
+            self.copy(&format!("{from}/{}", entry.name), &format!("{to}/{}", entry.name))?;
+        }
+        Ok(())
+    }
+
+    fn copy_file(&self, from: &str, to: &str) -> Result<(), Errno> {
+        let (from_folder, from_name) = self.parent(from)?;
+        let (to_folder, to_name) = self.parent(to)?;
+        if from == to {
+            return Ok(());
+        }
+        match rustix::fs::unlinkat(&to_folder, to_name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(e) => return Err(e),
+        }
+        rustix::fs::linkat(&from_folder, from_name, &to_folder, to_name, AtFlags::empty())
+    }
+
+    /// Removes a file, or a folder with all that is in it. Links are removed, not followed.
+    ///
+    /// # Errors
+    /// `ENOENT` when nothing is there; `EINVAL` for the folder itself.
+    pub fn remove(&self, inside: &str) -> Result<(), Errno> {
+        let (folder, name) = self.parent(inside)?;
+        remove_at(folder.as_fd(), name, MAX_DEPTH + 1)
+    }
+
+    /// Lists a folder; the empty path lists the jail's own. Files that have not arrived whole are not listed.
+    ///
+    /// # Errors
+    /// `ENOENT` when it is not there; `EOVERFLOW` when it holds more than [`MAX_LISTED`] names.
+    pub fn list(&self, inside: &str) -> Result<Vec<Entry>, Errno> {
+        let folder = self.walk(inside)?;
+        list_at(folder.as_fd(), false)
+    }
+
+    /// As [`Jail::list`], with the parts that never became whole.
+    pub(crate) fn list_with_parts(&self, inside: &str) -> Result<Vec<Entry>, Errno> {
+        let folder = self.walk(inside)?;
+        list_at(folder.as_fd(), true)
+    }
+
+    /// Makes the names in a folder durable, where that is not done for the file system as a whole.
+    #[cfg_attr(target_os = "linux", expect(dead_code, reason = "there syncfs does it for all"))]
+    pub(crate) fn sync_folder(&self, inside: &str) -> Result<(), Errno> {
+        let folder = self.walk(inside)?;
+        let folder = rustix::fs::openat(&folder, c".", readable_folder_flags(), Mode::empty())?;
+        rustix::fs::fsync(folder)
+    }
+
+    /// The folder that holds `inside`, and the last name.
+    fn parent<'a>(&self, inside: &'a str) -> Result<(Step<'_>, &'a str), Errno> {
+        let (above, name) = inside.rsplit_once('/').unwrap_or(("", inside));
+        check_name(name)?;
+        Ok((self.walk(above)?, name))
+    }
+
+    fn walk(&self, inside: &str) -> Result<Step<'_>, Errno> {
+        let mut at = Step::Root(self.root.as_fd());
+        if inside.is_empty() {
+            return Ok(at);
+        }
+        for (depth, name) in inside.split('/').enumerate() {
+            check_name(name)?;
+            if depth >= MAX_DEPTH {
+                return Err(Errno::NAMETOOLONG);
+            }
+            at = Step::Below(rustix::fs::openat(&at, name, folder_flags(), Mode::empty())?);
+        }
+        Ok(at)
+    }
+}
+
+/// The paths were parsed already; this is the second lock on the same door.
+fn check_name(name: &str) -> Result<(), Errno> {
+    if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
+        return Err(Errno::INVAL);
+    }
+    Ok(())
+}
+
+fn depth(inside: &str) -> usize {
+    inside.split('/').count()
+}
+
+fn inside_of(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn same_file(a: &Stat, b: &Stat) -> bool {
+    a.st_dev == b.st_dev && a.st_ino == b.st_ino
+}
+
+/// The flags of a folder on the way. On Linux a descriptor that can only be walked from is the cheapest.
+fn folder_flags() -> OFlags {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    #[cfg(target_os = "linux")]
+    let flags = flags | OFlags::PATH;
+    flags
+}
+
+fn readable_folder_flags() -> OFlags {
+    OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
+}
+
+fn open_file_at(folder: BorrowedFd<'_>, name: &str) -> Result<File, Errno> {
+    // NONBLOCK: a pipe that somebody planted must not hang us before we see what it is.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let fd = rustix::fs::openat(folder, name, flags, Mode::empty())?;
+    let stat = rustix::fs::fstat(&fd)?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => Ok(File::from(fd)),
+        FileType::Directory => Err(Errno::ISDIR),
+        _ => Err(Errno::INVAL),
+    }
+}
+
+fn list_at(folder: BorrowedFd<'_>, with_parts: bool) -> Result<Vec<Entry>, Errno> {
+    let readable = rustix::fs::openat(folder, c".", readable_folder_flags(), Mode::empty())?;
+    let mut entries = Vec::new();
+    for found in Dir::new(readable)? {
+        let found = found?;
+        let raw = found.file_name();
+        if raw == c"." || raw == c".." {
+            continue;
+        }
+        let name = raw.to_string_lossy().into_owned();
+        if !with_parts && is_part(&name) {
+            continue;
+        }
+        if entries.len() >= MAX_LISTED {
+            return Err(Errno::OVERFLOW);
+        }
+        let stat = match rustix::fs::statat(folder, raw, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT) => continue,
+            Err(e) => return Err(e),
+        };
+        entries.push(entry(name, &stat));
+    }
+    Ok(entries)
+}
+
+#[cfg_attr(
+    target_os = "linux",
+    expect(clippy::unnecessary_cast, reason = "the widths differ from system to system")
+)]
+fn entry(name: String, stat: &Stat) -> Entry {
+    let kind = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => Kind::Folder,
+        FileType::RegularFile => Kind::File,
+        _ => Kind::Other,
+    };
+    Entry {
+        name,
+        kind,
+        len: u64::try_from(stat.st_size).unwrap_or(0),
+        modified: stat.st_mtime as i64,
+        inode: (stat.st_dev as u64, stat.st_ino as u64),
+    }
+}
+
+/// Removes a name and what hangs on it. The depth of a tree is bounded by [`MAX_DEPTH`]: nothing deeper can be made here.
+fn remove_at(folder: BorrowedFd<'_>, name: &str, levels: usize) -> Result<(), Errno> {
+    match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
+        // Linux says EISDIR for a folder, POSIX and Apple EPERM.
+        Err(Errno::ISDIR | Errno::PERM) => {}
+        done => return done,
+    }
+    let Some(levels) = levels.checked_sub(1) else {
+        return Err(Errno::NAMETOOLONG);
+    };
+    let below = rustix::fs::openat(folder, name, readable_folder_flags(), Mode::empty())?;
+    // The names are taken first: what readdir gives while entries go away is not defined.
+    let mut names = Vec::new();
+    for found in Dir::read_from(&below)? {
+        let found = found?;
+        if found.file_name() != c"." && found.file_name() != c".." {
+            names.push(found.file_name().to_owned());
+        }
+    }
+    for name in &names {
+        match rustix::fs::unlinkat(&below, name.as_c_str(), AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(Errno::ISDIR | Errno::PERM) => {
+                let name = name.to_str().map_err(|_| Errno::ILSEQ)?;
+                remove_at(below.as_fd(), name, levels)?;
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    rustix::fs::unlinkat(folder, name, AtFlags::REMOVEDIR)
+}
+
+/// Removes a whole folder that is ours, for example an old work tree. The folder itself is not followed if it is a link.
+///
+/// # Errors
+/// As the file system says; a folder that is not there is not an error.
+pub(crate) fn remove_tree(folder: &Path) -> io::Result<()> {
+    let (Some(parent), Some(name)) = (folder.parent(), folder.file_name().and_then(|n| n.to_str()))
+    else {
+        return Err(Errno::INVAL.into());
+    };
+    let parent = match rustix::fs::open(parent, folder_flags(), Mode::empty()) {
+        Ok(fd) => fd,
+        Err(Errno::NOENT) => return Ok(()),
+        Err(e) => return Err(e.into()),
+    };
+    match remove_at(parent.as_fd(), name, MAX_DEPTH + 2) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Swaps two names in one step, or says that this file system cannot.
+pub(crate) fn exchange(a: &Path, b: &Path) -> Result<(), Errno> {
+    rustix::fs::renameat_with(rustix::fs::CWD, a, rustix::fs::CWD, b, RenameFlags::EXCHANGE)
+}
+
+pub(crate) fn errno(error: &io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}
+
+#[cfg(test)]
+mod tests;

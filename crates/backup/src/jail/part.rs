@@ -1,0 +1,112 @@
+//! A file on its way in: a temporary name beside its final one, until it is known to be whole.
+//!
+//! Not here: when it is whole. The engine says so at the end marker with code 0 (protocol.md 8.4).
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+/// How temporary names begin. They are in the tree only while a file arrives, or after a crash.
+const PREFIX: &str = ".backupwatch-";
+const SUFFIX: &str = ".part";
+
+/// Whether a name is one of a file that never became whole.
+#[must_use]
+pub fn is_part(name: &str) -> bool {
+    name.starts_with(PREFIX) && name.ends_with(SUFFIX)
+}
+
+/// See the module. Dropped before [`Part::keep`], it leaves nothing behind.
+#[derive(Debug)]
+pub struct Part {
+    folder: OwnedFd,
+    temporary: String,
+    name: String,
+    file: Option<File>,
+    len: u64,
+}
+
+impl Part {
+    pub(super) fn create(folder: OwnedFd, name: &str) -> Result<Self, Errno> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // A name is taken only by what a crash left; there are far fewer of those than tries.
+        for _ in 0..10_000 {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let temporary = format!("{PREFIX}{number:x}{SUFFIX}");
+            match rustix::fs::openat(&folder, temporary.as_str(), flags, Mode::RUSR | Mode::WUSR) {
+                Ok(fd) => {
+                    return Ok(Self {
+                        folder,
+                        temporary,
+                        name: name.to_owned(),
+                        file: Some(File::from(fd)),
+                        len: 0,
+                    });
+                }
+                Err(Errno::EXIST) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Err(Errno::EXIST)
+    }
+
+    /// Appends.
+    ///
+    /// # Errors
+    /// As the file system says; the part is then good for nothing but to be dropped.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let file = self.file.as_mut().ok_or_else(|| io::Error::from(Errno::BADF))?;
+        file.write_all(bytes)?;
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// How much was written.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether nothing was written; a file of no bytes is still a file.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Gives the file its name, in the place of what has it now. With `sync` its bytes are on the medium before.
+    ///
+    /// # Errors
+    /// `EISDIR` when a folder has the name; `EIO` when the file is not as long as what was written to it.
+    pub fn keep(mut self, sync: bool) -> io::Result<()> {
+        let file = self.file.take().ok_or_else(|| io::Error::from(Errno::BADF))?;
+        if rustix::fs::fstat(&file)?.st_size.try_into() != Ok(self.len) {
+            self.file = Some(file);
+            return Err(Errno::IO.into());
+        }
+        if sync {
+            rustix::fs::fsync(&file)?;
+        }
+        drop(file);
+        match rustix::fs::renameat(&self.folder, self.temporary.as_str(), &self.folder, self.name.as_str()) {
+            Ok(()) => {
+                self.temporary.clear();
+                Ok(())
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if !self.temporary.is_empty() {
+            // Nothing can be done about a failure here, and a part that stays is swept before the tree is used again.
+            let _ = rustix::fs::unlinkat(&self.folder, self.temporary.as_str(), AtFlags::empty());
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The store: a folder in which each phone has one current, verified backup, and everything that keeps that true.
+//!
+//! Not here: what a phone does to a work tree (`engine`) and whether the result is whole (`verify`).
+
+mod durable;
+mod error;
+mod heal;
+mod identity;
+mod journal;
+mod layout;
+mod linktree;
+mod record;
+mod roll;
+mod run;
+pub(crate) mod space;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use backupwatch_core::{LocalCopy, Udid};
+use serde::{Deserialize, Serialize};
+
+pub use error::StoreError;
+pub use roll::{Reconciled, RolledForward};
+pub(crate) use run::{Begin, Run};
+
+use error::Context as _;
+use identity::TreeId;
+use layout::Layout;
+use record::Record;
+
+/// Version of the marker.
+const MARKER_VERSION: u32 = 1;
+
+/// A folder of backups that is there, and is ours.
+#[derive(Clone, Debug)]
+pub struct Store {
+    layout: Layout,
+    id: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Marker {
+    version: u32,
+    /// Random; tells this medium from another one mounted in its place.
+    id: String,
+}
+
+impl Store {
+    /// Opens a store that was made by [`Store::create`].
+    ///
+    /// # Errors
+    /// [`StoreError::RootMissing`] and [`StoreError::NotAStore`] when its disk is likely not attached; nothing is made then.
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        let layout = Layout::new(real_folder(root)?);
+        match fs::read(layout.marker()) {
+            Ok(bytes) => {
+                let marker: Marker = serde_json::from_slice(&bytes)
+                    .map_err(|_| StoreError::Damaged { path: layout.marker() })?;
+                if marker.version != MARKER_VERSION {
+                    return Err(StoreError::Damaged { path: layout.marker() });
+                }
+                Ok(Self { layout, id: marker.id })
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                Err(StoreError::NotAStore { path: layout.root().to_owned() })
+            }
+            Err(e) => Err(StoreError::io("read", &layout.marker(), e)),
+        }
+    }
+
+    /// Makes a folder a store, the folder itself too where it is missing, or opens the store that is there already. Backups
+    /// that other programs made in it stay where they are and count as not verified.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or written to.
+    pub fn create(root: &Path) -> Result<Self, StoreError> {
+        durable::make_folder(root).context("make", root)?;
+        match Self::open(root) {
+            Err(StoreError::NotAStore { .. }) => {}
+            done => return done,
+        }
+        let layout = Layout::new(real_folder(root)?);
+        durable::make_folder(&layout.ours()).context("make", &layout.ours())?;
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).map_err(|e| StoreError::io("name", root, io::Error::other(e)))?;
+        let id = id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let marker = Marker { version: MARKER_VERSION, id };
+        let bytes = serde_json::to_vec_pretty(&marker).map_err(io::Error::from);
+        bytes
+            .and_then(|bytes| durable::replace(&layout.marker(), &bytes))
+            .context("write", &layout.marker())?;
+        Ok(Self { layout, id: marker.id })
+    }
+
+    /// The folder, with all symbolic links on the way to it resolved once and for all (protocol.md 12.9).
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.layout.root()
+    }
+
+    /// Random identity of this store, to tell its disk from another one that is mounted at the same place.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Where the current backup of a phone is, or will be.
+    #[must_use]
+    pub fn folder(&self, udid: &Udid) -> PathBuf {
+        self.layout.current(udid)
+    }
+
+    /// The current backup of a phone, if it is one that we verified. A folder that another program made or changed is none.
+    ///
+    /// # Errors
+    /// When the store cannot be read; that is not the same as having no backup.
+    pub fn current(&self, udid: &Udid) -> Result<Option<LocalCopy>, StoreError> {
+        let record = self.record_of(udid, &self.layout.current(udid))?;
+        Ok(record.and_then(|record| record.copy()))
+    }
+
+    /// Bytes that the disk has for us.
+    ///
+    /// # Errors
+    /// When the disk is gone.
+    pub fn free(&self) -> Result<u64, StoreError> {
+        space::free_at(self.root()).context("look at", self.root())
+    }
+
+    /// The phones that have a folder of their own in this store, finished or not.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn phones(&self) -> Result<Vec<Udid>, StoreError> {
+        let mut phones = Vec::new();
+        for folder in [self.root().to_owned(), self.layout.works(), self.layout.journals()] {
+            let entries = match fs::read_dir(&folder) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound && folder != self.root() => continue,
+                other => other.context("list", &folder)?,
+            };
+            for entry in entries {
+                let name = entry.context("list", &folder)?.file_name();
+                let name = name.to_string_lossy();
+                let name = name.strip_suffix(".json").unwrap_or(&name);
+                phones.extend(Udid::parse(name).ok());
+            }
+        }
+        phones.sort();
+        phones.dedup();
+        Ok(phones)
+    }
+
+    /// What was verified of the tree that is in `folder` now.
+    fn record_of(&self, udid: &Udid, folder: &Path) -> Result<Option<Record>, StoreError> {
+        let Some(tree) = TreeId::of(folder).context("read", folder)? else {
+            return Ok(None);
+        };
+        Record::read(&self.layout, udid, &tree).context("read", &self.layout.record(udid, &tree))
+    }
+}
+
+fn real_folder(root: &Path) -> Result<PathBuf, StoreError> {
+    let real = match fs::canonicalize(root) {
+        Ok(real) => real,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            return Err(StoreError::RootMissing { path: root.to_owned() });
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotADirectory => {
+            return Err(StoreError::NotAFolder { path: root.to_owned() });
+        }
+        Err(e) => return Err(StoreError::io("open", root, e)),
+    };
+    if real.is_dir() { Ok(real) } else { Err(StoreError::NotAFolder { path: real }) }
+}
+
+#[cfg(test)]
+mod tests;

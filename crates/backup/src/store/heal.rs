@@ -1,0 +1,115 @@
+//! A work tree whose run broke off without a word: a kill, a crash, a power cut. What arrived last may be cut or not be on the
+//! medium, and the phone, which goes by names, would not send it again. So every file that is not a link of the current
+//! backup is read once, and stays only if its hash is the one taken when it arrived.
+//!
+//! Not here: runs that ended in order, however badly; they make their tree durable themselves.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::io::Errno;
+
+use crate::jail::{Jail, Kind, is_part};
+use crate::ledger::{Change, Ledger, Seen};
+
+/// Whether a work tree can be gone on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Health {
+    Good,
+    /// A file in its final place is not the one that arrived, and the phone would not replace it.
+    Broken,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum HealError {
+    #[error("stopped")]
+    Stopped,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Ledger(#[from] crate::ledger::LedgerError),
+}
+
+impl From<Errno> for HealError {
+    fn from(errno: Errno) -> Self {
+        Self::Io(errno.into())
+    }
+}
+
+/// Heals `work`, of which `base` is the current backup that it was linked from.
+pub(super) fn heal(
+    work: &Jail,
+    base: Option<&Jail>,
+    ledger: &mut Ledger,
+    stop: &AtomicBool,
+) -> Result<Health, HealError> {
+    let mut folders = vec![String::new()];
+    while let Some(folder) = folders.pop() {
+        let linked = linked_from(base, &folder)?;
+        for entry in work.list_with_parts(&folder)? {
+            if stop.load(Ordering::Relaxed) {
+                return Err(HealError::Stopped);
+            }
+            let path = if folder.is_empty() { entry.name.clone() } else { format!("{folder}/{}", entry.name) };
+            match entry.kind {
+                Kind::Folder => folders.push(path),
+                Kind::Other => work.remove(&path)?,
+                Kind::File if is_part(&entry.name) => work.remove(&path)?,
+                Kind::File if linked.get(&entry.name) == Some(&entry.inode) => {}
+                Kind::File => {
+                    if heal_file(work, &path, ledger)? == Health::Broken {
+                        return Ok(Health::Broken);
+                    }
+                }
+            }
+        }
+    }
+    ledger.commit()?;
+    Ok(Health::Good)
+}
+
+fn heal_file(work: &Jail, path: &str, ledger: &mut Ledger) -> Result<Health, HealError> {
+    let seen = read(work, path)?;
+    if ledger.get(path)? == Some(seen) {
+        return Ok(Health::Good);
+    }
+    if path.starts_with("Snapshot/") {
+        // The phone lists this folder and sends what is not in it.
+        work.remove(path)?;
+        ledger.apply(&Change::Removed { path: path.to_owned() })?;
+        return Ok(Health::Good);
+    }
+    let from = format!("Snapshot/{path}");
+    if ledger.get(&from)? == Some(seen) {
+        // It was moved, and the ledger did not hear of it any more.
+        ledger.apply(&Change::Moved { from, to: path.to_owned() })?;
+        return Ok(Health::Good);
+    }
+    if !path.contains('/') {
+        // The files of the tree itself are synced before they get their names, so they are whole.
+        ledger.apply(&Change::Put { path: path.to_owned(), seen })?;
+        return Ok(Health::Good);
+    }
+    Ok(Health::Broken)
+}
+
+/// Names and inodes of the same folder of the current backup.
+fn linked_from(base: Option<&Jail>, folder: &str) -> Result<HashMap<String, (u64, u64)>, Errno> {
+    let Some(base) = base else {
+        return Ok(HashMap::new());
+    };
+    match base.list(folder) {
+        Ok(entries) => Ok(entries.into_iter().map(|entry| (entry.name, entry.inode)).collect()),
+        Err(Errno::NOENT) => Ok(HashMap::new()),
+        Err(e) => Err(e),
+    }
+}
+
+/// Length and hash of a file as it is on disk.
+pub(crate) fn read(jail: &Jail, path: &str) -> io::Result<Seen> {
+    let file = jail.open_file(path)?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(&file)?;
+    Ok(Seen { len: hasher.count(), hash: hasher.finalize() })
+}

@@ -1,0 +1,90 @@
+//! Telling one tree from another after a crash: a tree is known by the bytes of its three property lists, of which
+//! Status.plist has a UUID of its run and Info.plist the moment it ended. Inode numbers would not do: not every file system
+//! keeps them.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// The files that make a tree what it is.
+const FILES: [&str; 3] = ["Status.plist", "Manifest.plist", "Info.plist"];
+
+/// Longest part of each file that counts; honest ones are whole megabytes below.
+const MAX: u64 = 64 << 20;
+
+/// Identity of a tree.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct TreeId(String);
+
+impl TreeId {
+    /// Reads the identity of the tree at `folder`; `None` if there is no folder.
+    pub(crate) fn of(folder: &Path) -> io::Result<Option<Self>> {
+        match std::fs::symlink_metadata(folder) {
+            Ok(meta) if meta.is_dir() => {}
+            Ok(_) => return Ok(None),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(e),
+        }
+        let mut hasher = blake3::Hasher::new();
+        for name in FILES {
+            let nofollow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0);
+            match File::options().read(true).custom_flags(nofollow).open(folder.join(name)) {
+                Ok(file) => {
+                    let mut inner = blake3::Hasher::new();
+                    inner.update_reader(file.take(MAX))?;
+                    hasher.update(b"1");
+                    hasher.update(inner.finalize().as_bytes());
+                }
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                    hasher.update(b"0");
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(Some(Self(hasher.finalize().to_hex().to_string())))
+    }
+}
+
+impl fmt::Display for TreeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for TreeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TreeId({})", self.0.get(..8).unwrap_or_default())
+    }
+}
+
+impl FromStr for TreeId {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("not the identity of a tree")
+        }
+    }
+}
+
+impl TryFrom<String> for TreeId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<TreeId> for String {
+    fn from(id: TreeId) -> Self {
+        id.0
+    }
+}

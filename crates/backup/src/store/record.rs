@@ -1,0 +1,124 @@
+//! What was verified of one tree, kept beside it under the tree's identity: so it can never be taken for a statement about
+//! another tree. Version 1 of the file.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use backupwatch_core::{HostTime, Level, LocalCopy, Udid};
+use serde::{Deserialize, Serialize};
+
+use super::durable;
+use super::identity::TreeId;
+use super::layout::Layout;
+
+const VERSION: u32 = 1;
+
+/// Longest record that is read.
+const MAX: u64 = 64 << 10;
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Record {
+    version: u32,
+    pub(crate) tree: TreeId,
+    /// Counts up with each verified tree of a phone: which of two is newer does not depend on a clock.
+    pub(crate) serial: u64,
+    /// `L0` … `L4`
+    level: String,
+    pub(crate) at: HostTime,
+    pub(crate) encrypted: bool,
+    pub(crate) bytes: u64,
+    pub(crate) files: u64,
+}
+
+impl Record {
+    pub(crate) fn new(tree: TreeId, serial: u64, copy: &LocalCopy) -> Self {
+        Self {
+            version: VERSION,
+            tree,
+            serial,
+            level: level_name(copy.level).to_owned(),
+            at: copy.at,
+            encrypted: copy.encrypted,
+            bytes: copy.bytes,
+            files: copy.files,
+        }
+    }
+
+    /// The copy that it speaks of; `None` if it names a level that we do not know.
+    pub(crate) fn copy(&self) -> Option<LocalCopy> {
+        Some(LocalCopy {
+            level: level_of(&self.level)?,
+            at: self.at,
+            encrypted: self.encrypted,
+            bytes: self.bytes,
+            files: self.files,
+        })
+    }
+
+    /// The record of a tree, if there is a readable one that speaks of it.
+    pub(crate) fn read(layout: &Layout, udid: &Udid, tree: &TreeId) -> io::Result<Option<Self>> {
+        Ok(read_file(&layout.record(udid, tree))?.filter(|record| record.tree == *tree))
+    }
+
+    pub(crate) fn write(&self, layout: &Layout, udid: &Udid) -> io::Result<()> {
+        durable::make_folder(&layout.copies(udid))?;
+        durable::replace(&layout.record(udid, &self.tree), &serde_json::to_vec_pretty(self)?)
+    }
+
+    /// Every readable record of a phone.
+    pub(crate) fn all(layout: &Layout, udid: &Udid) -> io::Result<Vec<Self>> {
+        let folder = match fs::read_dir(layout.copies(udid)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other?,
+        };
+        let mut records = Vec::new();
+        for entry in folder {
+            let path = entry?.path();
+            if path.extension().is_some_and(|e| e == "json") {
+                records.extend(read_file(&path)?);
+            }
+        }
+        Ok(records)
+    }
+
+    /// Removes the record of a tree, and its hashes.
+    pub(crate) fn remove(layout: &Layout, udid: &Udid, tree: &TreeId) -> io::Result<()> {
+        durable::remove_file(&layout.record(udid, tree))?;
+        durable::remove_file(&layout.ledger(udid, tree))
+    }
+}
+
+fn read_file(path: &Path) -> io::Result<Option<Record>> {
+    match fs::metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e),
+        Ok(meta) if meta.len() > MAX => return Ok(None),
+        Ok(_) => {}
+    }
+    let record = serde_json::from_slice::<Record>(&fs::read(path)?).ok();
+    Ok(record.filter(|record| record.version == VERSION))
+}
+
+fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::L0 => "L0",
+        Level::L1 => "L1",
+        Level::L2 => "L2",
+        Level::L3 => "L3",
+        Level::L4 => "L4",
+    }
+}
+
+fn level_of(name: &str) -> Option<Level> {
+    Some(match name {
+        "L0" => Level::L0,
+        "L1" => Level::L1,
+        "L2" => Level::L2,
+        "L3" => Level::L3,
+        "L4" => Level::L4,
+        _ => return None,
+    })
+}

@@ -1,0 +1,267 @@
+//! Rolling forward: from "verified" to "current", in steps each of which can be the last one before a crash.
+//!
+//! What is to happen is read from the disk each time: the journal names the verified tree, and its identity tells whether it
+//! is still the work tree or the current one already. So a second start does only what the first one did not.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use backupwatch_core::Udid;
+use rustix::io::Errno;
+
+use super::Store;
+use super::durable;
+use super::error::{Context as _, StoreError};
+use super::identity::TreeId;
+use super::journal::{Found, Journal, Next, State};
+use super::layout::Layout;
+use super::record::Record;
+use super::run::lock;
+use crate::jail;
+
+/// What [`Store::reconcile`] did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reconciled {
+    pub udid: Udid,
+    pub what: RolledForward,
+}
+
+/// What became of one phone's unfinished run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RolledForward {
+    /// A verified tree became the current one.
+    Committed,
+    /// An attempt is kept; the phone goes on from it.
+    Kept,
+    /// Another process is at it.
+    Running,
+}
+
+impl Store {
+    /// Finishes what a crash cut short, for every phone. Current backups are not touched but by a tree that was verified.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written to.
+    pub fn reconcile(&self) -> Result<Vec<Reconciled>, StoreError> {
+        let mut all = Vec::new();
+        for udid in self.phones()? {
+            if !self.layout.journal(&udid).exists() {
+                continue;
+            }
+            let what = match lock(&self.layout, &udid) {
+                Ok(_lock) => match roll_forward(&self.layout, &udid, false)? {
+                    true => RolledForward::Committed,
+                    false => RolledForward::Kept,
+                },
+                Err(StoreError::InUse { .. }) => RolledForward::Running,
+                Err(e) => return Err(e),
+            };
+            all.push(Reconciled { udid, what });
+        }
+        Ok(all)
+    }
+}
+
+/// Does what the journal of a phone says is still to be done. True when a tree became the current one by it. The caller holds
+/// the lock.
+///
+/// `plain` forbids the exchange in one step, as file systems without it do.
+pub(super) fn roll_forward(layout: &Layout, udid: &Udid, plain: bool) -> Result<bool, StoreError> {
+    let (work, current) = (layout.work(udid), layout.current(udid));
+    let path = layout.journal(udid);
+    let work_id = TreeId::of(&work).context("read", &work)?;
+    let current_id = TreeId::of(&current).context("read", &current)?;
+    let verified = match Journal::read(&path).context("read", &path)? {
+        Found::Journal(Journal { state: State::Verified { tree }, .. }) => tree,
+        Found::Damaged => match newer_verified(layout, udid, work_id.as_ref(), current_id.as_ref())? {
+            Some(tree) => tree,
+            // The work tree may be anything, so the next run does not go on from it.
+            None => {
+                condemn_unknown(layout, udid)?;
+                return Ok(false);
+            }
+        },
+        Found::Journal(_) | Found::Nothing => return Ok(false),
+    };
+    let mut placed = None;
+    if work_id.as_ref() == Some(&verified) {
+        placed = exchange(layout, udid, plain)?;
+    } else if current_id.as_ref() != Some(&verified) {
+        // Somebody took the tree away after it was verified. What is current stays.
+        condemn_unknown(layout, udid)?;
+        return Ok(false);
+    }
+    // From here the current tree is the verified one, and what is left in `work` is the one before it.
+    if work.exists() {
+        let version = version_path(layout, udid, &work)?;
+        fs::rename(&work, &version).context("keep as a version", &work)?;
+        durable::sync_parent(&version).context("sync", &version)?;
+        placed = Some(version);
+    }
+    retain(layout, udid, placed.as_deref())?;
+    durable::remove_file(&layout.work_ledger(udid)).context("remove", &layout.work_ledger(udid))?;
+    Journal::close(&path).context("close", &path)?;
+    Ok(true)
+}
+
+/// Puts the work tree in the place of the current one. Without a swap in one step the old one becomes a version at once, and
+/// its place is the result.
+fn exchange(layout: &Layout, udid: &Udid, plain: bool) -> Result<Option<PathBuf>, StoreError> {
+    let mut placed = None;
+    let (work, current) = (layout.work(udid), layout.current(udid));
+    if current.exists() {
+        let swapped = if plain { Err(Errno::NOTSUP) } else { jail::exchange(&work, &current) };
+        match swapped {
+            Ok(()) => {
+                durable::sync_parent(&current).context("sync", &current)?;
+                durable::sync_parent(&work).context("sync", &work)?;
+                return Ok(None);
+            }
+            // Not on this file system: two renames, of which the journal tells a later start to do the second.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP | Errno::OPNOTSUPP) => {
+                let version = version_path(layout, udid, &current)?;
+                fs::rename(&current, &version).context("keep as a version", &current)?;
+                durable::sync_parent(&version).context("sync", &version)?;
+                placed = Some(version);
+            }
+            Err(e) => return Err(StoreError::io("exchange", &current, e.into())),
+        }
+    }
+    fs::rename(&work, &current).context("put in place", &current)?;
+    durable::sync_parent(&current).context("sync", &current)?;
+    durable::sync_parent(&work).context("sync", &work)?;
+    Ok(placed)
+}
+
+/// Without a journal: a work tree that was verified after the current one.
+fn newer_verified(
+    layout: &Layout,
+    udid: &Udid,
+    work: Option<&TreeId>,
+    current: Option<&TreeId>,
+) -> Result<Option<TreeId>, StoreError> {
+    let record = |tree: Option<&TreeId>| match tree {
+        Some(tree) => Record::read(layout, udid, tree).context("read", &layout.record(udid, tree)),
+        None => Ok(None),
+    };
+    let (work, current) = (record(work)?, record(current)?);
+    let newer = match (work, current) {
+        (Some(work), Some(current)) if work.serial > current.serial => work,
+        // The exchange happened: what is in `work` is the tree before the current one.
+        (Some(_), Some(current)) => current,
+        (Some(work), None) => work,
+        (None, _) => return Ok(None),
+    };
+    Ok(Some(newer.tree))
+}
+
+fn condemn_unknown(layout: &Layout, udid: &Udid) -> Result<(), StoreError> {
+    let path = layout.journal(udid);
+    let journal = Journal::new(backupwatch_core::HostTime(jiff::Timestamp::UNIX_EPOCH), State::Condemned { next: Next::Current });
+    journal.write(&path).context("write", &path)
+}
+
+/// A free name for the version that the tree at `tree` becomes: the moment of its verification, or of its last change.
+fn version_path(layout: &Layout, udid: &Udid, tree: &Path) -> Result<PathBuf, StoreError> {
+    let versions = layout.versions(udid);
+    durable::make_folder(&versions).context("make", &versions)?;
+    let record = match TreeId::of(tree).context("read", tree)? {
+        Some(id) => Record::read(layout, udid, &id).context("read", &layout.record(udid, &id))?,
+        None => None,
+    };
+    let at = match record {
+        Some(record) => record.at.0,
+        None => fs::metadata(tree)
+            .and_then(|meta| meta.modified())
+            .ok()
+            .and_then(|time| jiff::Timestamp::try_from(time).ok())
+            .unwrap_or(jiff::Timestamp::UNIX_EPOCH),
+    };
+    // No colons: they are separators in the Finder's eyes, and not allowed on some disks.
+    let name = at.strftime("%Y-%m-%dT%H%M%SZ").to_string();
+    let mut path = versions.join(&name);
+    let mut number = 2_u32;
+    while path.exists() {
+        path = versions.join(format!("{name}-{number}"));
+        number = number.saturating_add(1);
+    }
+    Ok(path)
+}
+
+/// Keeps the version `placed` just now, the one before the current, and the newest that was verified, which is the same one
+/// unless another program made the tree before the current. The others go: the current tree is newer than each of them, and
+/// verified (P5).
+fn retain(layout: &Layout, udid: &Udid, placed: Option<&Path>) -> Result<(), StoreError> {
+    let current = layout.current(udid);
+    let mut kept: Vec<TreeId> = TreeId::of(&current).context("read", &current)?.into_iter().collect();
+    let mut versions = versions(layout, udid)?;
+    // Verified ones last, the newest of them at the end.
+    versions.sort_by_key(|version| (version.record.as_ref().map(|record| record.serial), version.path.clone()));
+    let newest = versions.pop();
+    for version in versions {
+        if placed == Some(version.path.as_path()) {
+            kept.extend(version.record.map(|record| record.tree));
+        } else {
+            discard(layout, &version.path)?;
+        }
+    }
+    kept.extend(newest.and_then(|version| version.record).map(|record| record.tree));
+    for record in Record::all(layout, udid).context("read", &layout.copies(udid))? {
+        if !kept.contains(&record.tree) {
+            Record::remove(layout, udid, &record.tree).context("remove", &layout.record(udid, &record.tree))?;
+        }
+    }
+    Ok(())
+}
+
+struct Version {
+    path: PathBuf,
+    record: Option<Record>,
+}
+
+fn versions(layout: &Layout, udid: &Udid) -> Result<Vec<Version>, StoreError> {
+    let folder = layout.versions(udid);
+    let entries = match fs::read_dir(&folder) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.context("list", &folder)?,
+    };
+    let mut versions = Vec::new();
+    for entry in entries {
+        let path = entry.context("list", &folder)?.path();
+        let record = match TreeId::of(&path).context("read", &path)? {
+            Some(tree) => Record::read(layout, udid, &tree).context("read", &layout.record(udid, &tree))?,
+            None => continue,
+        };
+        versions.push(Version { path, record });
+    }
+    Ok(versions)
+}
+
+/// Takes a tree away: out of sight in one step, then for good.
+pub(super) fn discard(layout: &Layout, tree: &Path) -> Result<(), StoreError> {
+    let trash = layout.trash();
+    durable::make_folder(&trash).context("make", &trash)?;
+    for number in 0_u32..1000 {
+        let place = trash.join(number.to_string());
+        match rustix::fs::renameat_with(
+            rustix::fs::CWD,
+            tree,
+            rustix::fs::CWD,
+            &place,
+            rustix::fs::RenameFlags::NOREPLACE,
+        ) {
+            Ok(()) => return jail::remove_tree(&place).context("remove", &place),
+            Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::EXIST | Errno::NOTEMPTY) => {}
+            // Not every file system knows the flag. An empty folder or none in the way is fine.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) if !place.exists() => {
+                fs::rename(tree, &place).context("remove", tree)?;
+                return jail::remove_tree(&place).context("remove", &place);
+            }
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
+            Err(e) => return Err(StoreError::io("remove", tree, e.into())),
+        }
+    }
+    Err(StoreError::io("remove", tree, Errno::EXIST.into()))
+}

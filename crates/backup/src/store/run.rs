@@ -1,0 +1,322 @@
+//! One run's hold on the store: the lock, the work tree, and the ways to end: paused, condemned or committed.
+//!
+//! Everything here blocks on the disk; the engine calls it from threads that may.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use backupwatch_core::run::RunKind;
+use backupwatch_core::{HostTime, LocalCopy, Udid};
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+
+use super::Store;
+use super::durable::{self, Barrier};
+use super::error::{Context as _, StoreError};
+use super::heal::{self, HealError, Health};
+use super::identity::TreeId;
+use super::journal::{Found, Journal, Next, Origin, State};
+use super::layout::Layout;
+use super::linktree::{self, LinkError};
+use super::record::Record;
+use super::roll;
+use crate::jail::{self, Jail};
+use crate::ledger::Ledger;
+
+/// What a run asks of the store.
+#[derive(Clone, Debug)]
+pub(crate) struct Begin {
+    pub(crate) udid: Udid,
+    pub(crate) now: HostTime,
+    /// Begin with an empty tree: the certain way to a full backup (protocol.md 9.2).
+    pub(crate) force_full: bool,
+}
+
+/// See the module. Dropped without an end, it leaves what a crash would leave.
+#[derive(Debug)]
+pub(crate) struct Run {
+    layout: Layout,
+    udid: Udid,
+    begun: HostTime,
+    origin: Origin,
+    jail: Jail,
+    barrier: Barrier,
+    kind: RunKind,
+    plain_renames: bool,
+    _lock: File,
+}
+
+impl Run {
+    /// Takes the lock and prepares the work tree: the one of an interrupted run, or links to the current backup.
+    pub(crate) fn begin(store: &Store, begin: &Begin, stop: &AtomicBool) -> Result<(Self, Ledger), StoreError> {
+        let layout = store.layout.clone();
+        let udid = &begin.udid;
+        check_writable(&layout)?;
+        let lock = lock(&layout, udid)?;
+        let barrier = Barrier::open(layout.root()).context("open", layout.root())?;
+        roll::roll_forward(&layout, udid, false)?;
+        sweep(&layout, udid)?;
+
+        let current = layout.current(udid);
+        let base = TreeId::of(&current).context("read", &current)?;
+        if base.is_none() && fs::symlink_metadata(&current).is_ok() {
+            return Err(StoreError::NotAFolder { path: current });
+        }
+        let path = layout.journal(udid);
+        let plan = match Journal::read(&path).context("read", &path)? {
+            _ if begin.force_full => Plan::Fresh(Next::Empty),
+            Found::Journal(journal) => plan(journal, base.as_ref()),
+            Found::Damaged | Found::Nothing => Plan::Fresh(Next::Current),
+        };
+        let (resumed, next) = match plan {
+            Plan::Resume { origin, begun, heal } => {
+                let resumed = resume(&layout, udid, origin, begun, heal, stop)?;
+                (resumed.map(|origin| (origin, begun)), Next::Current)
+            }
+            Plan::Fresh(next) => (None, next),
+        };
+        let (origin, begun) = match resumed {
+            Some(resumed) => resumed,
+            None => (fresh(&layout, udid, base, next, begin.now, stop)?, begin.now),
+        };
+        let work = layout.work(udid);
+        let jail = Jail::open(&work).context("open", &work)?;
+        let kind = if jail.stat("Status.plist").is_ok() { RunKind::Incremental } else { RunKind::Full };
+        let ledger = open_ledger(&layout, udid)?;
+        let run = Self {
+            layout,
+            udid: udid.clone(),
+            begun,
+            origin,
+            jail,
+            barrier,
+            kind,
+            plain_renames: false,
+            _lock: lock,
+        };
+        Ok((run, ledger))
+    }
+
+    /// The work tree.
+    pub(crate) fn jail(&self) -> &Jail {
+        &self.jail
+    }
+
+    /// Where the work tree is.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.layout.work(&self.udid)
+    }
+
+    /// Whether the work tree has something to go on from.
+    pub(crate) fn kind(&self) -> RunKind {
+        self.kind
+    }
+
+    /// Whether it goes on from an interrupted run.
+    pub(crate) fn resumes(&self) -> bool {
+        self.origin.resumed > 0
+    }
+
+    /// Ends before the time, in order: what arrived is made durable, and the phone goes on from it next time.
+    pub(crate) fn pause(self, ledger: Ledger) -> Result<(), StoreError> {
+        let path = self.layout.work_ledger(&self.udid);
+        ledger.close().map_err(|e| StoreError::io("close", &path, io::Error::other(e)))?;
+        self.barrier.wait(&self.jail).context("sync", &self.folder())?;
+        self.write_journal(State::Paused(self.origin.clone()))
+    }
+
+    /// Ends with a tree that is no good. The next run begins from the current backup; if this one did so already, from
+    /// nothing: the fault may be in what was linked (a resumed tree proves nothing about that).
+    pub(crate) fn condemn(self) -> Result<(), StoreError> {
+        let next = if self.origin.resumed == 0 && self.origin.base.is_some() { Next::Empty } else { Next::Current };
+        self.write_journal(State::Condemned { next })?;
+        roll::discard(&self.layout, &self.folder())
+    }
+
+    /// Ends well: the work tree, which was verified as `copy` says, becomes the current backup. When this fails, a later
+    /// start finishes it.
+    pub(crate) fn commit(self, ledger: Ledger, copy: &LocalCopy) -> Result<(), StoreError> {
+        let (layout, udid, work) = (&self.layout, &self.udid, self.folder());
+        let from = layout.work_ledger(udid);
+        ledger.close().map_err(|e| StoreError::io("close", &from, io::Error::other(e)))?;
+        if durable::SYNC_EACH_FILE {
+            File::open(&from).and_then(|file| Ok(rustix::fs::fsync(&file)?)).context("sync", &from)?;
+        }
+        self.barrier.wait(&self.jail).context("sync", &work)?;
+        let Some(tree) = TreeId::of(&work).context("read", &work)? else {
+            return Err(StoreError::NotAFolder { path: work });
+        };
+        let copies = layout.copies(udid);
+        durable::make_folder(&copies).context("make", &copies)?;
+        fs::rename(&from, layout.ledger(udid, &tree)).context("keep", &from)?;
+        let records = Record::all(layout, udid).context("read", &copies)?;
+        let serial = records.iter().map(|record| record.serial).max().unwrap_or(0).saturating_add(1);
+        Record::new(tree.clone(), serial, copy).write(layout, udid).context("write", &copies)?;
+        durable::sync_parent(&copies).context("sync", &copies)?;
+        self.write_journal(State::Verified { tree })?;
+        roll::roll_forward(layout, udid, self.plain_renames)?;
+        Ok(())
+    }
+
+    fn write_journal(&self, state: State) -> Result<(), StoreError> {
+        let path = self.layout.journal(&self.udid);
+        Journal::new(self.begun, state).write(&path).context("write", &path)
+    }
+
+    /// As on a file system that cannot exchange two names in one step.
+    #[cfg(test)]
+    pub(crate) fn without_exchange(mut self) -> Self {
+        self.plain_renames = true;
+        self
+    }
+}
+
+enum Plan {
+    Resume { origin: Origin, begun: HostTime, heal: bool },
+    Fresh(Next),
+}
+
+/// What the journal of an earlier run means now that `base` is the current tree.
+fn plan(journal: Journal, base: Option<&TreeId>) -> Plan {
+    let begun = journal.begun;
+    match journal.state {
+        // The current backup is another one by now: what was linked to the old one is worth nothing.
+        State::Paused(origin) | State::Working(origin) if origin.base.is_some() && origin.base.as_ref() != base => {
+            Plan::Fresh(Next::Current)
+        }
+        State::Paused(origin) => Plan::Resume { origin, begun, heal: false },
+        State::Working(origin) => Plan::Resume { origin, begun, heal: true },
+        State::Condemned { next } => Plan::Fresh(next),
+        State::Verified { .. } => Plan::Fresh(Next::Current),
+    }
+}
+
+/// Goes on with the work tree of an interrupted run, if it is there and sound.
+fn resume(
+    layout: &Layout,
+    udid: &Udid,
+    origin: Origin,
+    begun: HostTime,
+    heal: bool,
+    stop: &AtomicBool,
+) -> Result<Option<Origin>, StoreError> {
+    let work = layout.work(udid);
+    let jail = match Jail::open(&work) {
+        Ok(jail) => jail,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(StoreError::io("open", &work, e)),
+    };
+    if heal {
+        let base = match origin.base {
+            Some(_) => Some(Jail::open(&layout.current(udid)).context("open", &layout.current(udid))?),
+            None => None,
+        };
+        let healed = match Ledger::open(&layout.work_ledger(udid)) {
+            Ok(mut ledger) => heal::heal(&jail, base.as_ref(), &mut ledger, stop),
+            Err(e) => Err(e.into()),
+        };
+        match healed {
+            Ok(Health::Good) => {}
+            // Without its hashes nothing can be said about the tree.
+            Ok(Health::Broken) | Err(HealError::Ledger(_)) => {
+                tracing::warn!(udid = udid.short(), "the interrupted backup is damaged and is begun anew");
+                return Ok(None);
+            }
+            Err(HealError::Stopped) => return Err(StoreError::Stopped),
+            Err(HealError::Io(e)) => return Err(StoreError::io("read", &work, e)),
+        }
+    }
+    let origin = Origin { resumed: origin.resumed.saturating_add(1), ..origin };
+    let path = layout.journal(udid);
+    Journal::new(begun, State::Working(origin.clone())).write(&path).context("write", &path)?;
+    Ok(Some(origin))
+}
+
+/// A new work tree.
+fn fresh(
+    layout: &Layout,
+    udid: &Udid,
+    base: Option<TreeId>,
+    next: Next,
+    now: HostTime,
+    stop: &AtomicBool,
+) -> Result<Origin, StoreError> {
+    let (work, nascent, ledger) = (layout.work(udid), layout.nascent_work(udid), layout.work_ledger(udid));
+    roll::discard(layout, &work)?;
+    remove_ledger(&ledger)?;
+    let base = base.filter(|_| next == Next::Current);
+    let origin = Origin { base, resumed: 0 };
+    let path = layout.journal(udid);
+    Journal::new(now, State::Working(origin.clone())).write(&path).context("write", &path)?;
+    match &origin.base {
+        Some(tree) => {
+            let current = layout.current(udid);
+            match linktree::grow(&current, &nascent, stop) {
+                Ok(_) => {}
+                Err(LinkError::Refused(_)) => return Err(StoreError::NoLinks { path: layout.root().to_owned() }),
+                Err(LinkError::Stopped) => return Err(StoreError::Stopped),
+                Err(LinkError::Io(e)) => return Err(StoreError::io("link", &current, e)),
+            }
+            match fs::copy(layout.ledger(udid, tree), &ledger) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(StoreError::io("copy", &ledger, e)),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        None => durable::make_folder(&nascent).context("make", &nascent)?,
+    }
+    fs::rename(&nascent, &work).context("make", &work)?;
+    Ok(origin)
+}
+
+fn open_ledger(layout: &Layout, udid: &Udid) -> Result<Ledger, StoreError> {
+    let path = layout.work_ledger(udid);
+    Ledger::open(&path).map_err(|e| StoreError::io("open", &path, io::Error::other(e)))
+}
+
+fn remove_ledger(path: &Path) -> Result<(), StoreError> {
+    durable::remove_file(path).context("remove", path)?;
+    let rollback = path.with_extension("ledger-journal");
+    durable::remove_file(&rollback).context("remove", &rollback)
+}
+
+/// Takes the lock of a phone's folders, or says that another process has it.
+pub(super) fn lock(layout: &Layout, udid: &Udid) -> Result<File, StoreError> {
+    durable::make_folder(&layout.locks()).context("make", &layout.locks())?;
+    let path = layout.lock(udid);
+    let file = File::options().create(true).truncate(false).write(true).open(&path).context("open", &path)?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(Errno::WOULDBLOCK) => Err(StoreError::InUse { udid: udid.clone() }),
+        Err(e) => Err(StoreError::io("lock", &path, e.into())),
+    }
+}
+
+/// The test that finds a read-only disk and macOS's silent refusals before a phone is asked for anything (protocol.md 12.9):
+/// list, create and rename.
+fn check_writable(layout: &Layout) -> Result<(), StoreError> {
+    let root = layout.root();
+    fs::read_dir(root).context("list", root)?;
+    for folder in [layout.ours(), layout.works(), layout.journals()] {
+        durable::make_folder(&folder).context("make", &folder)?;
+    }
+    let (a, b) = (layout.ours().join("probe.tmp"), layout.ours().join("probe"));
+    fs::write(&a, b"probe").context("write to", root)?;
+    fs::rename(&a, &b).context("rename in", root)?;
+    durable::remove_file(&b).context("remove in", root)
+}
+
+/// Removes what earlier runs could not: half-made trees and what was on its way out.
+fn sweep(layout: &Layout, udid: &Udid) -> Result<(), StoreError> {
+    let nascent = layout.nascent_work(udid);
+    jail::remove_tree(&nascent).context("remove", &nascent)?;
+    let Ok(trash) = fs::read_dir(layout.trash()) else {
+        return Ok(());
+    };
+    for entry in trash.flatten() {
+        // Another phone's run may be at the same; what stays is swept the next time.
+        let _ = jail::remove_tree(&entry.path());
+    }
+    Ok(())
+}

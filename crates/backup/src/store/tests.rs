@@ -1,0 +1,327 @@
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use backupwatch_core::{HostTime, Level, LocalCopy, Udid};
+
+use super::*;
+use crate::jail::Jail;
+use crate::ledger::{Change, Ledger, Seen};
+
+static GO: AtomicBool = AtomicBool::new(false);
+
+fn udid() -> Udid {
+    Udid::parse("00008110-000A1B2C3D4E5F60").unwrap()
+}
+
+fn at(second: i64) -> HostTime {
+    HostTime(jiff::Timestamp::from_second(1_790_000_000 + second).unwrap())
+}
+
+fn copy(second: i64) -> LocalCopy {
+    LocalCopy { level: Level::L2, at: at(second), encrypted: false, bytes: 3, files: 1 }
+}
+
+fn begin(store: &Store, second: i64) -> (Run, Ledger) {
+    let begin = Begin { udid: udid(), now: at(second), force_full: false };
+    Run::begin(store, &begin, &GO).unwrap()
+}
+
+fn put(jail: &Jail, path: &str, text: &str) {
+    if let Some((folder, _)) = path.rsplit_once('/') {
+        let mut made = String::new();
+        for name in folder.split('/') {
+            made.push_str(name);
+            let _ = jail.make_folder(&made);
+            made.push('/');
+        }
+    }
+    let mut part = jail.begin(path).unwrap();
+    part.write(text.as_bytes()).unwrap();
+    part.keep(false).unwrap();
+}
+
+fn hashed(ledger: &mut Ledger, path: &str, text: &str) {
+    let seen = Seen { len: text.len() as u64, hash: blake3::hash(text.as_bytes()) };
+    ledger.apply(&Change::Put { path: path.to_owned(), seen }).unwrap();
+}
+
+/// A whole run that ends with `text` in one file.
+fn backup(store: &Store, second: i64, text: &str) {
+    let (run, mut ledger) = begin(store, second);
+    put(run.jail(), "Status.plist", &format!("run {second}"));
+    put(run.jail(), "ab/abc", text);
+    hashed(&mut ledger, "ab/abc", text);
+    run.commit(ledger, &copy(second)).unwrap();
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap()
+}
+
+fn versions(store: &Store) -> Vec<String> {
+    let folder = store.layout.versions(&udid());
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+fn store() -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::create(&dir.path().join("root")).unwrap();
+    (dir, store)
+}
+
+#[test]
+fn a_missing_disk_is_a_state_and_never_no_backups() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    fs::create_dir(path("empty")).unwrap();
+    fs::write(path("file"), b"").unwrap();
+    fs::create_dir_all(path("odd/.backupwatch")).unwrap();
+    fs::write(path("odd/.backupwatch/marker.json"), b"{").unwrap();
+    assert!(matches!(Store::open(&path("gone")), Err(StoreError::RootMissing { .. })));
+    assert!(matches!(Store::open(&path("empty")), Err(StoreError::NotAStore { .. })));
+    assert!(matches!(Store::open(&path("file")), Err(StoreError::NotAFolder { .. })));
+    assert!(matches!(Store::open(&path("file/below")), Err(StoreError::NotAFolder { .. })));
+    assert!(matches!(Store::open(&path("odd")), Err(StoreError::Damaged { .. })));
+    assert!(!path("gone").exists(), "nothing is made");
+    assert_eq!(fs::read_dir(path("empty")).unwrap().count(), 0, "nothing is made");
+}
+
+#[test]
+fn a_store_keeps_its_identity() {
+    let (dir, store) = store();
+    let again = Store::create(&dir.path().join("root")).unwrap();
+    assert_eq!(again.id(), store.id());
+    assert_eq!(store.id().len(), 32);
+    symlink(dir.path().join("root"), dir.path().join("link")).unwrap();
+    let linked = Store::open(&dir.path().join("link")).unwrap();
+    assert_eq!(linked.root(), store.root(), "links on the way are resolved once");
+}
+
+#[test]
+fn a_run_makes_the_current_backup_and_keeps_the_one_before() {
+    let (_dir, store) = store();
+    assert_eq!(store.current(&udid()).unwrap(), None);
+    for (second, text) in [(10, "one"), (20, "two"), (30, "three")] {
+        backup(&store, second, text);
+        assert_eq!(store.current(&udid()).unwrap(), Some(copy(second)));
+        assert_eq!(read(&store.folder(&udid()).join("ab/abc")), text);
+    }
+    assert_eq!(versions(&store), ["2026-09-21T141340Z"]);
+    let version = store.layout.versions(&udid()).join(&versions(&store)[0]);
+    assert_eq!(read(&version.join("ab/abc")), "two");
+    assert!(!store.layout.work(&udid()).exists());
+    assert!(!store.layout.journal(&udid()).exists());
+    let names: Vec<_> = fs::read_dir(store.folder(&udid())).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 2, "none of our files is in it: {names:?}");
+    let copies = fs::read_dir(store.layout.copies(&udid())).unwrap().count();
+    assert_eq!(copies, 4, "a record and a ledger for each of the two trees");
+}
+
+#[test]
+fn without_an_exchange_two_renames_do_it() {
+    let (_dir, store) = store();
+    backup(&store, 10, "one");
+    let (run, ledger) = begin(&store, 20);
+    put(run.jail(), "Status.plist", "run 20");
+    put(run.jail(), "ab/abc", "two");
+    run.without_exchange().commit(ledger, &copy(20)).unwrap();
+    assert_eq!(read(&store.folder(&udid()).join("ab/abc")), "two");
+    assert_eq!(versions(&store).len(), 1);
+    assert_eq!(store.current(&udid()).unwrap(), Some(copy(20)));
+}
+
+#[test]
+fn what_a_run_does_does_not_show_in_the_current_backup() {
+    let (_dir, store) = store();
+    backup(&store, 10, "one");
+    let (run, ledger) = begin(&store, 20);
+    let old = fs::metadata(store.folder(&udid()).join("ab/abc")).unwrap();
+    assert_eq!(old.ino(), fs::metadata(run.folder().join("ab/abc")).unwrap().ino(), "a link, not a copy");
+    put(run.jail(), "ab/abc", "two");
+    run.jail().remove("Status.plist").unwrap();
+    run.pause(ledger).unwrap();
+    assert_eq!(read(&store.folder(&udid()).join("ab/abc")), "one");
+    assert_eq!(store.current(&udid()).unwrap(), Some(copy(10)));
+}
+
+#[test]
+fn checklist_42_an_interrupted_run_is_gone_on_with() {
+    let (_dir, store) = store();
+    backup(&store, 10, "one");
+    let (run, mut ledger) = begin(&store, 20);
+    put(run.jail(), "Status.plist", "uploading");
+    put(run.jail(), "Snapshot/ab/abd", "new");
+    hashed(&mut ledger, "Snapshot/ab/abd", "new");
+    run.pause(ledger).unwrap();
+
+    let (run, ledger) = begin(&store, 30);
+    assert!(run.resumes());
+    assert_eq!(read(&run.folder().join("Status.plist")), "uploading");
+    assert_eq!(read(&run.folder().join("Snapshot/ab/abd")), "new");
+    assert!(ledger.get("Snapshot/ab/abd").unwrap().is_some());
+    run.commit(ledger, &copy(30)).unwrap();
+    assert_eq!(read(&store.folder(&udid()).join("ab/abc")), "one");
+}
+
+#[test]
+fn a_run_that_broke_off_keeps_only_what_arrived_whole() {
+    let (_dir, store) = store();
+    backup(&store, 10, "one");
+    let (run, mut ledger) = begin(&store, 20);
+    for (path, on_disk, hashed_as) in [
+        ("Snapshot/ab/whole", "whole", Some("whole")),
+        ("Snapshot/ab/cut", "cu", Some("cut")),
+        ("Snapshot/ab/unheard", "unheard", None),
+        ("cd/moved", "moved", None),
+        ("Status.plist", "uploading", None),
+    ] {
+        put(run.jail(), path, on_disk);
+        if let Some(text) = hashed_as {
+            hashed(&mut ledger, path, text);
+        }
+    }
+    hashed(&mut ledger, "Snapshot/cd/moved", "moved");
+    fs::write(run.folder().join("Snapshot/ab/.backupwatch-7.part"), b"half").unwrap();
+    symlink("/etc/passwd", run.folder().join("Snapshot/ab/planted")).unwrap();
+    ledger.close().unwrap();
+    drop(run);
+
+    let (run, ledger) = begin(&store, 30);
+    assert!(run.resumes());
+    let mut names: Vec<_> =
+        run.jail().list_with_parts("Snapshot/ab").unwrap().into_iter().map(|entry| entry.name).collect();
+    names.sort();
+    assert_eq!(names, ["whole"]);
+    assert_eq!(ledger.get("Snapshot/ab/cut").unwrap(), None);
+    assert!(ledger.get("cd/moved").unwrap().is_some(), "the ledger caught up with the move");
+    assert_eq!(read(&run.folder().join("ab/abc")), "one");
+}
+
+#[test]
+fn a_broken_file_in_its_final_place_ends_the_attempt() {
+    let (_dir, store) = store();
+    backup(&store, 10, "one");
+    let (run, mut ledger) = begin(&store, 20);
+    put(run.jail(), "cd/moved", "mov");
+    hashed(&mut ledger, "Snapshot/cd/moved", "moved");
+    ledger.close().unwrap();
+    drop(run);
+    let (run, _ledger) = begin(&store, 30);
+    assert!(!run.resumes());
+    assert!(!run.folder().join("cd/moved").exists());
+    assert_eq!(read(&run.folder().join("ab/abc")), "one");
+}
+
+#[test]
+fn a_condemned_tree_is_begun_anew_and_then_from_nothing() {
+    let (_dir, store) = store();
+    backup(&store, 10, "one");
+    let (run, ledger) = begin(&store, 20);
+    run.pause(ledger).unwrap();
+    let (run, ledger) = begin(&store, 30);
+    assert!(run.resumes());
+    drop(ledger);
+    run.condemn().unwrap();
+
+    let (run, ledger) = begin(&store, 40);
+    assert!(!run.resumes());
+    assert!(run.folder().join("ab/abc").exists(), "links of the current backup");
+    drop(ledger);
+    run.condemn().unwrap();
+
+    let (run, _ledger) = begin(&store, 50);
+    assert!(!run.folder().join("ab/abc").exists(), "everything is asked for again");
+    assert_eq!(run.kind(), backupwatch_core::run::RunKind::Full);
+    assert_eq!(read(&store.folder(&udid()).join("ab/abc")), "one");
+}
+
+#[test]
+fn a_forced_full_run_begins_with_nothing() {
+    let (_dir, store) = store();
+    backup(&store, 10, "one");
+    let request = Begin { udid: udid(), now: at(20), force_full: true };
+    let (run, ledger) = Run::begin(&store, &request, &GO).unwrap();
+    assert_eq!(fs::read_dir(run.folder()).unwrap().count(), 0);
+    run.pause(ledger).unwrap();
+    let (run, _ledger) = begin(&store, 30);
+    assert!(run.resumes(), "and is gone on with as such");
+    assert!(!run.folder().join("ab").exists());
+}
+
+#[test]
+fn an_attempt_on_another_current_backup_is_not_gone_on_with() {
+    let (_dir, store) = store();
+    backup(&store, 10, "one");
+    let (run, ledger) = begin(&store, 20);
+    put(run.jail(), "Snapshot/x", "x");
+    run.pause(ledger).unwrap();
+    // Another program writes into the folder.
+    fs::remove_file(store.folder(&udid()).join("Status.plist")).unwrap();
+    fs::write(store.folder(&udid()).join("Status.plist"), b"theirs").unwrap();
+    assert_eq!(store.current(&udid()).unwrap(), None, "and it is not verified any more");
+    let (run, _ledger) = begin(&store, 30);
+    assert!(!run.resumes());
+    assert_eq!(read(&run.folder().join("Status.plist")), "theirs");
+}
+
+#[test]
+fn checklist_21_one_run_at_a_time_has_a_phones_folders() {
+    let (_dir, store) = store();
+    let (run, _ledger) = begin(&store, 10);
+    let request = Begin { udid: udid(), now: at(11), force_full: false };
+    assert!(matches!(Run::begin(&store, &request, &GO), Err(StoreError::InUse { .. })));
+    let other = Udid::parse("00008110-000A1B2C3D4E5F61").unwrap();
+    let request = Begin { udid: other, ..request };
+    assert!(Run::begin(&store, &request, &GO).is_ok(), "another phone is not in the way");
+    assert!(!store.folder(&udid()).exists(), "the lock is not in the phone's folder");
+    assert_eq!(store.reconcile().unwrap()[0].what, RolledForward::Running);
+    drop(run);
+    assert_eq!(store.reconcile().unwrap()[0].what, RolledForward::Kept);
+}
+
+#[test]
+fn checklist_22_a_folder_that_cannot_be_written_to_is_found_before_the_phone_is_asked() {
+    let (_dir, store) = store();
+    fs::create_dir_all(store.layout.works()).unwrap();
+    // Root ignores permissions, so the folder is made unusable in another way: a file where a folder must be.
+    fs::remove_dir(store.layout.works()).unwrap();
+    fs::write(store.layout.works(), b"").unwrap();
+    let request = Begin { udid: udid(), now: at(10), force_full: false };
+    assert!(Run::begin(&store, &request, &GO).is_err());
+    assert!(!store.layout.journal(&udid()).exists());
+}
+
+#[test]
+fn a_backup_of_another_program_is_begun_from_and_kept_but_never_called_verified() {
+    let (_dir, store) = store();
+    let folder = store.folder(&udid());
+    fs::create_dir_all(folder.join("ab")).unwrap();
+    fs::write(folder.join("ab/abc"), b"theirs").unwrap();
+    fs::write(folder.join("Status.plist"), b"theirs").unwrap();
+    assert_eq!(store.current(&udid()).unwrap(), None);
+    let (run, ledger) = begin(&store, 20);
+    assert_eq!(read(&run.folder().join("ab/abc")), "theirs");
+    put(run.jail(), "Status.plist", "ours");
+    run.commit(ledger, &copy(20)).unwrap();
+    assert_eq!(versions(&store).len(), 1);
+    backup(&store, 30, "x");
+    backup(&store, 40, "y");
+    assert_eq!(versions(&store).len(), 1, "it goes when a newer version was verified");
+}
+
+#[test]
+fn a_current_folder_that_is_a_link_is_refused() {
+    let (dir, store) = store();
+    fs::create_dir(dir.path().join("elsewhere")).unwrap();
+    symlink(dir.path().join("elsewhere"), store.folder(&udid())).unwrap();
+    let request = Begin { udid: udid(), now: at(10), force_full: false };
+    assert!(matches!(Run::begin(&store, &request, &GO), Err(StoreError::NotAFolder { .. })));
+}
