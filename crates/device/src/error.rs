@@ -16,31 +16,38 @@ use idevice::IdeviceError;
 use crate::certificates::CertificateError;
 use crate::pair_record::PairRecordError;
 
-/// Why usbmuxd or a phone could not be asked. The messages follow "failed to reach the phone: ".
+/// Why usbmuxd could not be asked.
 #[derive(Debug, thiserror::Error)]
-pub enum DeviceError {
+pub enum MuxError {
     #[error("usbmuxd cannot be reached at {address}")]
-    MuxUnreachable {
+    Unreachable {
         address: String,
         #[source]
         source: io::Error,
     },
     #[error("usbmuxd did not answer within {after:?}")]
-    MuxSilent { after: Duration },
+    Silent { after: Duration },
     #[error("usbmuxd closed the connection")]
-    MuxLost {
+    Lost {
         #[source]
         source: io::Error,
     },
     #[error("usbmuxd does not speak its protocol")]
-    MuxFrame(#[source] usbmux::FrameError),
+    Frame(#[source] usbmux::FrameError),
     #[error("usbmuxd sent something unreadable")]
-    MuxMessage(#[source] usbmux::MessageError),
+    Message(#[source] usbmux::MessageError),
     #[error("usbmuxd answered {request} with {answer}")]
-    MuxRefused {
+    Refused {
         request: &'static str,
         answer: String,
     },
+}
+
+/// Why usbmuxd or a phone could not be asked. The messages follow "failed to reach the phone: ".
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    #[error(transparent)]
+    Mux(#[from] MuxError),
     #[error("the phone is not attached (any more)")]
     NotAttached,
     #[error("nothing on the phone answers at port {port}")]
@@ -108,12 +115,7 @@ impl DeviceError {
     #[must_use]
     pub fn no_answer(&self) -> NoAnswer {
         match self {
-            Self::MuxUnreachable { .. }
-            | Self::MuxSilent { .. }
-            | Self::MuxLost { .. }
-            | Self::MuxFrame(_)
-            | Self::MuxMessage(_)
-            | Self::MuxRefused { .. }
+            Self::Mux(_)
             | Self::NotAttached
             | Self::PortClosed { .. }
             | Self::Link { .. }
@@ -142,12 +144,7 @@ impl DeviceError {
             Self::NoPairRecord | Self::PairRecord(_) => Some(Trust::NotTrusted),
             Self::TlsRefused { .. } => Some(Trust::Expired),
             Self::Refused { error, .. } => trust_of(error),
-            Self::MuxUnreachable { .. }
-            | Self::MuxSilent { .. }
-            | Self::MuxLost { .. }
-            | Self::MuxFrame(_)
-            | Self::MuxMessage(_)
-            | Self::MuxRefused { .. }
+            Self::Mux(_)
             | Self::NotAttached
             | Self::PortClosed { .. }
             | Self::Link { .. }
@@ -166,12 +163,7 @@ impl DeviceError {
     #[must_use]
     pub fn open_error(self, service: Option<&str>) -> OpenError {
         match &self {
-            Self::MuxUnreachable { .. }
-            | Self::MuxSilent { .. }
-            | Self::MuxLost { .. }
-            | Self::MuxFrame(_)
-            | Self::MuxMessage(_)
-            | Self::MuxRefused { .. } => OpenError::MuxDown(in_full(&self)),
+            Self::Mux(_) => OpenError::MuxDown(in_full(&self)),
             Self::NotAttached
             | Self::PortClosed { .. }
             | Self::Link { .. }

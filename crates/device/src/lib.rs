@@ -23,7 +23,7 @@ mod tls;
 
 pub use address::MuxAddress;
 pub use certificates::CertificateError;
-pub use error::DeviceError;
+pub use error::{DeviceError, MuxError};
 pub use list::list;
 pub use listen::{Attached, MuxDown, MuxEvent, listen};
 pub use observe::{Hint, observe};

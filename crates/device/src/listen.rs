@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::address::MuxAddress;
-use crate::error::DeviceError;
+use crate::error::MuxError;
 use crate::mux::Mux;
 use crate::timeouts::Timeouts;
 
@@ -86,19 +86,26 @@ pub enum MuxDown {
 }
 
 impl MuxDown {
-    fn of(error: &DeviceError) -> Self {
+    fn of(error: &MuxError) -> Self {
         match error {
-            DeviceError::MuxUnreachable { source, .. } => match source.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Self::NotRunning,
-                io::ErrorKind::PermissionDenied => Self::NotAllowed,
-                _ => Self::Other(source.to_string()),
-            },
-            DeviceError::MuxSilent { .. } => Self::Silent,
-            DeviceError::MuxLost { .. } => Self::Closed,
-            DeviceError::MuxFrame(_)
-            | DeviceError::MuxMessage(_)
-            | DeviceError::MuxRefused { .. } => Self::Rubbish,
-            other => Self::Other(other.to_string()),
+            MuxError::Unreachable { source, .. } => Self::unreachable(source),
+            MuxError::Silent { .. } => Self::Silent,
+            MuxError::Lost { .. } => Self::Closed,
+            MuxError::Frame(_) | MuxError::Message(_) | MuxError::Refused { .. } => Self::Rubbish,
+        }
+    }
+
+    fn unreachable(source: &io::Error) -> Self {
+        let kind = source.kind();
+        if kind == io::ErrorKind::PermissionDenied {
+            Self::NotAllowed
+        } else if matches!(
+            kind,
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+        ) {
+            Self::NotRunning
+        } else {
+            Self::Other(source.to_string())
         }
     }
 }
@@ -180,7 +187,7 @@ struct Daemon<'a> {
 }
 
 enum Ended {
-    Lost(DeviceError),
+    Lost(MuxError),
     NobodyListens,
 }
 
@@ -190,8 +197,8 @@ impl From<NobodyListens> for Ended {
     }
 }
 
-impl From<DeviceError> for Ended {
-    fn from(error: DeviceError) -> Self {
+impl From<MuxError> for Ended {
+    fn from(error: MuxError) -> Self {
         Self::Lost(error)
     }
 }

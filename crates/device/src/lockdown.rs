@@ -58,9 +58,10 @@ impl Lockdown {
                 timeouts: *timeouts,
                 session: None,
             };
-            match lockdown.ask(&Request::QueryType).await? {
-                Reply::Type(name) if name == TYPE => Ok(lockdown),
-                _ => Err(DeviceError::NotInService),
+            if lockdown.ask(&Request::QueryType).await? == Reply::Type(TYPE.to_owned()) {
+                Ok(lockdown)
+            } else {
+                Err(DeviceError::NotInService)
             }
         };
         tokio::time::timeout(hello, greeting)
@@ -107,10 +108,10 @@ impl Lockdown {
             domain: domain.map(str::to_owned),
             key: None,
         };
-        match self.ask(&request).await? {
-            Reply::Value(Value::Dictionary(values)) => Ok(values),
-            _ => Err(unexpected(&request)),
-        }
+        let Reply::Value(Value::Dictionary(values)) = self.ask(&request).await? else {
+            return Err(unexpected(&request));
+        };
+        Ok(values)
     }
 
     /// One value of the root domain.
@@ -119,10 +120,10 @@ impl Lockdown {
             domain: None,
             key: Some(key.to_owned()),
         };
-        match self.ask(&request).await? {
-            Reply::Value(value) => Ok(value),
-            _ => Err(unexpected(&request)),
-        }
+        let Reply::Value(value) = self.ask(&request).await? else {
+            return Err(unexpected(&request));
+        };
+        Ok(value)
     }
 
     pub(crate) async fn start_service(
@@ -134,10 +135,10 @@ impl Lockdown {
             service: service.to_owned(),
             escrow_bag: escrow_bag.cloned(),
         };
-        match self.ask(&request).await? {
-            Reply::Service { port, tls } => Ok(Started { port, tls }),
-            _ => Err(unexpected(&request)),
-        }
+        let Reply::Service { port, tls } = self.ask(&request).await? else {
+            return Err(unexpected(&request));
+        };
+        Ok(Started { port, tls })
     }
 
     /// Ends the session, if there is one, and the connection. What goes wrong here harms nobody.

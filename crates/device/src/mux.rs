@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use backupwatch_core::Udid;
 use backupwatch_wire::usbmux::{
     Attachment, Client, Decoder, Event, HEADER_LEN, Header, MuxDeviceId, Packet, PairRecordData,
     Reply, Request, ResultCode,
@@ -13,9 +14,18 @@ use idevice::IdeviceSocket;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::address::MuxAddress;
-use crate::error::DeviceError;
+use crate::error::{DeviceError, MuxError};
 use crate::pair_record::Credentials;
 use crate::stream::DeviceStream;
+
+/// What lets us into a phone; [`DeviceError::NoPairRecord`] where there is nothing.
+pub(crate) async fn credentials(
+    address: &MuxAddress,
+    udid: &Udid,
+    within: Duration,
+) -> Result<Credentials, DeviceError> {
+    Mux::open(address, within).await?.pair_record(udid).await
+}
 
 /// Everything that we ask usbmuxd carries this; `ListListeners` shows it.
 fn client() -> Client {
@@ -36,11 +46,11 @@ pub(crate) struct Mux {
 impl Mux {
     /// Opens a connection. Each request has one of its own, but for the few that belong together: a connection that has
     /// become a tunnel or a listener takes no more requests.
-    pub(crate) async fn open(address: &MuxAddress, within: Duration) -> Result<Self, DeviceError> {
+    pub(crate) async fn open(address: &MuxAddress, within: Duration) -> Result<Self, MuxError> {
         let socket = tokio::time::timeout(within, address.connect())
             .await
-            .map_err(|_| DeviceError::MuxSilent { after: within })?
-            .map_err(|source| DeviceError::MuxUnreachable {
+            .map_err(|_| MuxError::Silent { after: within })?
+            .map_err(|source| MuxError::Unreachable {
                 address: address.to_string(),
                 source,
             })?;
@@ -51,32 +61,30 @@ impl Mux {
         })
     }
 
-    pub(crate) async fn list(&mut self) -> Result<Vec<Attachment>, DeviceError> {
-        match self.ask(&Request::ListDevices).await? {
-            Reply::Devices {
-                attachments,
-                unreadable,
-            } => {
-                if unreadable > 0 {
-                    tracing::debug!(unreadable, "usbmuxd lists devices that are not as expected");
-                }
-                Ok(attachments)
-            }
-            other => Err(unexpected("ListDevices", &other)),
+    pub(crate) async fn list(&mut self) -> Result<Vec<Attachment>, MuxError> {
+        let reply = self.ask(&Request::ListDevices).await?;
+        let Reply::Devices {
+            attachments,
+            unreadable,
+        } = reply
+        else {
+            return Err(unexpected("ListDevices", &reply));
+        };
+        if unreadable > 0 {
+            tracing::debug!(unreadable, "usbmuxd lists devices that are not as expected");
         }
+        Ok(attachments)
     }
 
     /// Turns this connection into a listening one; from then on only [`Mux::event`] is of use.
-    pub(crate) async fn listen(&mut self) -> Result<(), DeviceError> {
-        match self.ask(&Request::Listen).await? {
-            Reply::Result(ResultCode::Ok) => Ok(()),
-            other => Err(unexpected("Listen", &other)),
-        }
+    pub(crate) async fn listen(&mut self) -> Result<(), MuxError> {
+        let reply = self.ask(&Request::Listen).await?;
+        done("Listen", &reply)
     }
 
     /// The next event, however long it takes. A message that is no event, or a device without a UDID, is passed over:
     /// one odd device must not hide the others.
-    pub(crate) async fn event(&mut self) -> Result<Event, DeviceError> {
+    pub(crate) async fn event(&mut self) -> Result<Event, MuxError> {
         loop {
             let packet = self.read_packet().await?;
             match Reply::decode(&packet) {
@@ -96,89 +104,83 @@ impl Mux {
         device: MuxDeviceId,
         port: u16,
     ) -> Result<DeviceStream, DeviceError> {
-        match self.ask(&Request::Connect { device, port }).await? {
-            Reply::Result(ResultCode::Ok) => Ok(DeviceStream::new(self.socket)),
-            Reply::Result(ResultCode::BadDevice) => Err(DeviceError::NotAttached),
-            Reply::Result(ResultCode::ConnectionRefused | ResultCode::NoSuchService) => {
+        let reply = self.ask(&Request::Connect { device, port }).await?;
+        match result_of("Connect", &reply)? {
+            ResultCode::Ok => Ok(DeviceStream::new(self.socket)),
+            ResultCode::BadDevice => Err(DeviceError::NotAttached),
+            ResultCode::ConnectionRefused | ResultCode::NoSuchService => {
                 Err(DeviceError::PortClosed { port })
             }
-            other => Err(unexpected("Connect", &other)),
+            ResultCode::BadCommand | ResultCode::BadVersion | ResultCode::Other(_) => {
+                Err(unexpected("Connect", &reply).into())
+            }
         }
     }
 
-    pub(crate) async fn buid(&mut self) -> Result<String, DeviceError> {
-        match self.ask(&Request::ReadBuid).await? {
-            Reply::Buid(buid) => Ok(buid),
-            other => Err(unexpected("ReadBUID", &other)),
-        }
-    }
-
-    /// The pair record of a phone, or `None` where there is none.
-    pub(crate) async fn pair_record(
-        &mut self,
-        udid: &str,
-    ) -> Result<Option<Credentials>, DeviceError> {
-        let request = Request::ReadPairRecord {
-            udid: udid.to_owned(),
+    pub(crate) async fn buid(&mut self) -> Result<String, MuxError> {
+        let reply = self.ask(&Request::ReadBuid).await?;
+        let Reply::Buid(buid) = reply else {
+            return Err(unexpected("ReadBUID", &reply));
         };
-        match self.ask(&request).await? {
-            Reply::PairRecord(data) => Credentials::read(&data.0)
-                .map(Some)
-                .map_err(DeviceError::PairRecord),
+        Ok(buid)
+    }
+
+    async fn pair_record(&mut self, udid: &Udid) -> Result<Credentials, DeviceError> {
+        let udid = udid.as_str().to_owned();
+        let reply = self.ask(&Request::ReadPairRecord { udid }).await?;
+        if let Reply::PairRecord(data) = reply {
+            return Credentials::read(&data.0).map_err(DeviceError::PairRecord);
+        }
+        match result_of("ReadPairRecord", &reply)? {
             // Linux says 2 (ENOENT); what macOS says is unknown (protocol.md 3.2), so any refusal but "I do not know
             // this command" is read as "no record". Asking for a pairing then is harmless, where one exists after all.
-            Reply::Result(
-                ResultCode::BadDevice
-                | ResultCode::ConnectionRefused
-                | ResultCode::NoSuchService
-                | ResultCode::Other(_),
-            ) => Ok(None),
-            other => Err(unexpected("ReadPairRecord", &other)),
+            ResultCode::BadDevice
+            | ResultCode::ConnectionRefused
+            | ResultCode::NoSuchService
+            | ResultCode::Other(_) => Err(DeviceError::NoPairRecord),
+            ResultCode::Ok | ResultCode::BadCommand | ResultCode::BadVersion => {
+                Err(unexpected("ReadPairRecord", &reply).into())
+            }
         }
     }
 
     pub(crate) async fn save_pair_record(
         &mut self,
-        udid: &str,
+        udid: &Udid,
         record: Vec<u8>,
         device: MuxDeviceId,
-    ) -> Result<(), DeviceError> {
+    ) -> Result<(), MuxError> {
         let request = Request::SavePairRecord {
-            udid: udid.to_owned(),
+            udid: udid.as_str().to_owned(),
             record: PairRecordData(record),
             device: Some(device),
         };
-        match self.ask(&request).await? {
-            Reply::Result(ResultCode::Ok) => Ok(()),
-            other => Err(unexpected("SavePairRecord", &other)),
-        }
+        let reply = self.ask(&request).await?;
+        done("SavePairRecord", &reply)
     }
 
-    async fn ask(&mut self, request: &Request) -> Result<Reply, DeviceError> {
+    async fn ask(&mut self, request: &Request) -> Result<Reply, MuxError> {
         let within = self.within;
         self.tag = self.tag.wrapping_add(1);
         let bytes = request.encode(&client(), self.tag);
         let packet = tokio::time::timeout(within, async {
-            self.socket.write_all(&bytes).await.map_err(mux_lost)?;
-            self.socket.flush().await.map_err(mux_lost)?;
+            self.socket.write_all(&bytes).await.map_err(lost)?;
+            self.socket.flush().await.map_err(lost)?;
             self.read_packet().await
         })
         .await
-        .map_err(|_| DeviceError::MuxSilent { after: within })??;
-        Reply::decode(&packet).map_err(DeviceError::MuxMessage)
+        .map_err(|_| MuxError::Silent { after: within })??;
+        Reply::decode(&packet).map_err(MuxError::Message)
     }
 
     /// Reads one packet and not a byte more: behind the answer to Connect the tunnel begins, and a service such as
     /// mobilebackup2 speaks first.
-    async fn read_packet(&mut self) -> Result<Packet, DeviceError> {
+    async fn read_packet(&mut self) -> Result<Packet, MuxError> {
         let mut decoder = Decoder::new();
         let mut header = [0; HEADER_LEN];
-        self.socket
-            .read_exact(&mut header)
-            .await
-            .map_err(mux_lost)?;
+        self.socket.read_exact(&mut header).await.map_err(lost)?;
         decoder.push(&header);
-        if let Some(packet) = decoder.next_packet().map_err(DeviceError::MuxFrame)? {
+        if let Some(packet) = decoder.next_packet().map_err(MuxError::Frame)? {
             return Ok(packet);
         }
         // The decoder has checked the length, so this is not less than 0 and not more than it takes.
@@ -189,21 +191,36 @@ impl Mux {
             .take(rest)
             .read_to_end(&mut body)
             .await
-            .map_err(mux_lost)?;
+            .map_err(lost)?;
         decoder.push(&body);
-        match decoder.next_packet().map_err(DeviceError::MuxFrame)? {
-            Some(packet) => Ok(packet),
-            None => Err(mux_lost(std::io::ErrorKind::UnexpectedEof.into())),
-        }
+        decoder
+            .next_packet()
+            .map_err(MuxError::Frame)?
+            .ok_or_else(|| lost(std::io::ErrorKind::UnexpectedEof.into()))
     }
 }
 
-fn mux_lost(source: std::io::Error) -> DeviceError {
-    DeviceError::MuxLost { source }
+fn lost(source: std::io::Error) -> MuxError {
+    MuxError::Lost { source }
 }
 
-fn unexpected(request: &'static str, reply: &Reply) -> DeviceError {
-    DeviceError::MuxRefused {
+fn result_of(request: &'static str, reply: &Reply) -> Result<ResultCode, MuxError> {
+    let Reply::Result(code) = reply else {
+        return Err(unexpected(request, reply));
+    };
+    Ok(*code)
+}
+
+fn done(request: &'static str, reply: &Reply) -> Result<(), MuxError> {
+    if *reply == Reply::Result(ResultCode::Ok) {
+        Ok(())
+    } else {
+        Err(unexpected(request, reply))
+    }
+}
+
+fn unexpected(request: &'static str, reply: &Reply) -> MuxError {
+    MuxError::Refused {
         request,
         answer: answer_name(reply),
     }

@@ -15,7 +15,7 @@ use crate::address::MuxAddress;
 use crate::error::DeviceError;
 use crate::listen::Attached;
 use crate::lockdown::{Lockdown, read_frame};
-use crate::mux::Mux;
+use crate::mux;
 use crate::service;
 use crate::timeouts::Timeouts;
 
@@ -58,11 +58,7 @@ async fn listen(
     timeouts: &Timeouts,
     hints: &mpsc::Sender<Hint>,
 ) -> Result<(), DeviceError> {
-    let credentials = Mux::open(address, timeouts.mux)
-        .await?
-        .pair_record(attached.udid.as_str())
-        .await?
-        .ok_or(DeviceError::NoPairRecord)?;
+    let credentials = mux::credentials(address, &attached.udid, timeouts.mux).await?;
     let mut lockdown = Lockdown::connect(address, attached, timeouts)
         .await?
         .start_session(&credentials)

@@ -15,7 +15,7 @@ use crate::certificates::{Identity, make_identity};
 use crate::error::DeviceError;
 use crate::listen::Attached;
 use crate::lockdown::Lockdown;
-use crate::mux::Mux;
+use crate::mux::{self, Mux};
 use crate::timeouts::Timeouts;
 
 /// How a phone is asked.
@@ -70,14 +70,10 @@ async fn trusts_already(
     attached: &Attached,
     timeouts: &Timeouts,
 ) -> Result<Option<Trust>, DeviceError> {
-    let udid = attached.udid.as_str();
-    let record = Mux::open(address, timeouts.mux)
-        .await?
-        .pair_record(udid)
-        .await;
+    let record = mux::credentials(address, &attached.udid, timeouts.mux).await;
     let credentials = match record {
-        Ok(Some(credentials)) => credentials,
-        Ok(None) | Err(DeviceError::PairRecord(_)) => return Ok(None),
+        Ok(credentials) => credentials,
+        Err(DeviceError::NoPairRecord | DeviceError::PairRecord(_)) => return Ok(None),
         Err(error) => return Err(error),
     };
     let lockdown = Lockdown::connect(address, attached, timeouts).await?;
@@ -232,11 +228,8 @@ impl Question {
         };
         Mux::open(address, timeouts.mux)
             .await?
-            .save_pair_record(
-                attached.udid.as_str(),
-                record.encode(),
-                attached.device_id(),
-            )
-            .await
+            .save_pair_record(&attached.udid, record.encode(), attached.device_id())
+            .await?;
+        Ok(())
     }
 }

@@ -12,7 +12,7 @@ use crate::error::DeviceError;
 use crate::list::attachments_of;
 use crate::listen::Attached;
 use crate::lockdown::{Lockdown, Started};
-use crate::mux::Mux;
+use crate::mux;
 use crate::pair_record::Credentials;
 use crate::service;
 use crate::stream::DeviceStream;
@@ -57,13 +57,9 @@ impl IdevicePhone {
 
     async fn open_services(&self) -> Result<Opened<DeviceStream>, OpenError> {
         let plain = |error: DeviceError| error.open_error(None);
-        let credentials = Mux::open(&self.address, self.timeouts.mux)
+        let credentials = mux::credentials(&self.address, &self.udid, self.timeouts.mux)
             .await
-            .map_err(plain)?
-            .pair_record(self.udid.as_str())
-            .await
-            .map_err(plain)?
-            .ok_or(OpenError::NotTrusted)?;
+            .map_err(plain)?;
         let (attached, mut lockdown) = self.session(&credentials).await.map_err(plain)?;
         let about = about(&mut lockdown).await.map_err(plain)?;
 

@@ -12,7 +12,7 @@ use crate::address::MuxAddress;
 use crate::error::DeviceError;
 use crate::listen::Attached;
 use crate::lockdown::Lockdown;
-use crate::mux::Mux;
+use crate::mux;
 use crate::reading::{self, Domain};
 use crate::timeouts::Timeouts;
 
@@ -90,16 +90,13 @@ impl<'a> Visit<'a> {
         timeouts: &Timeouts,
     ) -> Result<(), DeviceError> {
         let lockdown = Lockdown::connect(address, self.attached, timeouts).await?;
-        let record = Mux::open(address, timeouts.mux)
-            .await?
-            .pair_record(self.attached.udid.as_str())
-            .await;
+        let record = mux::credentials(address, &self.attached.udid, timeouts.mux).await;
         let (refusal, lockdown) = match record {
-            Ok(Some(credentials)) => match lockdown.start_session(&credentials).await {
+            Ok(credentials) => match lockdown.start_session(&credentials).await {
                 Ok(session) => return self.inside(session, clock).await,
                 Err(failure) => (failure.error, failure.lockdown.map(|lockdown| *lockdown)),
             },
-            Ok(None) => (DeviceError::NoPairRecord, Some(lockdown)),
+            Err(error @ DeviceError::NoPairRecord) => (error, Some(lockdown)),
             Err(error @ DeviceError::PairRecord(_)) => {
                 tracing::warn!(
                     udid = self.attached.udid.short(),
@@ -149,17 +146,19 @@ impl<'a> Visit<'a> {
         lockdown: Option<Lockdown>,
         clock: &dyn Clock,
     ) -> Result<(), DeviceError> {
-        let why = match refusal.no_answer() {
-            NoAnswer::LinkLost => return Err(refusal),
-            // A phone that knows us opens a session behind its lock screen, too; only one that was never unlocked since
-            // it started cannot read its own record of us.
-            NoAnswer::Locked => NoAnswer::NeverUnlocked,
-            other => other,
-        };
+        let mut why = refusal.no_answer();
+        if why == NoAnswer::LinkLost {
+            return Err(refusal);
+        }
+        // A phone that knows us opens a session behind its lock screen, too; only one that was never unlocked since it
+        // started cannot read its own record of us.
+        if why == NoAnswer::Locked {
+            why = NoAnswer::NeverUnlocked;
+        }
         self.trust = match refusal.trust() {
-            Some(Trust::LockedForPairing) => Trust::Trusted,
+            // We have a record, and the phone has not said that it is void.
+            Some(Trust::LockedForPairing) | None => Trust::Trusted,
             Some(trust) => trust,
-            None => Trust::Trusted,
         };
         for place in [
             &mut self.backup,
@@ -218,9 +217,12 @@ impl<'a> Visit<'a> {
 
 /// A value that is not in the public part of the root domain may well be in the rest of it.
 fn missing_means<T>(why: &NoAnswer, reading: Reading<T>) -> Reading<T> {
-    reading.map_err(|answer| match answer {
-        NoAnswer::Missing => why.clone(),
-        other => other,
+    reading.map_err(|answer| {
+        if answer == NoAnswer::Missing {
+            why.clone()
+        } else {
+            answer
+        }
     })
 }
 
@@ -247,11 +249,12 @@ async fn public_values(lockdown: &mut Lockdown) -> Option<Dictionary> {
 
 /// One refused domain is an answer; a lost link ends the visit.
 fn answer(result: Result<Dictionary, DeviceError>) -> Result<Domain, DeviceError> {
-    match result {
-        Ok(values) => Ok(Ok(values)),
-        Err(error) => match error.no_answer() {
-            NoAnswer::LinkLost => Err(error),
-            why => Ok(Err(why)),
-        },
-    }
+    result.map(Ok).or_else(|error| {
+        let why = error.no_answer();
+        if why == NoAnswer::LinkLost {
+            Err(error)
+        } else {
+            Ok(Err(why))
+        }
+    })
 }

@@ -85,10 +85,7 @@ pub(crate) fn backup_date(
         (_, _, Some(whole)) => RawDate::Integer(whole),
         (None, None, None) => RawDate::Other(describe(value)),
     };
-    let now = clock
-        .as_ref()
-        .copied()
-        .unwrap_or_else(|_| DeviceTime(seen_at.0));
+    let now = clock.as_ref().copied().unwrap_or(DeviceTime(seen_at.0));
     date::read(&raw, now)
 }
 
@@ -161,7 +158,7 @@ fn describe(value: &Value) -> String {
         Value::Array(_) => "an array".to_owned(),
         Value::Dictionary(_) => "a dictionary".to_owned(),
         Value::Data(_) => "data".to_owned(),
-        _ => "a value of an unknown kind".to_owned(),
+        Value::Uid(_) | _ => "a value of an unknown kind".to_owned(),
     }
 }
 
