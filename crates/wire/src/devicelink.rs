@@ -8,6 +8,7 @@
 //!
 //! Not here: what the messages mean for a backup ([`crate::mobilebackup2`]) and which paths are safe ([`crate::path`]).
 
+pub mod code;
 pub mod download;
 pub mod frame;
 pub mod message;
@@ -15,8 +16,9 @@ pub mod status;
 pub mod stream;
 pub mod upload;
 
+pub use code::StatusCode;
 pub use frame::{FrameDecoder, FrameError};
 pub use message::{DeviceMessage, HostMessage, MessageError};
-pub use status::{FileInfo, FileKind, ItemError, Listing, StatusCode, StatusResponse};
+pub use status::{FileInfo, FileKind, ItemError, Listing, StatusResponse};
 pub use stream::{StreamError, WirePath};
 pub use upload::{UploadDecoder, UploadEvent};

@@ -120,6 +120,24 @@ fn replies_round_trip() {
 }
 
 #[test]
+fn data_counts_wherever_the_second_length_ends() {
+    let reply = |arguments: &[u8], data: &[u8]| {
+        let (arguments, data) = (arguments.to_vec(), data.to_vec());
+        let (number, operation) = (1, OP_DATA);
+        Reply::from_packet(Packet {
+            number,
+            operation,
+            arguments,
+            data,
+        })
+    };
+    let all = Ok(Reply::Data(b"abc".to_vec()));
+    assert_eq!(reply(b"", b"abc"), all);
+    assert_eq!(reply(b"abc", b""), all);
+    assert_eq!(reply(b"a", b"bc"), all);
+}
+
+#[test]
 fn requests_cut_short_are_errors() {
     for request in every_request() {
         let mut packet = request.to_packet(0);

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::devicelink::StatusCode;
+use crate::devicelink::{StatusCode, StatusResponse};
 
 fn array(elements: &[Value]) -> Value {
     Value::Array(elements.to_vec())
@@ -166,6 +166,8 @@ fn what_an_answer_depends_on_must_be_there() {
         ("DLMessageDownloadFiles", vec![paths()]),
         ("DLMessagePurgeDiskSpace", vec!["much".into()]),
         ("DLMessagePurgeDiskSpace", vec![(-1i64).into()]),
+        ("DLMessagePurgeDiskSpace", vec![Value::Real(-1.0)]),
+        ("DLMessagePurgeDiskSpace", vec![Value::Real(f64::NAN)]),
         ("DLContentsOfDirectory", vec![1u64.into()]),
         ("DLMessageCreateDirectory", vec![]),
         ("DLMessageMoveItems", vec![paths()]),
