@@ -91,4 +91,6 @@ fn errnos_are_those_of_this_system() {
     let quota = io::Error::from_raw_os_error(errno::EDQUOT);
     assert_eq!(quota.kind(), io::ErrorKind::QuotaExceeded);
     assert_eq!(StatusCode::from_io(&quota), StatusCode::NoSpace);
+    let full = Some(StatusCode::NoSpace);
+    assert_eq!(StatusCode::from_errno(errno::EDQUOT), full);
 }
