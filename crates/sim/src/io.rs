@@ -78,7 +78,10 @@ pub(crate) struct Frames<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
     pub fn new(stream: S, limit: usize) -> Self {
-        Self { stream, decoder: FrameDecoder::with_limit(limit) }
+        Self {
+            stream,
+            decoder: FrameDecoder::with_limit(limit),
+        }
     }
 
     /// The next frame's body, or nothing at a clean end. Dropping the future loses no bytes.
@@ -100,7 +103,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         let Some(body) = self.next().await? else {
             return Ok(None);
         };
-        codec::decode(&body, Limits::of_bytes(MAX_FRAME)).map(Some).map_err(io::Error::other)
+        codec::decode(&body, Limits::of_bytes(MAX_FRAME))
+            .map(Some)
+            .map_err(io::Error::other)
     }
 
     /// Sends a plist, in the XML form.

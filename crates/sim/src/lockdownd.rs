@@ -111,7 +111,10 @@ async fn talk(stream: BoxStream, tunnel: &Tunnel) -> io::Result<()> {
             &frame,
             backupwatch_wire::codec::Limits::of_bytes(MAX_FRAME),
         );
-        tunnel.phone.journal().note(Channel::Lockdown, request.name(), body.ok());
+        tunnel
+            .phone
+            .journal()
+            .note(Channel::Lockdown, request.name(), body.ok());
         let (reply, then) = session.answer(&request);
         let bytes = reply.encode(&request);
         tunnel.phone.gate().pass(request.name()).await;

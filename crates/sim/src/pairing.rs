@@ -59,7 +59,8 @@ impl Pairing {
     pub fn from_record(record: &PairRecord) -> Result<Self, PairingError> {
         let certificate = |pem: &Option<Secret>, key: &'static str| {
             let pem = pem.as_ref().ok_or(PairingError::Missing { key })?;
-            CertificateDer::from_pem_slice(&pem.0).map_err(|_| PairingError::NotACertificate { key })
+            CertificateDer::from_pem_slice(&pem.0)
+                .map_err(|_| PairingError::NotACertificate { key })
         };
         let device = certificate(&record.device_certificate, "DeviceCertificate")?;
         let host = certificate(&record.host_certificate, "HostCertificate")?;
@@ -71,13 +72,18 @@ impl Pairing {
             host_id: record.host_id.clone(),
             system_buid: system_buid.ok_or(PairingError::Missing { key: "SystemBUID" })?,
             escrow_bag: Secret(escrow_bag),
-            tls: tls::server_config(device, device_key()?, vec![host, root]).map_err(PairingError::Tls)?,
+            tls: tls::server_config(device, device_key()?, vec![host, root])
+                .map_err(PairingError::Tls)?,
         })
     }
 }
 
 /// The pair record of a host that was paired in the past, for usbmuxd to hand out, and what the phone remembers of it.
-pub fn past_pairing(udid: &str, wifi_address: &str, buid: &str) -> Result<(PairRecord, Pairing), PairingError> {
+pub fn past_pairing(
+    udid: &str,
+    wifi_address: &str,
+    buid: &str,
+) -> Result<(PairRecord, Pairing), PairingError> {
     let host = past_host()?;
     let pem = |text: &str| Some(Secret(text.as_bytes().to_vec()));
     let mut record = PairRecord {

@@ -108,12 +108,19 @@ impl SimHandle {
 
     #[must_use]
     pub fn phones(&self) -> Vec<PhoneHandle> {
-        self.hub.phones().into_iter().map(PhoneHandle::new).collect()
+        self.hub
+            .phones()
+            .into_iter()
+            .map(PhoneHandle::new)
+            .collect()
     }
 
     /// One more phone, plugged as its persona says.
     pub fn add(&self, persona: Persona) -> Result<PhoneHandle, SimError> {
-        self.hub.add(persona).map(PhoneHandle::new).map_err(SimError::Pairing)
+        self.hub
+            .add(persona)
+            .map(PhoneHandle::new)
+            .map_err(SimError::Pairing)
     }
 
     /// usbmuxd's own state: pair records, listeners, faults.
@@ -152,7 +159,10 @@ impl SimHandle {
     pub fn mux_up(&self) -> Result<(), SimError> {
         let running = Running::default();
         let listen = self.listen();
-        let failed = |source| SimError::Listen { listen: listen.clone(), source };
+        let failed = |source| SimError::Listen {
+            listen: listen.clone(),
+            source,
+        };
         match &listen {
             Listen::Unix(path) => {
                 drop(std::fs::remove_file(path));

@@ -50,7 +50,10 @@ impl Kind {
     pub fn needs_unlocked(self) -> bool {
         match self {
             Self::Afc | Self::MobileBackup2 => true,
-            Self::Heartbeat | Self::InstallationProxy | Self::NotificationProxy | Self::SpringBoard => false,
+            Self::Heartbeat
+            | Self::InstallationProxy
+            | Self::NotificationProxy
+            | Self::SpringBoard => false,
         }
     }
 }

@@ -118,7 +118,12 @@ pub(crate) struct Aligned<S> {
 
 impl<S> Aligned<S> {
     pub fn new(stream: S) -> Self {
-        Self { stream, header: [0; RECORD_HEADER], have: 0, body: 0 }
+        Self {
+            stream,
+            header: [0; RECORD_HEADER],
+            have: 0,
+            body: 0,
+        }
     }
 
     pub fn into_inner(self) -> S {
@@ -151,7 +156,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Aligned<S> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let mut chunk = [0; 4096];
-        let due = if this.body > 0 { this.body } else { RECORD_HEADER.saturating_sub(this.have) };
+        let due = if this.body > 0 {
+            this.body
+        } else {
+            RECORD_HEADER.saturating_sub(this.have)
+        };
         let most = due.min(buffer.remaining()).min(chunk.len());
         let mut part = ReadBuf::new(chunk.get_mut(..most).unwrap_or_default());
         ready!(Pin::new(&mut this.stream).poll_read(context, &mut part))?;

@@ -84,7 +84,12 @@ impl Hub {
         }
         lock(&self.phones).push(Arc::clone(&phone));
         for kind in [LinkKind::Usb, LinkKind::Network] {
-            if phone.persona().link.iter().any(|link| link.kind == kind && link.plugged) {
+            if phone
+                .persona()
+                .link
+                .iter()
+                .any(|link| link.kind == kind && link.plugged)
+            {
                 phone.plug(kind);
             }
         }
@@ -133,7 +138,10 @@ impl Hub {
             .phones()
             .iter()
             .flat_map(|phone| {
-                phone.attachments().into_iter().map(|attached| describe(phone, &attached))
+                phone
+                    .attachments()
+                    .into_iter()
+                    .map(|attached| describe(phone, &attached))
             })
             .collect();
         all.sort_by_key(|attachment| attachment.device_id);
@@ -143,7 +151,10 @@ impl Hub {
     /// The phone behind an attachment.
     fn attached(&self, device: MuxDeviceId) -> Option<(Arc<Phone>, Attached)> {
         self.phones().into_iter().find_map(|phone| {
-            let found = phone.attachments().into_iter().find(|one| one.device_id == device.0)?;
+            let found = phone
+                .attachments()
+                .into_iter()
+                .find(|one| one.device_id == device.0)?;
             Some((phone, found))
         })
     }
@@ -191,16 +202,27 @@ fn describe(phone: &Phone, attached: &Attached) -> Attachment {
     let link = match attached.kind {
         LinkKind::Usb => Link::Usb {
             location_id: Some(0x0010_0000_u32.wrapping_add(attached.device_id)),
-            product_id: Some(if identity.device_class() == "iPad" { 0x12ab } else { 0x12a8 }),
+            product_id: Some(if identity.device_class() == "iPad" {
+                0x12ab
+            } else {
+                0x12a8
+            }),
             speed: Some(480_000_000),
         },
         LinkKind::Network => Link::Network {
-            service_name: format!("{}@fe80::1._apple-mobdev2._tcp.local.", identity.wifi_address()),
+            service_name: format!(
+                "{}@fe80::1._apple-mobdev2._tcp.local.",
+                identity.wifi_address()
+            ),
             interface: Some(1),
             address: link_local(identity.seed()),
         },
     };
-    Attachment { device_id: MuxDeviceId(attached.device_id), udid: identity.udid.clone(), link }
+    Attachment {
+        device_id: MuxDeviceId(attached.device_id),
+        udid: identity.udid.clone(),
+        link,
+    }
 }
 
 /// A made-up address in the layout of the system that we run on.

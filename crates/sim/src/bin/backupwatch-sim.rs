@@ -44,7 +44,10 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-#[expect(clippy::print_stderr, reason = "this is the program's only way to speak")]
+#[expect(
+    clippy::print_stderr,
+    reason = "this is the program's only way to speak"
+)]
 fn say(line: &str) {
     eprintln!("{line}");
 }

@@ -71,6 +71,12 @@ fn concerns(fault: &LockdownFault, request: &Request) -> bool {
         | Request::Goodbye
         | Request::Unknown { .. } => None,
     };
-    fault.request.as_deref().is_none_or(|name| name == request.name())
-        && fault.domain.as_deref().is_none_or(|name| Some(name) == domain)
+    fault
+        .request
+        .as_deref()
+        .is_none_or(|name| name == request.name())
+        && fault
+            .domain
+            .as_deref()
+            .is_none_or(|name| Some(name) == domain)
 }

@@ -33,7 +33,10 @@ type Refusable = Result<(Reply, Then), LockdownError>;
 
 impl<'a> Session<'a> {
     pub(super) fn new(tunnel: &'a Tunnel) -> Self {
-        Self { tunnel, state: State::None }
+        Self {
+            tunnel,
+            state: State::None,
+        }
     }
 
     pub(super) fn is_stopped(&self) -> bool {
@@ -41,7 +44,8 @@ impl<'a> Session<'a> {
     }
 
     pub(super) fn answer(&mut self, request: &Request) -> (Reply, Then) {
-        self.decide(request).unwrap_or_else(|error| (Reply::Refused(error), Then::GoOn))
+        self.decide(request)
+            .unwrap_or_else(|error| (Reply::Refused(error), Then::GoOn))
     }
 
     fn decide(&mut self, request: &Request) -> Refusable {
@@ -50,11 +54,20 @@ impl<'a> Session<'a> {
         let phone = &self.tunnel.phone;
         match request {
             Request::QueryType => go_on(Reply::Type(TYPE.to_owned())),
-            Request::GetValue { domain, key } => {
-                go_on(Reply::Value(values::get(phone, domain.as_deref(), key.as_deref(), paired)?))
-            }
+            Request::GetValue { domain, key } => go_on(Reply::Value(values::get(
+                phone,
+                domain.as_deref(),
+                key.as_deref(),
+                paired,
+            )?)),
             Request::SetValue { domain, key, value } => {
-                values::set(phone, domain.as_deref(), key.as_deref(), Some(value), paired)?;
+                values::set(
+                    phone,
+                    domain.as_deref(),
+                    key.as_deref(),
+                    Some(value),
+                    paired,
+                )?;
                 go_on(Reply::Done)
             }
             Request::RemoveValue { domain, key } => {
@@ -70,13 +83,15 @@ impl<'a> Session<'a> {
                 trust::unpair(phone, &call.record)?;
                 go_on(Reply::Done)
             }
-            Request::StartSession { host_id, system_buid } => {
-                self.start(host_id, system_buid.as_deref())
-            }
+            Request::StartSession {
+                host_id,
+                system_buid,
+            } => self.start(host_id, system_buid.as_deref()),
             Request::StopSession { session_id } => self.stop(session_id),
-            Request::StartService { service, escrow_bag } => {
-                go_on(self.start_service(service, escrow_bag.as_ref())?)
-            }
+            Request::StartService {
+                service,
+                escrow_bag,
+            } => go_on(self.start_service(service, escrow_bag.as_ref())?),
             Request::Goodbye => Ok((Reply::Done, Then::Close)),
             Request::Unknown { .. } => Err(LockdownError::Other("InvalidRequest".to_owned())),
         }
@@ -112,7 +127,10 @@ impl<'a> Session<'a> {
             Arc::clone(&pairing.tls)
         };
         let id = session_id(phone);
-        self.state = State::Started { id: id.clone(), host_id: host_id.to_owned() };
+        self.state = State::Started {
+            id: id.clone(),
+            host_id: host_id.to_owned(),
+        };
         let ssl = phone.persona().lockdown.session_ssl;
         let then = if ssl { Then::StartTls(tls) } else { Then::GoOn };
         Ok((Reply::Session { id, tls: ssl }, then))

@@ -33,7 +33,9 @@ pub(super) fn pair(tunnel: &Tunnel, call: &PairCall) -> Result<Reply, LockdownEr
     })?;
     // A host that is trusted already is not asked about again.
     if let Some(known) = lock(phone.pairings()).get(&pairing.host_id) {
-        return Ok(Reply::Paired { escrow_bag: Some(known.escrow_bag.clone()) });
+        return Ok(Reply::Paired {
+            escrow_bag: Some(known.escrow_bag.clone()),
+        });
     }
     match phone.state().trust_dialog {
         TrustDialog::Hidden => {
@@ -47,7 +49,9 @@ pub(super) fn pair(tunnel: &Tunnel, call: &PairCall) -> Result<Reply, LockdownEr
             let escrow_bag = pairing.escrow_bag.clone();
             lock(phone.pairings()).insert(pairing.host_id.clone(), pairing);
             phone.change(|state| state.trust_dialog = TrustDialog::Hidden);
-            Ok(Reply::Paired { escrow_bag: Some(escrow_bag) })
+            Ok(Reply::Paired {
+                escrow_bag: Some(escrow_bag),
+            })
         }
     }
 }

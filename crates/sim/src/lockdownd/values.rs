@@ -41,12 +41,19 @@ pub(super) fn get(
     paired: bool,
 ) -> Result<Value, LockdownError> {
     // Some hosts spell the root domain as an empty string.
-    let domain = domain.filter(|domain| !domain.is_empty()).unwrap_or(ROOT_DOMAIN);
+    let domain = domain
+        .filter(|domain| !domain.is_empty())
+        .unwrap_or(ROOT_DOMAIN);
     let root = domain == ROOT_DOMAIN;
     let readable = |key: &str| {
         let public = root
             && (PUBLIC.contains(&key)
-                || phone.persona().lockdown.unpaired_readable.iter().any(|one| one == key));
+                || phone
+                    .persona()
+                    .lockdown
+                    .unpaired_readable
+                    .iter()
+                    .any(|one| one == key));
         (paired || public) && !prohibited(phone, domain, Some(key))
     };
     if prohibited(phone, domain, None) || (!paired && !root) {
@@ -57,7 +64,10 @@ pub(super) fn get(
         Some(key) if !readable(key) => Err(LockdownError::GetProhibited),
         Some(key) => values.get(key).cloned().ok_or(LockdownError::MissingValue),
         None => {
-            let visible = values.into_iter().filter(|(key, _)| readable(key)).collect();
+            let visible = values
+                .into_iter()
+                .filter(|(key, _)| readable(key))
+                .collect();
             Ok(Value::Dictionary(visible))
         }
     }
@@ -81,16 +91,24 @@ fn momentary(phone: &Phone) -> [(&'static str, Value); 2] {
     let now = phone.clock().now();
     [
         ("PasswordProtected", Value::Boolean(phone.state().locked)),
-        ("TimeIntervalSince1970", Value::Real(now.as_duration().as_secs_f64())),
+        (
+            "TimeIntervalSince1970",
+            Value::Real(now.as_duration().as_secs_f64()),
+        ),
     ]
 }
 
 fn prohibited(phone: &Phone, domain: &str, key: Option<&str>) -> bool {
-    phone.persona().lockdown.prohibited.iter().any(|path| match (path.split_once('/'), key) {
-        (None, _) => path == domain,
-        (Some((in_domain, this)), Some(key)) => in_domain == domain && this == key,
-        (Some(_), None) => false,
-    })
+    phone
+        .persona()
+        .lockdown
+        .prohibited
+        .iter()
+        .any(|path| match (path.split_once('/'), key) {
+            (None, _) => path == domain,
+            (Some((in_domain, this)), Some(key)) => in_domain == domain && this == key,
+            (Some(_), None) => false,
+        })
 }
 
 fn missing(phone: &Phone, key: &str) -> bool {
@@ -106,8 +124,14 @@ pub(super) fn set(
     value: Option<&Value>,
     paired: bool,
 ) -> Result<(), LockdownError> {
-    let domain = domain.filter(|domain| !domain.is_empty()).unwrap_or(ROOT_DOMAIN);
-    let no = if value.is_some() { LockdownError::SetProhibited } else { LockdownError::RemoveProhibited };
+    let domain = domain
+        .filter(|domain| !domain.is_empty())
+        .unwrap_or(ROOT_DOMAIN);
+    let no = if value.is_some() {
+        LockdownError::SetProhibited
+    } else {
+        LockdownError::RemoveProhibited
+    };
     let key = key.ok_or(LockdownError::MissingKey)?;
     if !paired || prohibited(phone, domain, Some(key)) {
         return Err(no);
@@ -131,7 +155,10 @@ pub(super) fn set(
 fn moment(value: &Value) -> Option<Timestamp> {
     let seconds = value.as_real().or_else(|| {
         // Whole seconds of any date fit a real exactly.
-        value.as_signed_integer().and_then(|whole| i32::try_from(whole).ok()).map(f64::from)
+        value
+            .as_signed_integer()
+            .and_then(|whole| i32::try_from(whole).ok())
+            .map(f64::from)
     })?;
     let since = jiff::SignedDuration::try_from_secs_f64(seconds).ok()?;
     Timestamp::from_duration(since).ok()

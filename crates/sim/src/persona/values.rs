@@ -12,6 +12,8 @@ pub struct ICloud {
     pub enabled: bool,
     pub absent: bool,
     pub last: Option<Stamp>,
+    /// No iCloud backup has ended: no date and no zone, whatever `last` says.
+    pub never: bool,
     /// LastCloudBackupTZ, for information only.
     pub tz: Option<String>,
 }
@@ -22,6 +24,7 @@ impl Default for ICloud {
             enabled: true,
             absent: false,
             last: Some(Stamp::DaysAgo(0.5)),
+            never: false,
             tz: Some("GMT".to_owned()),
         }
     }

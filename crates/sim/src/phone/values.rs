@@ -112,7 +112,12 @@ fn backup(persona: &Persona, now: Timestamp) -> Dictionary {
     if !persona.icloud.absent {
         put("CloudBackupEnabled", Value::Boolean(persona.icloud.enabled));
     }
-    if let Some(last) = &persona.icloud.last {
+    if let Some(last) = persona
+        .icloud
+        .last
+        .as_ref()
+        .filter(|_| !persona.icloud.never)
+    {
         put("LastCloudBackupDate", last.value(now));
         if let Some(tz) = &persona.icloud.tz {
             put("LastCloudBackupTZ", text(tz));

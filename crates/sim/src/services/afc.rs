@@ -21,7 +21,11 @@ const MAX_READ: u64 = 1024 * 1024;
 
 pub(super) async fn serve(mut stream: ServiceStream, phone: &Phone) -> io::Result<()> {
     let mut decoder = PacketDecoder::default();
-    let mut files = OpenFiles { phone, open: BTreeMap::new(), next: 1 };
+    let mut files = OpenFiles {
+        phone,
+        open: BTreeMap::new(),
+        next: 1,
+    };
     let mut chunk = vec![0; 16 * 1024];
     loop {
         let some = stream.read(&mut chunk).await?;
@@ -35,7 +39,9 @@ pub(super) async fn serve(mut stream: ServiceStream, phone: &Phone) -> io::Resul
             if let Some(packet) = packet {
                 let reply = files.answer(&packet);
                 phone.gate().pass("AFC").await;
-                stream.write_all(&reply.to_packet(packet.number).encode()).await?;
+                stream
+                    .write_all(&reply.to_packet(packet.number).encode())
+                    .await?;
                 stream.flush().await?;
             }
         }
@@ -70,7 +76,9 @@ impl OpenFiles<'_> {
         let Ok(request) = Request::from_packet(packet) else {
             return Reply::Status(Status::InvalidArgument);
         };
-        self.phone.journal().note(Channel::Afc, describe(&request), None);
+        self.phone
+            .journal()
+            .note(Channel::Afc, describe(&request), None);
         self.carry_out(request).unwrap_or_else(Reply::Status)
     }
 
@@ -89,7 +97,9 @@ impl OpenFiles<'_> {
             }
             Request::Remove { path } => {
                 let removed = lock(self.phone.files()).remove(&normal(&path));
-                removed.map(|_| Reply::Status(Status::Success)).ok_or(Status::NotFound)
+                removed
+                    .map(|_| Reply::Status(Status::Success))
+                    .ok_or(Status::NotFound)
             }
             // Directories are where files are; there is nothing to make.
             Request::MakeDirectory { .. } => Ok(Reply::Status(Status::Success)),
@@ -99,7 +109,11 @@ impl OpenFiles<'_> {
 
     fn list(&self, path: &str) -> Result<Reply, Status> {
         let path = normal(path);
-        let folder = if path == "/" { path } else { format!("{path}/") };
+        let folder = if path == "/" {
+            path
+        } else {
+            format!("{path}/")
+        };
         let files = lock(self.phone.files());
         let mut names: Vec<String> = files
             .keys()
@@ -110,8 +124,10 @@ impl OpenFiles<'_> {
         if names.is_empty() && folder != "/" {
             return Err(Status::NotFound);
         }
-        let all: Vec<String> =
-            [".".to_owned(), "..".to_owned()].into_iter().chain(names).collect();
+        let all: Vec<String> = [".".to_owned(), "..".to_owned()]
+            .into_iter()
+            .chain(names)
+            .collect();
         Ok(Reply::Data(strings_data(&all)))
     }
 
@@ -170,7 +186,14 @@ impl OpenFiles<'_> {
         let handle = self.next;
         self.next = handle.saturating_add(1);
         let holder = self.phone.locks().holder();
-        let file = OpenFile { path, at: 0, readable, writable, append, holder };
+        let file = OpenFile {
+            path,
+            at: 0,
+            readable,
+            writable,
+            append,
+            holder,
+        };
         self.open.insert(handle, file);
         Ok(Reply::Opened { handle })
     }
@@ -197,11 +220,17 @@ impl OpenFiles<'_> {
         let mut files = lock(self.phone.files());
         let content = files.get_mut(&file.path).ok_or(Status::NotFound)?;
         let at = if file.append { content.len() } else { file.at };
-        let end = at.checked_add(data.len()).filter(|end| *end <= MAX_FILE).ok_or(Status::NoSpace)?;
+        let end = at
+            .checked_add(data.len())
+            .filter(|end| *end <= MAX_FILE)
+            .ok_or(Status::NoSpace)?;
         if content.len() < end {
             content.resize(end, 0);
         }
-        content.get_mut(at..end).ok_or(Status::Io)?.copy_from_slice(data);
+        content
+            .get_mut(at..end)
+            .ok_or(Status::Io)?
+            .copy_from_slice(data);
         file.at = end;
         Ok(Reply::Status(Status::Success))
     }
@@ -217,14 +246,17 @@ impl OpenFiles<'_> {
                 Ok(())
             }
         };
-        got.map(|()| Reply::Status(Status::Success)).map_err(|WouldBlock| Status::WouldBlock)
+        got.map(|()| Reply::Status(Status::Success))
+            .map_err(|WouldBlock| Status::WouldBlock)
     }
 }
 
 /// An absolute path without empty or dot components. There is no file system behind it to escape into.
 fn normal(path: &str) -> String {
-    let parts: Vec<&str> =
-        path.split('/').filter(|part| !part.is_empty() && *part != "." && *part != "..").collect();
+    let parts: Vec<&str> = path
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != "." && *part != "..")
+        .collect();
     format!("/{}", parts.join("/"))
 }
 

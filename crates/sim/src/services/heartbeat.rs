@@ -18,7 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) async fn serve(stream: ServiceStream, phone: &Phone) -> io::Result<()> {
     let mut frames = Frames::new(stream, MAX_FRAME);
     loop {
-        let marco = Beat::Marco { interval: Some(INTERVAL) };
+        let marco = Beat::Marco {
+            interval: Some(INTERVAL),
+        };
         if let Some(marco) = marco.to_value() {
             phone.gate().pass("Marco").await;
             frames.send_value(&marco).await?;

@@ -23,19 +23,30 @@ pub(super) async fn serve(stream: ServiceStream, phone: &Phone) -> io::Result<()
             Request::Lookup(_) => "Lookup",
             Request::Other { command } => command,
         };
-        phone.journal().note(Channel::InstallationProxy, name, Some(value));
+        phone
+            .journal()
+            .note(Channel::InstallationProxy, name, Some(value));
         let apps = &phone.persona().app;
         match request {
             Request::Browse(options) => {
                 let apps: Vec<Dictionary> = if user_apps(&options) {
-                    apps.iter().map(|app| describe(app, &options.attributes)).collect()
+                    apps.iter()
+                        .map(|app| describe(app, &options.attributes))
+                        .collect()
                 } else {
                     Vec::new()
                 };
                 let mut index = 0_u64;
                 for page in apps.chunks(PAGE) {
                     phone.gate().pass("BrowsingApplications").await;
-                    frames.send_value(&Reply::Page { apps: page.to_vec() }.to_value(index)).await?;
+                    frames
+                        .send_value(
+                            &Reply::Page {
+                                apps: page.to_vec(),
+                            }
+                            .to_value(index),
+                        )
+                        .await?;
                     index = index.saturating_add(u64::try_from(page.len()).unwrap_or_default());
                 }
                 frames.send_value(&Reply::Complete.to_value(index)).await?;
@@ -44,18 +55,25 @@ pub(super) async fn serve(stream: ServiceStream, phone: &Phone) -> io::Result<()
                 let found = apps
                     .iter()
                     .filter(|app| {
-                        options.bundle_ids.as_ref().is_none_or(|ids| ids.contains(&app.bundle_id))
+                        options
+                            .bundle_ids
+                            .as_ref()
+                            .is_none_or(|ids| ids.contains(&app.bundle_id))
                     })
                     .map(|app| {
                         let about = describe(app, &options.attributes);
                         (app.bundle_id.clone(), Value::Dictionary(about))
                     })
                     .collect();
-                frames.send_value(&Reply::Found { apps: found }.to_value(0)).await?;
+                frames
+                    .send_value(&Reply::Found { apps: found }.to_value(0))
+                    .await?;
             }
             Request::Other { .. } => {
                 let error = "UnknownCommand".to_owned();
-                frames.send_value(&Reply::Failed { error }.to_value(0)).await?;
+                frames
+                    .send_value(&Reply::Failed { error }.to_value(0))
+                    .await?;
             }
         }
     }
@@ -63,22 +81,33 @@ pub(super) async fn serve(stream: ServiceStream, phone: &Phone) -> io::Result<()
 }
 
 fn user_apps(options: &Options) -> bool {
-    options.application_type.as_deref().is_none_or(|kind| kind == "User" || kind == "Any")
+    options
+        .application_type
+        .as_deref()
+        .is_none_or(|kind| kind == "User" || kind == "Any")
 }
 
 fn describe(app: &App, attributes: &[String]) -> Dictionary {
-    let metadata: Dictionary =
-        [("itemName", app.name.as_str()), ("softwareVersionBundleId", app.bundle_id.as_str())]
-            .into_iter()
-            .map(|(key, text)| (key.to_owned(), Value::from(text)))
-            .collect();
+    let metadata: Dictionary = [
+        ("itemName", app.name.as_str()),
+        ("softwareVersionBundleId", app.bundle_id.as_str()),
+    ]
+    .into_iter()
+    .map(|(key, text)| (key.to_owned(), Value::from(text)))
+    .collect();
     let metadata = backupwatch_wire::codec::to_binary(&Value::Dictionary(metadata));
     [
-        ("ApplicationSINF", Value::Data(format!("sinf of {}", app.bundle_id).into_bytes())),
+        (
+            "ApplicationSINF",
+            Value::Data(format!("sinf of {}", app.bundle_id).into_bytes()),
+        ),
         ("ApplicationType", Value::from("User")),
         ("CFBundleDisplayName", Value::from(app.name.as_str())),
         ("CFBundleIdentifier", Value::from(app.bundle_id.as_str())),
-        ("CFBundleShortVersionString", Value::from(app.version.as_str())),
+        (
+            "CFBundleShortVersionString",
+            Value::from(app.version.as_str()),
+        ),
         ("CFBundleVersion", Value::from(app.version.as_str())),
         ("iTunesMetadata", Value::Data(metadata)),
     ]

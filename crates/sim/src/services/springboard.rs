@@ -23,17 +23,26 @@ pub(super) async fn serve(stream: ServiceStream, phone: &Phone) -> io::Result<()
     let mut frames = Frames::new(stream, MAX_FRAME);
     while let Some(value) = frames.next_value().await? {
         let text = |key: &str| {
-            value.as_dictionary().and_then(|body| body.get(key)).and_then(Value::as_string)
+            value
+                .as_dictionary()
+                .and_then(|body| body.get(key))
+                .and_then(Value::as_string)
         };
         let command = text("command").unwrap_or_default().to_owned();
         let bundle = text("bundleId").unwrap_or_default();
-        let known = phone.persona().app.iter().any(|app| app.bundle_id == bundle);
+        let known = phone
+            .persona()
+            .app
+            .iter()
+            .any(|app| app.bundle_id == bundle);
         let answer: Dictionary = match command.as_str() {
-            "getIconPNGData" if known => {
-                [("pngData".to_owned(), Value::Data(ICON.to_vec()))].into_iter().collect()
-            }
+            "getIconPNGData" if known => [("pngData".to_owned(), Value::Data(ICON.to_vec()))]
+                .into_iter()
+                .collect(),
             "getIconPNGData" => Dictionary::new(),
-            _ => [("error".to_owned(), Value::from("unknown command"))].into_iter().collect(),
+            _ => [("error".to_owned(), Value::from("unknown command"))]
+                .into_iter()
+                .collect(),
         };
         phone.journal().note(Channel::SpringBoard, command, None);
         frames.send_value(&Value::Dictionary(answer)).await?;

@@ -24,7 +24,10 @@ const EINVAL: ResultCode = ResultCode::Other(22);
 
 /// Serves one connection to its end.
 pub(crate) async fn serve(hub: Arc<Hub>, stream: BoxStream) {
-    let mut wire = Wire { stream, decoder: Decoder::new() };
+    let mut wire = Wire {
+        stream,
+        decoder: Decoder::new(),
+    };
     match commands(&hub, &mut wire).await {
         Ok(Next::Closed) => {}
         Ok(Next::Tunnel(tunnel, port)) => {
@@ -95,33 +98,39 @@ async fn commands(hub: &Arc<Hub>, wire: &mut Wire) -> io::Result<Next> {
             return Ok(Next::Closed);
         }
         let Ok((request, client)) = Request::decode(&packet) else {
-            wire.send(&Reply::Result(refusal(&packet)), packet.tag).await?;
+            wire.send(&Reply::Result(refusal(&packet)), packet.tag)
+                .await?;
             continue;
         };
         let reply = match request {
             Request::Listen => {
-                wire.send(&Reply::Result(ResultCode::Ok), packet.tag).await?;
+                wire.send(&Reply::Result(ResultCode::Ok), packet.tag)
+                    .await?;
                 listen(hub, wire, &client).await?;
                 return Ok(Next::Closed);
             }
             Request::Connect { device, port } => match connect(hub, device, port) {
                 Ok((tunnel, port)) => {
-                    wire.send(&Reply::Result(ResultCode::Ok), packet.tag).await?;
+                    wire.send(&Reply::Result(ResultCode::Ok), packet.tag)
+                        .await?;
                     return Ok(Next::Tunnel(tunnel, port));
                 }
                 Err(code) => Reply::Result(code),
             },
-            Request::ListDevices => {
-                Reply::Devices { attachments: hub.attachments(), unreadable: 0 }
-            }
+            Request::ListDevices => Reply::Devices {
+                attachments: hub.attachments(),
+                unreadable: 0,
+            },
             Request::ReadBuid => Reply::Buid(super::BUID.to_owned()),
             Request::ReadPairRecord { udid } => match hub.pair_record(&udid) {
                 Some(record) => Reply::PairRecord(PairRecordData(record)),
                 None => Reply::Result(ENOENT),
             },
-            Request::SavePairRecord { udid, record, device } => {
-                Reply::Result(save(hub, udid, record, device))
-            }
+            Request::SavePairRecord {
+                udid,
+                record,
+                device,
+            } => Reply::Result(save(hub, udid, record, device)),
             Request::DeletePairRecord { udid } => {
                 let known = hub.pair_record(&udid).is_some();
                 hub.set_pair_record(&udid, None);
@@ -138,7 +147,11 @@ async fn commands(hub: &Arc<Hub>, wire: &mut Wire) -> io::Result<Next> {
 /// What Linux's daemon answers to a request that lacks something: EINVAL for pair records, bad command for the rest.
 fn refusal(packet: &Packet) -> ResultCode {
     let named = String::from_utf8_lossy(&packet.body).contains("PairRecord</string>");
-    if named { EINVAL } else { ResultCode::BadCommand }
+    if named {
+        EINVAL
+    } else {
+        ResultCode::BadCommand
+    }
 }
 
 fn save(
@@ -163,9 +176,14 @@ fn save(
 
 fn connect(hub: &Hub, device: MuxDeviceId, port: u16) -> Result<(Tunnel, Port), ResultCode> {
     let (phone, attached) = hub.attached(device).ok_or(ResultCode::BadDevice)?;
-    phone.journal().note(Channel::Mux, "Connect", Some(plist::Value::from(port)));
-    let tunnel =
-        Tunnel { phone, kind: attached.kind, gone: attached.gone };
+    phone
+        .journal()
+        .note(Channel::Mux, "Connect", Some(plist::Value::from(port)));
+    let tunnel = Tunnel {
+        phone,
+        kind: attached.kind,
+        gone: attached.gone,
+    };
     if port == lockdown::PORT {
         return Ok((tunnel, Port::Lockdown));
     }
@@ -183,7 +201,8 @@ async fn listen(hub: &Arc<Hub>, wire: &mut Wire, client: &Client) -> io::Result<
     let mut told = BTreeSet::new();
     for attachment in hub.attachments() {
         told.insert(attachment.device_id.0);
-        wire.send(&Reply::Event(Event::Attached(attachment)), 0).await?;
+        wire.send(&Reply::Event(Event::Attached(attachment)), 0)
+            .await?;
     }
     loop {
         let change = tokio::select! {
@@ -222,7 +241,9 @@ async fn listen(hub: &Arc<Hub>, wire: &mut Wire, client: &Client) -> io::Result<
 
 async fn break_down(fault: MuxFault, wire: &mut Wire, tag: u32) -> io::Result<()> {
     let header = |length: u32, version: u32, message: u32| {
-        [length, version, message, tag].map(u32::to_le_bytes).concat()
+        [length, version, message, tag]
+            .map(u32::to_le_bytes)
+            .concat()
     };
     let bytes = match fault {
         MuxFault::None | MuxFault::Close => return Ok(()),
