@@ -138,7 +138,7 @@ impl<'a> List<'a> {
                 let (count, rest) = count(marker, rest)?;
                 let keys = self.refs(rest, 0, count)?;
                 let values = self.refs(rest, count, count)?;
-                builder.open_dictionary(count)?;
+                builder.open_dictionary()?;
                 pending.push(Pending::Dictionary { keys, values });
                 Ok(())
             }

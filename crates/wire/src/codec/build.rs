@@ -45,11 +45,6 @@ impl Builder {
         }
     }
 
-    /// Whether a value at this place would be a dictionary's key.
-    pub fn expects_key(&self) -> bool {
-        matches!(self.open.last(), Some(Open::Dictionary { key: None, .. }))
-    }
-
     /// Whether the root value is complete.
     pub fn is_complete(&self) -> bool {
         self.root.is_some()
@@ -66,15 +61,14 @@ impl Builder {
 
     /// Opens an array of `len` values; 0 when the list does not say.
     pub fn open_array(&mut self, len: usize) -> Result<(), DecodeError> {
-        self.may_open(len)?;
+        self.may_open()?;
         self.open
             .push(Open::Array(Vec::with_capacity(len.min(FIRST_RESERVE))));
         Ok(())
     }
 
-    /// Opens a dictionary of `len` pairs.
-    pub fn open_dictionary(&mut self, len: usize) -> Result<(), DecodeError> {
-        self.may_open(len.saturating_mul(2))?;
+    pub fn open_dictionary(&mut self) -> Result<(), DecodeError> {
+        self.may_open()?;
         self.open.push(Open::Dictionary {
             dict: Dictionary::new(),
             key: None,
@@ -128,15 +122,11 @@ impl Builder {
         }
     }
 
-    fn may_open(&mut self, claimed: usize) -> Result<(), DecodeError> {
+    fn may_open(&mut self) -> Result<(), DecodeError> {
         if self.open.len() >= self.depth {
             return Err(DecodeError::TooDeep { limit: self.depth });
         }
-        self.spend_value()?;
-        if claimed > self.values_left {
-            return Err(DecodeError::TooMany);
-        }
-        Ok(())
+        self.spend_value()
     }
 
     fn spend_value(&mut self) -> Result<(), DecodeError> {

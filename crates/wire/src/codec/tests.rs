@@ -429,14 +429,23 @@ fn nesting_is_bounded() {
 
 #[test]
 fn sharing_is_bounded() {
-    // Twenty arrays, each fourteen times the next: 14^20 values out of 400 bytes.
-    let levels: Vec<Vec<u8>> = (1..=20)
-        .map(|next| [[0xae].as_slice(), &[next; 14]].concat())
-        .collect();
-    let mut objects: Vec<&[u8]> = levels.iter().map(Vec::as_slice).collect();
-    objects.truncate(14);
-    objects.push(&[0x09]);
-    assert_eq!(read(bplist(&objects)), Err(DecodeError::TooMany));
+    // Arrays that each hold the next one fourteen times: 14^14 values out of 300 bytes, and 14^4, which is within the
+    // caller's limits, but too much for so few bytes.
+    for arrays in [14, 4] {
+        let levels: Vec<_> = (1..=arrays)
+            .map(|next| [[0xae].as_slice(), &[next; 14]].concat())
+            .collect();
+        let objects: Vec<&[u8]> = levels
+            .iter()
+            .map(Vec::as_slice)
+            .chain([[0x09].as_slice()])
+            .collect();
+        assert_eq!(
+            read(bplist(&objects)),
+            Err(DecodeError::TooMany),
+            "{arrays} arrays"
+        );
+    }
 
     // One long string, referred to a thousand times.
     let text = "x".repeat(10_000);

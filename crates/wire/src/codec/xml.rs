@@ -86,12 +86,9 @@ impl List<'_> {
             self.in_plist = true;
             return Ok(());
         }
-        if self.builder.expects_key() {
-            return Err(malformed("a value without a key"));
-        }
         let value = match tag {
             "array" => return self.builder.open_array(0),
-            "dict" => return self.builder.open_dictionary(0),
+            "dict" => return self.builder.open_dictionary(),
             "string" => Value::String(self.content()?),
             "integer" => {
                 integer(self.content()?.trim()).ok_or(malformed("an integer is not one"))?

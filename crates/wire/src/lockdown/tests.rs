@@ -271,6 +271,21 @@ fn replies_as_devices_send_them() {
             }),
         ),
         (
+            "a flag as the other number",
+            &service,
+            dict([("Port", 49152.into()), ("EnableServiceSSL", 0.into())]),
+            Ok(Reply::Service {
+                port: 49152,
+                tls: false,
+            }),
+        ),
+        (
+            "a flag that is neither",
+            &service,
+            dict([("Port", 49152.into()), ("EnableServiceSSL", 2.into())]),
+            Err(()),
+        ),
+        (
             "a port of 17 bits",
             &service,
             dict([("Port", 65536.into())]),
