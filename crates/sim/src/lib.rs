@@ -6,7 +6,9 @@
 //! Not here: anything of the program that backs phones up. This crate knows the wire and nothing else, so that the two
 //! cannot agree on a misunderstanding by sharing code above it.
 
+mod compare;
 pub mod contents;
+pub mod faults;
 pub mod io;
 pub mod keybag;
 mod lockdownd;
@@ -15,10 +17,12 @@ pub mod mobilebackup2;
 pub mod pairing;
 pub mod persona;
 pub mod phone;
+mod restore;
 pub mod seal;
 mod services;
 mod server;
 mod tls;
 pub mod usbmuxd;
+pub mod verdict;
 
 pub use server::{Listen, Sim, SimError, SimHandle};

@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::contents::{Catalog, ContentsError};
+
 pub use backup::Backup;
 pub use contents::Contents;
 pub use faults::Faults;
@@ -147,6 +149,7 @@ impl Persona {
                 udid: self.identity.udid.clone(),
             });
         }
+        Catalog::new(&self.contents).map_err(PersonaError::Contents)?;
         Ok(())
     }
 }
@@ -164,6 +167,8 @@ pub enum PersonaError {
     Syntax(#[source] toml::de::Error),
     #[error("{udid:?} is no UDID: 40 hex digits, or 8 and 16 with a hyphen between")]
     Udid { udid: String },
+    #[error("failed to make the phone's contents")]
+    Contents(#[source] ContentsError),
     #[error("failed to load {path}")]
     In {
         path: PathBuf,

@@ -18,6 +18,7 @@ use plist::{Dictionary, Value};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::mobilebackup2::BackupSide;
 use crate::pairing::Pairing;
 use crate::persona::{LinkKind, Persona};
 
@@ -54,6 +55,7 @@ pub struct Phone {
     files: Mutex<BTreeMap<String, Vec<u8>>>,
     locks: FileLocks,
     mux: MuxSide,
+    backup: BackupSide,
     sessions: AtomicU32,
     /// How often each `[[lockdown.fault]]` was met.
     faults_met: Mutex<BTreeMap<usize, u32>>,
@@ -192,8 +194,10 @@ impl Phone {
                 attached: None,
             })
             .collect();
+        let backup = BackupSide::new(&persona);
         Self {
             persona,
+            backup,
             state: watch::Sender::new(state),
             values: Mutex::new(values),
             clock,
@@ -222,6 +226,12 @@ impl Phone {
     #[must_use]
     pub fn udid(&self) -> &str {
         &self.persona.identity.udid
+    }
+
+    /// The backup agent's part: contents, password, faults, and what hosts did wrong.
+    #[must_use]
+    pub const fn backup(&self) -> &BackupSide {
+        &self.backup
     }
 
     /// The phone's own clock; use this and never the host's.

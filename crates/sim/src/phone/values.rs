@@ -130,7 +130,8 @@ fn backup(persona: &Persona, now: Timestamp) -> Dictionary {
             text(persona.local.tz.as_deref().unwrap_or("GMT")),
         );
     }
-    if let Some(will_encrypt) = persona.local.will_encrypt {
+    let has_password = persona.backup.password.as_ref().map(|_| true);
+    if let Some(will_encrypt) = persona.local.will_encrypt.or(has_password) {
         put("WillEncrypt", Value::Boolean(will_encrypt));
     }
     match persona.local.requires_encryption {
