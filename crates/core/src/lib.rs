@@ -6,13 +6,17 @@
 
 pub mod date;
 pub mod facts;
+pub mod judge;
 pub mod notice;
+pub mod past;
 pub mod policy;
 pub mod run;
+pub mod steps;
 pub mod time;
 pub mod udid;
 pub mod verdict;
 pub mod watcher;
+pub mod words;
 
 pub use facts::{Facts, LinkKind, NoAnswer, Reading, Trust};
 pub use policy::{Policies, Policy};

@@ -110,7 +110,7 @@ pub struct BackupPolicy {
     /// How long after plugging in or unlocking somebody is taken to be at the phone.
     pub presence: Period,
     /// Local times at which nothing begins by itself: the phone's own iCloud window.
-    pub quiet: Option<QuietHours>,
+    pub quiet: QuietHours,
     /// Backups at the same time, of different devices.
     pub parallel: u8,
     /// Pause after a passcode was not entered; doubles each time, up to `retry_limit`.
@@ -131,7 +131,7 @@ impl Default for BackupPolicy {
             min_battery: 20,
             min_free: 2_000_000_000,
             presence: Period::minutes(10),
-            quiet: Some(QuietHours::NIGHT),
+            quiet: QuietHours::NIGHT,
             parallel: 2,
             retry_passcode: Period::hours(6),
             retry: Period::hours(1),
@@ -147,7 +147,7 @@ pub struct NotifyPolicy {
     /// The cadence after the first notice.
     pub repeat: Repeat,
     /// Local times at which notices wait, unless a person has just asked for something.
-    pub quiet: Option<QuietHours>,
+    pub quiet: QuietHours,
     /// How long after "iCloud Backup was switched off" the one reminder follows.
     pub off_reminder: Period,
 }
@@ -156,7 +156,7 @@ impl Default for NotifyPolicy {
     fn default() -> Self {
         Self {
             repeat: Repeat::default(),
-            quiet: Some(QuietHours::NIGHT),
+            quiet: QuietHours::NIGHT,
             off_reminder: Period::days(1),
         }
     }
@@ -206,7 +206,7 @@ impl Default for PollPolicy {
     }
 }
 
-/// A span of local time that may cross midnight; in text `"22:00-07:00"`.
+/// A span of local time that may cross midnight; in text `"22:00-07:00"`, or `"off"` for none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct QuietHours {
@@ -216,7 +216,7 @@ pub struct QuietHours {
 
 /// Not a span of local time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a span of local time; write it as \"22:00-07:00\"")]
+#[error("not a span of local time; write it as \"22:00-07:00\", or \"off\"")]
 pub struct BadQuietHours;
 
 impl QuietHours {
@@ -226,19 +226,23 @@ impl QuietHours {
         to_minute: 7 * 60,
     };
 
+    /// No quiet hours.
+    pub const NEVER: Self = Self {
+        from_minute: 0,
+        to_minute: 0,
+    };
+
     /// Whether the span holds a moment, given as seconds since local midnight.
     pub(crate) fn holds(&self, second_of_day: i64) -> bool {
-        let (from, to) = (i64::from(self.from_minute) * 60, self.end_second());
+        let (from, to) = (
+            i64::from(self.from_minute) * 60,
+            i64::from(self.to_minute) * 60,
+        );
         if from <= to {
             (from..to).contains(&second_of_day)
         } else {
             !(to..from).contains(&second_of_day)
         }
-    }
-
-    /// When it ends, in seconds since local midnight.
-    pub(crate) fn end_second(&self) -> i64 {
-        i64::from(self.to_minute) * 60
     }
 }
 
@@ -246,6 +250,9 @@ impl std::str::FromStr for QuietHours {
     type Err = BadQuietHours;
 
     fn from_str(text: &str) -> Result<Self, BadQuietHours> {
+        if text == "off" {
+            return Ok(Self::NEVER);
+        }
         let minute = |part: &str| {
             let (hour, minute) = part.trim().split_once(':')?;
             let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
@@ -279,6 +286,9 @@ impl From<QuietHours> for String {
 impl fmt::Display for QuietHours {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (from, to) = (self.from_minute, self.to_minute);
+        if *self == Self::NEVER {
+            return f.write_str("off");
+        }
         write!(
             f,
             "{:02}:{:02}-{:02}:{:02}",

@@ -128,6 +128,10 @@ mod tests {
 
     #[test]
     fn another_schema_is_refused() {
-        assert!(parse("schema = 2\nstep = []").unwrap_err().contains("schema 2"));
+        assert!(
+            parse("schema = 2\nstep = []")
+                .unwrap_err()
+                .contains("schema 2")
+        );
     }
 }

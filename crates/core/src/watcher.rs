@@ -1,97 +1,287 @@
 //! The machine that decides: events and `now` go in, commands come out.
 //!
 //! No I/O, no clock, no waiting. It is the only place that decides and the only one that retries; everything else
-//! either tells it what happened or does what it says.
+//! either tells it what happened or does what it says. What an event changes is in `intake`; what follows for the
+//! device is decided here, in `settle`; what a face may show is in `view`.
 
+mod device;
+mod due;
 pub mod event;
+mod intake;
 pub mod remembered;
+mod telling;
+mod view;
+
+#[cfg(test)]
+mod tests;
 
 pub use crate::time::Now;
 pub use event::{Attachment, Command, Event, Job, Observation};
 pub use remembered::Remembered;
+pub use view::{BackupView, DeviceView};
 
-use crate::facts::{Facts, LinkKind, Trust};
+use crate::facts::{LinkKind, Trust};
+use crate::judge::{Medium, judge};
+use crate::notice::NoticeKind;
 use crate::policy::Policies;
-use crate::run::Phase;
+use crate::run::{Phase, RunPlan};
 use crate::time::HostTime;
 use crate::udid::Udid;
-use crate::verdict::Verdict;
-use serde::{Deserialize, Serialize};
+use crate::verdict::{Concern, Verdict};
+use crate::words::notices;
+use device::{Device, Running};
+use std::collections::BTreeMap;
+use telling::{Cadence, Scenery};
 
 /// The machine.
 #[derive(Debug)]
 pub struct Watcher {
     policies: Policies,
-    remembered: Vec<Remembered>,
+    devices: BTreeMap<Udid, Device>,
+    attachments: BTreeMap<Attachment, Udid>,
+    store: StoreState,
+    mux_is_up: bool,
 }
 
-/// What a face shows of one device.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeviceView {
-    /// Which device.
-    pub udid: Udid,
-    /// The last name that it gave.
-    pub name: Option<String>,
-    /// The links that are up now, the preferred one first. Empty: not attached.
-    pub links: Vec<LinkKind>,
-    /// Trust as of the last contact.
-    pub trust: Option<Trust>,
-    /// The last contact.
-    pub seen_at: Option<HostTime>,
-    /// The newest facts.
-    pub facts: Option<Facts>,
-    /// The judgement now.
-    pub verdict: Verdict,
-    /// The local backup.
-    pub backup: BackupView,
-    /// No notices and no automatic backups until then.
-    pub snoozed_until: Option<HostTime>,
+/// The folder or disk for backups, as last heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum StoreState {
+    /// Nothing was heard; it is taken to be there.
+    NotHeardOf,
+    Ready {
+        free: Option<u64>,
+    },
+    Missing,
 }
 
-/// What a face shows of a device's local backup.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-pub enum BackupView {
-    /// None is needed.
-    NotDue,
-    /// One is needed and does not begin yet.
-    Due {
-        /// Why it is needed.
-        reasons: Vec<String>,
-        /// Why it does not begin, in words.
-        waiting_for: String,
-    },
-    /// One is being made.
-    Running {
-        /// Where it is.
-        phase: Phase,
-    },
+/// Which devices an event may have consequences for.
+#[derive(Debug)]
+enum Touched {
+    Nobody,
+    One(Udid),
+    All,
 }
 
 impl Watcher {
     /// A machine that knows what `remembered` holds.
     pub fn new(policies: impl Into<Policies>, remembered: Vec<Remembered>) -> Self {
+        let known = remembered
+            .into_iter()
+            .map(|memory| (memory.udid.clone(), Device::new(memory)));
         Self {
             policies: policies.into(),
-            remembered,
+            devices: known.collect(),
+            attachments: BTreeMap::new(),
+            store: StoreState::NotHeardOf,
+            mux_is_up: false,
         }
+    }
+
+    /// From now on these hold.
+    pub fn set_policies(&mut self, policies: impl Into<Policies>) {
+        self.policies = policies.into();
     }
 
     /// Takes in what happened and says what is to be done, in this order.
     pub fn handle(&mut self, now: &Now, event: Event) -> Vec<Command> {
-        let _ = (now, event, &self.policies);
-        Vec::new()
+        let mut commands = Vec::new();
+        let touched = self.take_in(now, event, &mut commands);
+        match touched {
+            Touched::Nobody => {}
+            Touched::One(udid) => self.settle(&udid, now, &mut commands),
+            Touched::All => {
+                let everybody: Vec<Udid> = self.devices.keys().cloned().collect();
+                for udid in everybody {
+                    self.settle(&udid, now, &mut commands);
+                }
+            }
+        }
+        commands
     }
 
-    /// When to send [`Event::Tick`] at the latest. Always after `now`.
+    /// When to send [`Event::Tick`] at the latest; a moment in the past means at once. None: only events matter.
     pub fn poll_timeout(&self, now: &Now) -> Option<HostTime> {
-        let _ = now;
-        None
+        let waiting = self
+            .devices
+            .values()
+            .filter(|device| device.is_attached() && device.running.is_none());
+        waiting
+            .filter_map(|device| device.probing.deadline())
+            .map(|deadline| deadline.max(now.host))
+            .min()
     }
 
-    /// All devices, judged now, in the order of their UDIDs.
+    /// Whether usbmuxd answers.
+    pub fn mux_is_up(&self) -> bool {
+        self.mux_is_up
+    }
+
+    /// All devices worth showing, judged now, in the order of their UDIDs.
     pub fn devices(&self, now: &Now) -> Vec<DeviceView> {
-        let _ = (now, &self.remembered);
-        Vec::new()
+        let shown = self
+            .devices
+            .values()
+            .filter(|device| device.is_attached() || device.is_known());
+        shown.map(|device| self.view(device, now)).collect()
+    }
+
+    fn view(&self, device: &Device, now: &Now) -> DeviceView {
+        let policy = self.policies.of(device.udid());
+        let verdict = judge(&device.memory.past, policy, self.medium(), now);
+        view::view(device, verdict, policy, &self.store, self.running(), now)
+    }
+
+    fn medium(&self) -> Medium {
+        match self.store {
+            StoreState::Missing => Medium::Missing,
+            StoreState::NotHeardOf | StoreState::Ready { .. } => Medium::There,
+        }
+    }
+
+    fn running(&self) -> usize {
+        self.devices
+            .values()
+            .filter(|device| device.running.is_some())
+            .count()
+    }
+
+    /// Decides everything that can be decided about one device now.
+    fn settle(&mut self, udid: &Udid, now: &Now, commands: &mut Vec<Command>) {
+        let (medium, running) = (self.medium(), self.running());
+        let policy = self.policies.of(udid);
+        let Some(device) = self.devices.get_mut(udid) else {
+            return;
+        };
+        let verdict = judge(&device.memory.past, policy, medium, now);
+        let reasons = due::reasons(device, &verdict, policy, now);
+        let hold = due::hold(device, policy, &self.store, running, now);
+        let start = hold.is_none() && wants_backup(device, &reasons, now);
+        let scenery = Scenery {
+            verdict: &verdict,
+            policy,
+            reasons: &reasons,
+            hold,
+            starting: start,
+            now,
+        };
+        let told = telling::tell(device, &scenery);
+        commands.extend(
+            told.into_iter()
+                .map(|notice| Command::Notify(Box::new(notice))),
+        );
+        if start {
+            start_backup(device, reasons, now, commands);
+        }
+        ask(device, now, commands);
+        remember(device, commands);
+        if device.is_forgettable() {
+            self.devices.remove(udid);
+        }
+    }
+}
+
+fn wants_backup(device: &Device, reasons: &[String], now: &Now) -> bool {
+    let due = !reasons.is_empty() && device.probing.is_settled(now);
+    device.running.is_none() && (device.is_wished(now) || due)
+}
+
+fn start_backup(device: &mut Device, reasons: Vec<String>, now: &Now, commands: &mut Vec<Command>) {
+    let Some((attachment, _)) = device.best_link() else {
+        return;
+    };
+    let asked = device.is_wished(now);
+    device.wish = None;
+    device.running = Some(Running {
+        phase: Phase::Opening,
+        asked,
+        passcode_told: false,
+    });
+    let plan = RunPlan {
+        udid: device.udid().clone(),
+        reasons,
+        asked,
+    };
+    commands.push(Command::StartBackup { attachment, plan });
+}
+
+/// Questions to the device. None while a backup runs: it holds what there is to learn, and has the link.
+fn ask(device: &mut Device, now: &Now, commands: &mut Vec<Command>) {
+    let Some((attachment, _)) = device.best_link() else {
+        return;
+    };
+    if device.running.is_some() {
+        return;
+    }
+    if device.probing.begin(now) {
+        commands.push(Command::Probe {
+            udid: device.udid().clone(),
+            attachment,
+        });
+    }
+    if device.observing.is_none()
+        && device.memory.past.trust == Some(Trust::Trusted)
+        && device.probing.is_settled(now)
+    {
+        device.observing = Some(attachment);
+        commands.push(Command::Observe {
+            udid: device.udid().clone(),
+            attachment,
+        });
+    }
+}
+
+/// Asks for trust, once for each time that the device came by cable.
+fn ask_for_trust(
+    device: &mut Device,
+    verdict: &Verdict,
+    policies: &Policies,
+    now: &Now,
+    commands: &mut Vec<Command>,
+) {
+    let Some((attachment, LinkKind::Usb)) = device.best_link() else {
+        return;
+    };
+    let lacking = match device.memory.past.trust {
+        Some(
+            Trust::NotTrusted
+            | Trust::Expired
+            | Trust::Denied
+            | Trust::DialogPending
+            | Trust::LockedForPairing,
+        ) => true,
+        Some(Trust::ManagedForbids | Trust::CableNeeded | Trust::Trusted) | None => false,
+    };
+    if !lacking || !device.pairing.begin(now) {
+        return;
+    }
+    commands.push(Command::Pair {
+        udid: device.udid().clone(),
+        attachment,
+    });
+    let policy = policies.of(&device.memory.udid);
+    let cadence = Cadence::usual(&policy.notify.repeat);
+    if !device.is_snoozed(now)
+        && telling::may_tell(
+            &mut device.memory,
+            NoticeKind::PairingNeeded,
+            Concern::None,
+            cadence,
+            now,
+        )
+    {
+        let draft = notices::pairing_needed(&telling::scene(&device.memory, verdict, policy, now));
+        commands.push(Command::Notify(Box::new(telling::post(
+            &mut device.memory,
+            draft,
+            now,
+        ))));
+    }
+}
+
+fn remember(device: &mut Device, commands: &mut Vec<Command>) {
+    if device.memory != device.stored && !device.is_forgettable() {
+        device.stored = device.memory.clone();
+        // Before the notices of this turn: told twice would be worse than told and lost.
+        commands.insert(0, Command::Remember(Box::new(device.memory.clone())));
     }
 }

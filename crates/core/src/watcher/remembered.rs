@@ -1,13 +1,13 @@
 //! What must survive a restart, one value per device, stored as JSON by the agent.
 //!
-//! Fields are only ever added, with `serde(default)`; a change of meaning is a new schema number and a new file for the
-//! old one.
+//! Fields are only ever added, with a default; a change of meaning is a new schema number, and the old form then gets a
+//! file of its own that imports nothing living.
 
-use crate::facts::Facts;
 use crate::notice::NoticeKind;
-use crate::time::{DeviceTime, HostTime};
+use crate::past::Past;
+use crate::time::{HostTime, Now, Period};
 use crate::udid::Udid;
-use crate::verdict::{Concern, LocalCopy};
+use crate::verdict::Concern;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -21,7 +21,8 @@ pub struct Remembered {
     pub schema: u32,
     /// Which device.
     pub udid: Udid,
-    /// What a verdict needs beside the newest facts.
+    /// What verdicts are made from.
+    #[serde(default)]
     pub past: Past,
     /// What the person has been told.
     #[serde(default)]
@@ -32,54 +33,54 @@ pub struct Remembered {
     /// No notices and no automatic backups until then.
     #[serde(default)]
     pub snoozed_until: Option<HostTime>,
+    /// How many notices there have been, so that each has a name of its own.
+    #[serde(default)]
+    pub notices: u64,
+    /// Notices about the verdict today.
+    #[serde(default)]
+    pub today: Today,
 }
 
-/// What a verdict needs beside the newest facts.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Past {
-    /// The first contact ever.
-    pub first_seen: Option<HostTime>,
-    /// The last contact, whether or not it told anything.
-    pub last_contact: Option<HostTime>,
-    /// The newest facts that the device told itself.
-    pub facts: Option<Facts>,
-    /// The last contact at which iCloud's state could be judged.
-    pub last_judged: Option<HostTime>,
-    /// The last name that the device gave, for when it gives none.
-    pub name: Option<String>,
-    /// The newest readable iCloud date.
-    pub cloud_last: Option<DeviceTime>,
-    /// The last readable switch.
-    pub cloud_enabled: Option<bool>,
-    /// When the switch was seen to go from off to on.
-    pub switched_on: Option<HostTime>,
-    /// When the switch was seen to go from on to off.
-    pub switched_off: Option<HostTime>,
-    /// Since when it is on without a readable date.
-    pub dateless_since: Option<HostTime>,
-    /// The last time that a restore or Setup Assistant was seen running.
-    pub set_up: Option<DeviceTime>,
-    /// The same by our clock.
-    pub set_up_seen: Option<HostTime>,
-    /// Back after a long absence: ages are not told before this.
-    pub return_grace: Option<HostTime>,
-    /// When a growing first upload was first and last seen, and how far it was.
-    pub upload: Option<Upload>,
-    /// A person said that local backups are enough.
-    pub local_only: Option<bool>,
-    /// Our newest verified copy.
-    pub copy: Option<LocalCopy>,
+/// A device that changes its mind with every question is a change of verdict each time. Beyond this many a day nobody
+/// is told any more.
+const DAILY: u32 = 6;
+
+/// Notices about the verdict within one day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Today {
+    /// When the first of them was posted.
+    pub since: Option<HostTime>,
+    /// How many there were.
+    pub count: u32,
 }
 
-/// A first upload to iCloud.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Upload {
-    /// When it was first seen.
-    pub since: HostTime,
-    /// When it last got further.
-    pub grew: HostTime,
-    /// How far, from 0 to 1000.
-    pub permille: u16,
+impl Today {
+    /// Whether there were enough of them.
+    pub(super) fn is_spent(&self, now: &Now) -> bool {
+        self.is_today(now) && self.count >= DAILY
+    }
+
+    /// Counts some more.
+    pub(super) fn spend(&mut self, notices: usize, now: &Now) {
+        if notices == 0 {
+            return;
+        }
+        if !self.is_today(now) {
+            *self = Self {
+                since: Some(now.host),
+                count: 0,
+            };
+        }
+        self.count = self
+            .count
+            .saturating_add(u32::try_from(notices).unwrap_or(u32::MAX));
+    }
+
+    fn is_today(&self, now: &Now) -> bool {
+        self.since
+            .is_some_and(|since| now.host.since(since).abs() < Period::days(1))
+    }
 }
 
 /// What the person was told about one matter.
@@ -87,20 +88,21 @@ pub struct Upload {
 pub struct Told {
     /// When, the last time.
     pub at: HostTime,
-    /// How often without a change.
+    /// How often since the matter began.
     pub times: u32,
-    /// How urgent it was then.
+    /// The highest urgency at which it was told.
     pub concern: Concern,
 }
 
 /// Failed backups since the last good one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Failures {
     /// How many in a row.
     pub in_a_row: u32,
     /// No automatic attempt before.
     pub not_before: Option<HostTime>,
-    /// Bytes that the last attempt lacked on this computer's disk.
+    /// Bytes that the last attempt needed on this computer's disk and did not find.
     pub need: Option<u64>,
 }
 
@@ -114,6 +116,8 @@ impl Remembered {
             told: BTreeMap::new(),
             failures: Failures::default(),
             snoozed_until: None,
+            notices: 0,
+            today: Today::default(),
         }
     }
 }

@@ -1,0 +1,385 @@
+//! When a person is told: one notice per change of verdict, then at most the cadence of `notify.repeat` (promise P6).
+//!
+//! Only a device that is in contact now is told about: an absence escalates nothing (trap 1). What is held back by quiet
+//! hours or a snooze is not marked as told, so it follows when they end and is still true.
+
+use crate::judge::is_current;
+use crate::notice::{Notice, NoticeKind};
+use crate::policy::{Policy, Repeat};
+use crate::time::{HostTime, Now, Period};
+use crate::verdict::{CloudState, Concern, UnknownWhy, Verdict};
+use crate::watcher::device::Device;
+use crate::watcher::due::Hold;
+use crate::watcher::remembered::{Remembered, Told};
+use crate::words::Scene;
+use crate::words::notices::{self, Done, Draft};
+
+/// What telling needs to know beside the device.
+#[derive(Debug)]
+pub(super) struct Scenery<'a> {
+    pub(super) verdict: &'a Verdict,
+    pub(super) policy: &'a Policy,
+    pub(super) reasons: &'a [String],
+    pub(super) hold: Option<Hold>,
+    /// A backup begins in this very moment.
+    pub(super) starting: bool,
+    pub(super) now: &'a Now,
+}
+
+/// A sentence's point of view on a device.
+pub(super) fn scene<'a>(
+    memory: &'a Remembered,
+    verdict: &'a Verdict,
+    policy: &'a Policy,
+    now: &'a Now,
+) -> Scene<'a> {
+    Scene {
+        past: &memory.past,
+        policy,
+        cloud: &verdict.cloud,
+        net: &verdict.net,
+        protection: verdict.protection,
+        now,
+    }
+}
+
+/// All notices that are due now, marked as told.
+pub(super) fn tell(device: &mut Device, at: &Scenery<'_>) -> Vec<Notice> {
+    let now = at.now;
+    let in_contact = device.is_attached();
+    let current = in_contact
+        && at
+            .verdict
+            .as_of
+            .is_some_and(|seen| is_current(seen, at.policy, now));
+    let mut drafts = Vec::new();
+    forgive_clock(&mut device.memory, now);
+    if device.memory.today.is_spent(now) {
+        return Vec::new();
+    }
+    if current {
+        drafts.extend(good_news(device, at));
+    }
+    let silent = device.is_snoozed(now) || at.policy.notify.quiet.holds(now.second_of_day());
+    if !silent {
+        if current {
+            drafts.extend(cloud(device, at));
+            drafts.extend(switch(device, at));
+        }
+        if in_contact {
+            drafts.extend(unknown(device, at, current));
+        }
+        if device.probing.is_settled(now) {
+            drafts.extend(backup(device, at));
+        }
+    }
+    device.memory.today.spend(drafts.len(), now);
+    drafts
+        .into_iter()
+        .map(|draft| post(&mut device.memory, draft, now))
+        .collect()
+}
+
+/// A notice with a name of its own.
+pub(super) fn post(memory: &mut Remembered, draft: Draft, now: &Now) -> Notice {
+    memory.notices = memory.notices.saturating_add(1);
+    Notice {
+        id: format!(
+            "{}-{}-{}",
+            memory.udid,
+            now.host.0.as_second(),
+            memory.notices
+        ),
+        replaces: format!("{}-{}", memory.udid, matter(draft.kind)),
+        kind: draft.kind,
+        udid: memory.udid.clone(),
+        at: now.host,
+        level: draft.level,
+        title: draft.title,
+        body: draft.body,
+        actions: draft.actions,
+    }
+}
+
+/// Notices of one matter replace each other on the screen.
+fn matter(kind: NoticeKind) -> &'static str {
+    match kind {
+        NoticeKind::CloudStale
+        | NoticeKind::CloudExpiry
+        | NoticeKind::SwitchedOff
+        | NoticeKind::StillOff
+        | NoticeKind::OffOnPurpose
+        | NoticeKind::CloudWorks
+        | NoticeKind::UnknownForLong => "cloud",
+        NoticeKind::PairingNeeded => "pairing",
+        NoticeKind::BackupDue
+        | NoticeKind::PasscodeWanted
+        | NoticeKind::BackupVerified
+        | NoticeKind::BackupFailed
+        | NoticeKind::StoreMissing => "backup",
+    }
+}
+
+/// Marks `kind` as told if it may be told now.
+pub(super) fn may_tell(
+    memory: &mut Remembered,
+    kind: NoticeKind,
+    concern: Concern,
+    cadence: Cadence,
+    now: &Now,
+) -> bool {
+    let told = memory.told.get(&kind).copied();
+    let allowed = told.is_none_or(|told| {
+        concern > told.concern
+            || cadence
+                .after(told.times)
+                .is_some_and(|pause| now.host.since(told.at) >= pause)
+    });
+    if allowed {
+        let (times, before) = told.map_or((0, concern), |told| (told.times, told.concern));
+        memory.told.insert(
+            kind,
+            Told {
+                at: now.host,
+                times: times.saturating_add(1),
+                concern: concern.max(before),
+            },
+        );
+    }
+    allowed
+}
+
+/// How often an unchanged matter is told again.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Cadence {
+    /// Never.
+    Once,
+    /// After the first pause, then after the other.
+    Twice(Period, Period),
+}
+
+impl Cadence {
+    /// The usual one.
+    pub(super) fn usual(repeat: &Repeat) -> Self {
+        Self::Twice(repeat.first, repeat.then)
+    }
+
+    fn of(concern: Concern, repeat: &Repeat) -> Self {
+        match concern {
+            Concern::None | Concern::Watch | Concern::Stale => Self::Once,
+            Concern::Warn | Concern::Alarm => Self::usual(repeat),
+            Concern::Critical => Self::Twice(repeat.critical, repeat.critical),
+        }
+    }
+
+    fn after(self, times: u32) -> Option<Period> {
+        match self {
+            Self::Once => None,
+            Self::Twice(first, _) if times <= 1 => Some(first),
+            Self::Twice(_, then) => Some(then),
+        }
+    }
+}
+
+/// A clock that was set back would keep notices away for as long: what was told in the future was told now.
+fn forgive_clock(memory: &mut Remembered, now: &Now) {
+    for told in memory.told.values_mut() {
+        told.at = told.at.min(now.host);
+    }
+}
+
+/// iCloud works: what was told before is settled, and a person who was worried hears of it.
+fn good_news(device: &mut Device, at: &Scenery<'_>) -> Option<Draft> {
+    let told = &mut device.memory.told;
+    match at.verdict.cloud.state {
+        CloudState::Fresh | CloudState::Late => {}
+        CloudState::Off => {
+            told.remove(&NoticeKind::CloudStale);
+            told.remove(&NoticeKind::UnknownForLong);
+            told.remove(&NoticeKind::PairingNeeded);
+            return None;
+        }
+        CloudState::Stale | CloudState::Alarm | CloudState::Critical | CloudState::NoneYet => {
+            told.remove(&NoticeKind::UnknownForLong);
+            told.remove(&NoticeKind::PairingNeeded);
+            return None;
+        }
+        CloudState::Unknown(_) => return None,
+    }
+    let worried = [
+        NoticeKind::CloudStale,
+        NoticeKind::SwitchedOff,
+        NoticeKind::StillOff,
+        NoticeKind::OffOnPurpose,
+        NoticeKind::CloudExpiry,
+    ]
+    .map(|kind| told.remove(&kind).is_some());
+    told.remove(&NoticeKind::UnknownForLong);
+    told.remove(&NoticeKind::PairingNeeded);
+    let scene = scene(&device.memory, at.verdict, at.policy, at.now);
+    worried
+        .contains(&true)
+        .then(|| notices::cloud_works(&scene))
+}
+
+/// The ladder of ages.
+fn cloud(device: &mut Device, at: &Scenery<'_>) -> Option<Draft> {
+    let concern = at.verdict.cloud.concern;
+    if concern < Concern::Stale {
+        return None;
+    }
+    let cadence = Cadence::of(concern, &at.policy.notify.repeat);
+    if !may_tell(
+        &mut device.memory,
+        NoticeKind::CloudStale,
+        concern,
+        cadence,
+        at.now,
+    ) {
+        return None;
+    }
+    let failures = device.memory.failures;
+    let done = match failures
+        .not_before
+        .filter(|next| at.now.host < *next && failures.in_a_row > 0)
+    {
+        _ if at.starting || device.running.is_some() => Done::BackingUp,
+        Some(next) => Done::Failed(next),
+        None => Done::Nothing,
+    };
+    Some(notices::cloud_stale(
+        &scene(&device.memory, at.verdict, at.policy, at.now),
+        done,
+    ))
+}
+
+/// Off: told once when it changed and reminded once, or asked once when it was always so (trap 4).
+fn switch(device: &mut Device, at: &Scenery<'_>) -> Option<Draft> {
+    let Device { memory, .. } = device;
+    if at.verdict.cloud.state != CloudState::Off {
+        return None;
+    }
+    forget_older_change(memory);
+    let once = |kind, memory: &mut Remembered| {
+        may_tell(memory, kind, Concern::None, Cadence::Once, at.now)
+    };
+    let local_only = memory.past.is_local_only(at.policy.backup.local_only);
+    let draft: Option<fn(&Scene<'_>) -> Draft> = match memory.past.switched_off {
+        Some(since) if !local_only => {
+            let remind = memory.told.contains_key(&NoticeKind::SwitchedOff)
+                && at.now.host.since(since) >= at.policy.notify.off_reminder;
+            if once(NoticeKind::SwitchedOff, memory) {
+                Some(notices::switched_off)
+            } else if remind && once(NoticeKind::StillOff, memory) {
+                Some(notices::still_off)
+            } else {
+                None
+            }
+        }
+        None if memory.past.local_only.is_none() && !local_only => {
+            once(NoticeKind::OffOnPurpose, memory)
+                .then_some(notices::off_on_purpose as fn(&Scene<'_>) -> Draft)
+        }
+        Some(_) | None => None,
+    };
+    let age = Period::seconds(at.verdict.cloud.age_s.unwrap_or(0));
+    let expires = (at.policy.icloud.expiry..at.policy.icloud.deletion).contains(&age);
+    let draft = match draft {
+        None if expires && once(NoticeKind::CloudExpiry, memory) => {
+            Some(notices::cloud_expiry as fn(&Scene<'_>) -> Draft)
+        }
+        other => other,
+    };
+    draft.map(|words| words(&scene(memory, at.verdict, at.policy, at.now)))
+}
+
+/// Switched on and off again since it was told: that is a new change.
+fn forget_older_change(memory: &mut Remembered) {
+    let told = memory
+        .told
+        .get(&NoticeKind::SwitchedOff)
+        .map(|told| told.at);
+    if told
+        .zip(memory.past.switched_off)
+        .is_some_and(|(told, change)| told < change)
+    {
+        memory.told.remove(&NoticeKind::SwitchedOff);
+        memory.told.remove(&NoticeKind::StillOff);
+    }
+}
+
+/// In contact, and still nothing is known.
+fn unknown(device: &mut Device, at: &Scenery<'_>, current: bool) -> Option<Draft> {
+    let Device {
+        memory, probing, ..
+    } = device;
+    // A device that has only just come has not had its chance to answer.
+    if !current && !probing.is_failing() {
+        return None;
+    }
+    let told_elsewhere = match &at.verdict.cloud.state {
+        CloudState::Unknown(
+            UnknownWhy::NotTrusted | UnknownWhy::NoDate | UnknownWhy::SettingUp,
+        ) => true,
+        CloudState::Unknown(_) => false,
+        CloudState::Fresh
+        | CloudState::Late
+        | CloudState::Stale
+        | CloudState::Alarm
+        | CloudState::Critical
+        | CloudState::Off
+        | CloudState::NoneYet => true,
+    };
+    let since: HostTime = memory.past.last_judged.or(memory.past.first_seen)?;
+    if told_elsewhere || at.now.host.since(since) < at.policy.icloud.stale {
+        return None;
+    }
+    let cadence = Cadence::usual(&at.policy.notify.repeat);
+    may_tell(
+        memory,
+        NoticeKind::UnknownForLong,
+        Concern::None,
+        cadence,
+        at.now,
+    )
+    .then(|| notices::unknown_for_long(&scene(memory, at.verdict, at.policy, at.now), since))
+}
+
+/// A backup is due and needs a person: a click, or a disk.
+fn backup(device: &mut Device, at: &Scenery<'_>) -> Option<Draft> {
+    let Device {
+        memory, running, ..
+    } = device;
+    if at.reasons.is_empty() || running.is_some() {
+        return None;
+    }
+    let (kind, words): (_, fn(&Scene<'_>, &[String]) -> Draft) = match at.hold {
+        Some(Hold::ModeAsk) => (NoticeKind::BackupDue, notices::backup_due),
+        Some(Hold::StoreMissing) => (NoticeKind::StoreMissing, notices::store_missing),
+        Some(
+            Hold::NotAttached
+            | Hold::NotTrusted
+            | Hold::SettingUp
+            | Hold::StoreFull { .. }
+            | Hold::ModeOff
+            | Hold::Snoozed { .. }
+            | Hold::BackingOff { .. }
+            | Hold::QuietHours
+            | Hold::LowBattery { .. }
+            | Hold::NobodyThere
+            | Hold::OthersRunning,
+        )
+        | None => return None,
+    };
+    // A notice about iCloud of the same day has the same button.
+    let offered = memory
+        .told
+        .get(&NoticeKind::CloudStale)
+        .is_some_and(|told| at.now.host.since(told.at) < Period::days(1));
+    if kind == NoticeKind::BackupDue && offered {
+        return None;
+    }
+    let cadence = Cadence::usual(&at.policy.notify.repeat);
+    may_tell(memory, kind, Concern::None, cadence, at.now)
+        .then(|| words(&scene(memory, at.verdict, at.policy, at.now), at.reasons))
+}

@@ -1,0 +1,105 @@
+//! What a face may show of a device. Nothing is decided here.
+
+use crate::facts::{Facts, LinkKind, Trust};
+use crate::policy::Policy;
+use crate::run::Phase;
+use crate::time::{HostTime, Now};
+use crate::udid::Udid;
+use crate::verdict::Verdict;
+use crate::watcher::StoreState;
+use crate::watcher::device::Device;
+use crate::watcher::due;
+use serde::{Deserialize, Serialize};
+
+/// What a face shows of one device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceView {
+    /// Which device.
+    pub udid: Udid,
+    /// The last name that it gave.
+    pub name: Option<String>,
+    /// The links that are up now, the preferred one first. Empty: not attached.
+    pub links: Vec<LinkKind>,
+    /// Trust as last heard.
+    pub trust: Option<Trust>,
+    /// The last contact.
+    pub seen_at: Option<HostTime>,
+    /// The newest facts.
+    pub facts: Option<Facts>,
+    /// The judgement now.
+    pub verdict: Verdict,
+    /// The local backup.
+    pub backup: BackupView,
+    /// No notices and no automatic backups until then.
+    pub snoozed_until: Option<HostTime>,
+}
+
+/// What a face shows of a device's local backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum BackupView {
+    /// None is needed.
+    NotDue,
+    /// One is needed, or asked for, and does not begin yet.
+    Due {
+        /// Why it is needed.
+        reasons: Vec<String>,
+        /// What it waits for, in words; empty when it begins with the next answer of the device.
+        waiting_for: String,
+    },
+    /// One is being made.
+    Running {
+        /// Where it is.
+        phase: Phase,
+    },
+}
+
+pub(super) fn view(
+    device: &Device,
+    verdict: Verdict,
+    policy: &Policy,
+    store: &StoreState,
+    running: usize,
+    now: &Now,
+) -> DeviceView {
+    let past = &device.memory.past;
+    DeviceView {
+        udid: device.udid().clone(),
+        name: past.name.clone(),
+        links: device.link_kinds(),
+        trust: past.trust,
+        seen_at: past.facts.as_ref().map(|facts| facts.seen_at),
+        facts: past.facts.clone(),
+        backup: backup(device, &verdict, policy, store, running, now),
+        verdict,
+        snoozed_until: device
+            .memory
+            .snoozed_until
+            .filter(|until| now.host < *until),
+    }
+}
+
+fn backup(
+    device: &Device,
+    verdict: &Verdict,
+    policy: &Policy,
+    store: &StoreState,
+    running: usize,
+    now: &Now,
+) -> BackupView {
+    if let Some(run) = device.running {
+        return BackupView::Running { phase: run.phase };
+    }
+    let mut reasons = due::reasons(device, verdict, policy, now);
+    if device.is_wished(now) {
+        reasons.push("asked for".to_owned());
+    }
+    if reasons.is_empty() {
+        return BackupView::NotDue;
+    }
+    let hold = due::hold(device, policy, store, running, now);
+    BackupView::Due {
+        reasons,
+        waiting_for: hold.map(|hold| hold.words(now)).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,498 @@
+//! What notices say. Each tells what is wrong, since when, what was done already, and the one next step.
+//!
+//! Whether and when one is posted is decided in `watcher::telling`. Texts from the phone's own errors never stand here:
+//! they can hold file paths (`protocol.md` section 10).
+
+use super::{Scene, ago, capital, lasting, name, next_step, noun, reason};
+use crate::facts::Trust;
+use crate::notice::{Action, NoticeKind, Urgency};
+use crate::run::{CancelledBy, RunFailure};
+use crate::time::{HostTime, Period};
+use crate::verdict::{CloudState, Concern, LocalCopy, UnknownWhy};
+
+/// The words of one notice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// What it is about.
+    pub kind: NoticeKind,
+    /// How loudly.
+    pub level: Urgency,
+    /// One line.
+    pub title: String,
+    /// A few sentences.
+    pub body: String,
+    /// Buttons.
+    pub actions: Vec<Action>,
+}
+
+/// What was tried already, for "what we already did".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// Nothing yet.
+    Nothing,
+    /// A backup is being made right now.
+    BackingUp,
+    /// The last attempts failed; the next is not before this.
+    Failed(HostTime),
+}
+
+/// iCloud has not backed up for too long.
+pub fn cloud_stale(scene: &Scene<'_>, done: Done) -> Draft {
+    let concern = scene.cloud.concern;
+    let age = Period::seconds(scene.cloud.age_s.unwrap_or(0));
+    let title = match scene.cloud.state {
+        CloudState::Stale | CloudState::Alarm | CloudState::Critical => {
+            format!(
+                "{}: no iCloud backup for {}",
+                name(scene.past),
+                lasting(age)
+            )
+        }
+        CloudState::Fresh
+        | CloudState::Late
+        | CloudState::Off
+        | CloudState::NoneYet
+        | CloudState::Unknown(_) => {
+            format!("{}: no iCloud backup that we know of", name(scene.past))
+        }
+    };
+    let mut sentences = vec![reason(scene)];
+    sentences.extend(deletion(scene, age));
+    sentences.extend(done_already(scene, done));
+    sentences.push(next_step(scene).words);
+    let backing_up = done == Done::BackingUp;
+    Draft {
+        kind: NoticeKind::CloudStale,
+        level: match concern {
+            Concern::None | Concern::Watch | Concern::Stale => Urgency::Quiet,
+            Concern::Warn => Urgency::Normal,
+            Concern::Alarm | Concern::Critical => Urgency::TimeSensitive,
+        },
+        title,
+        body: join(sentences),
+        actions: if backing_up {
+            vec![Action::ShowSteps, Action::Snooze]
+        } else {
+            vec![Action::BackUpNow, Action::ShowSteps, Action::Snooze]
+        },
+    }
+}
+
+fn deletion(scene: &Scene<'_>, age: Period) -> Option<String> {
+    let policy = &scene.policy.icloud;
+    if age < policy.expiry {
+        return None;
+    }
+    let left = Period::seconds(policy.deletion.as_seconds() - age.as_seconds());
+    Some(if left > Period::ZERO {
+        format!("Apple may delete the old iCloud copy in {}.", lasting(left))
+    } else {
+        format!(
+            "Apple may have deleted the old iCloud copy: it is older than {}.",
+            lasting(policy.deletion)
+        )
+    })
+}
+
+fn done_already(scene: &Scene<'_>, done: Done) -> Option<String> {
+    match done {
+        Done::Nothing => None,
+        Done::BackingUp => Some("A backup to this computer is being made now.".to_owned()),
+        Done::Failed(next) => Some(format!(
+            "The last try to back up to this computer failed; the next is not before {}.",
+            super::day_and_time(next.0, scene.now)
+        )),
+    }
+}
+
+/// The old copy of a device whose iCloud Backup is off.
+pub fn cloud_expiry(scene: &Scene<'_>) -> Draft {
+    let noun = noun(scene.past);
+    let age = Period::seconds(scene.cloud.age_s.unwrap_or(0));
+    Draft {
+        kind: NoticeKind::CloudExpiry,
+        level: Urgency::Normal,
+        title: format!("{}: the old iCloud copy will be deleted", name(scene.past)),
+        body: join(vec![
+            format!(
+                "iCloud Backup is off on this {noun}, and its last iCloud backup is {} old.",
+                lasting(age)
+            ),
+            deletion(scene, age).unwrap_or_default(),
+            "If you still need that copy, switch iCloud Backup on again.".to_owned(),
+        ]),
+        actions: vec![Action::ShowSteps, Action::LocalOnly],
+    }
+}
+
+/// It was on, and is off now.
+pub fn switched_off(scene: &Scene<'_>) -> Draft {
+    let noun = noun(scene.past);
+    let since = scene
+        .past
+        .switched_off
+        .map_or(Period::ZERO, |since| scene.now.host.since(since));
+    Draft {
+        kind: NoticeKind::SwitchedOff,
+        level: Urgency::Normal,
+        title: format!("{}: iCloud Backup was switched off", name(scene.past)),
+        body: format!(
+            "It was on when the {noun} was last seen; the change was noticed {}. If that was not meant, switch it on again: \
+             Settings, your name, iCloud, iCloud Backup. If it was, choose Local Backups Only.",
+            ago(since)
+        ),
+        actions: vec![Action::ShowSteps, Action::LocalOnly, Action::BackUpNow],
+    }
+}
+
+/// The one reminder.
+pub fn still_off(scene: &Scene<'_>) -> Draft {
+    let since = scene
+        .past
+        .switched_off
+        .map_or(Period::ZERO, |since| scene.now.host.since(since));
+    Draft {
+        kind: NoticeKind::StillOff,
+        level: Urgency::Normal,
+        title: format!("{}: iCloud Backup is still off", name(scene.past)),
+        body: format!(
+            "It has been off for {}. Switch it on again, or choose Local Backups Only. You will not be reminded again.",
+            lasting(since)
+        ),
+        actions: vec![Action::ShowSteps, Action::LocalOnly, Action::BackUpNow],
+    }
+}
+
+/// Off when first seen.
+pub fn off_on_purpose(scene: &Scene<'_>) -> Draft {
+    let noun = noun(scene.past);
+    Draft {
+        kind: NoticeKind::OffOnPurpose,
+        level: Urgency::Quiet,
+        title: format!("{}: iCloud Backup is off. Is that meant?", name(scene.past)),
+        body: format!(
+            "If it is, choose Local Backups Only, and this computer alone will keep the {noun} safe. If not, switch it on: \
+             Settings, your name, iCloud, iCloud Backup. You will not be asked again."
+        ),
+        actions: vec![Action::LocalOnly, Action::ShowSteps, Action::BackUpNow],
+    }
+}
+
+/// The date has moved.
+pub fn cloud_works(scene: &Scene<'_>) -> Draft {
+    Draft {
+        kind: NoticeKind::CloudWorks,
+        level: Urgency::Normal,
+        title: format!("{}: iCloud Backup works again", name(scene.past)),
+        body: join(vec![
+            reason(scene),
+            "There is nothing more to do.".to_owned(),
+        ]),
+        actions: Vec::new(),
+    }
+}
+
+/// Attached, and still nothing is known.
+pub fn unknown_for_long(scene: &Scene<'_>, since: HostTime) -> Draft {
+    let why = match &scene.cloud.state {
+        // It is attached, so "not seen" would be wrong, and "connect it" no help.
+        CloudState::Unknown(
+            UnknownWhy::NotSeen { .. } | UnknownWhy::NeverAsked | UnknownWhy::LinkLost,
+        ) => join(vec![
+            format!(
+                "It is connected, but it has not answered for {}.",
+                lasting(scene.now.host.since(since))
+            ),
+            format!(
+                "Unlock the {}, unplug it and plug it in again.",
+                noun(scene.past)
+            ),
+        ]),
+        CloudState::Fresh
+        | CloudState::Late
+        | CloudState::Stale
+        | CloudState::Alarm
+        | CloudState::Critical
+        | CloudState::Off
+        | CloudState::NoneYet
+        | CloudState::Unknown(_) => join(vec![reason(scene), next_step(scene).words]),
+    };
+    Draft {
+        kind: NoticeKind::UnknownForLong,
+        level: Urgency::Normal,
+        title: format!("{}: nobody knows whether it is backed up", name(scene.past)),
+        body: why,
+        actions: vec![Action::ShowSteps, Action::Snooze],
+    }
+}
+
+/// The question of trust is about to stand on the phone's screen.
+pub fn pairing_needed(scene: &Scene<'_>) -> Draft {
+    let noun = noun(scene.past);
+    let again = match scene.past.trust {
+        Some(Trust::Expired) => "It has forgotten this computer. ",
+        Some(
+            Trust::Trusted
+            | Trust::NotTrusted
+            | Trust::DialogPending
+            | Trust::Denied
+            | Trust::LockedForPairing
+            | Trust::ManagedForbids
+            | Trust::CableNeeded,
+        )
+        | None => "",
+    };
+    Draft {
+        kind: NoticeKind::PairingNeeded,
+        level: Urgency::Normal,
+        title: format!(
+            "{} does not trust this computer yet",
+            capital(&name(scene.past))
+        ),
+        body: format!(
+            "{again}Unlock the {noun}, tap Trust and enter its passcode. Until then nobody here can tell whether it is backed up."
+        ),
+        actions: Vec::new(),
+    }
+}
+
+/// Due, and the person wants to be asked.
+pub fn backup_due(scene: &Scene<'_>, reasons: &[String]) -> Draft {
+    Draft {
+        kind: NoticeKind::BackupDue,
+        level: Urgency::Normal,
+        title: format!("{}: time for a backup to this computer", name(scene.past)),
+        body: join(vec![
+            format!("It is due: {}.", reasons.join(", ")),
+            format!(
+                "Have the {} at hand: it will ask for its passcode.",
+                noun(scene.past)
+            ),
+        ]),
+        actions: vec![Action::BackUpNow, Action::ShowSteps, Action::Snooze],
+    }
+}
+
+/// The phone asks, now.
+pub fn passcode_wanted(scene: &Scene<'_>) -> Draft {
+    let noun = noun(scene.past);
+    Draft {
+        kind: NoticeKind::PasscodeWanted,
+        level: Urgency::TimeSensitive,
+        title: format!("Enter the passcode on {}", name(scene.past)),
+        body: format!(
+            "A backup to this computer is about to begin, and the {noun} asks for its passcode on its own screen. It waits for \
+             up to 30 minutes; after that it will be tried again another time."
+        ),
+        actions: Vec::new(),
+    }
+}
+
+/// Done and checked.
+pub fn backup_verified(scene: &Scene<'_>, copy: &LocalCopy, refused: usize) -> Draft {
+    let mut sentences = vec![format!(
+        "{} files, {}, checked on this disk{}.",
+        copy.files,
+        size(copy.bytes),
+        if copy.encrypted {
+            ", protected by the backup password"
+        } else {
+            ""
+        }
+    )];
+    if refused > 0 {
+        sentences.push(format!(
+            "{refused} files could not be copied; the history lists them."
+        ));
+    }
+    if scene.cloud.concern >= Concern::Stale {
+        sentences.push("iCloud Backup still needs attention.".to_owned());
+    }
+    Draft {
+        kind: NoticeKind::BackupVerified,
+        level: Urgency::Quiet,
+        title: format!(
+            "{} is backed up to this computer",
+            capital(&name(scene.past))
+        ),
+        body: join(sentences),
+        actions: if scene.cloud.concern >= Concern::Stale {
+            vec![Action::ShowSteps]
+        } else {
+            Vec::new()
+        },
+    }
+}
+
+/// Not done: what happened, and what happens next.
+pub fn backup_failed(scene: &Scene<'_>, failure: &RunFailure, next: Option<HostTime>) -> Draft {
+    let (what, step) = failure_words(failure, noun(scene.past));
+    let after = next.map(|next| {
+        format!(
+            "The next try is not before {}.",
+            super::day_and_time(next.0, scene.now)
+        )
+    });
+    Draft {
+        kind: NoticeKind::BackupFailed,
+        level: Urgency::Normal,
+        title: format!("{}: the backup did not finish", name(scene.past)),
+        body: join(vec![
+            format!("{}.", capital(&what)),
+            "The copy before it is untouched.".to_owned(),
+            step,
+            after.unwrap_or_default(),
+        ]),
+        actions: vec![Action::BackUpNow, Action::ShowSteps],
+    }
+}
+
+/// What happened, as a fragment, and the one next step, as a sentence.
+pub fn failure_words(failure: &RunFailure, noun: &str) -> (String, String) {
+    let say = |what: String, step: String| (what, step);
+    match failure {
+        RunFailure::PasscodeTimeout => say(
+            format!("nobody entered the passcode on the {noun}"),
+            "Choose Back Up Now when you have it at hand.".into(),
+        ),
+        RunFailure::PasscodeCancelled => say(
+            format!("the question for the passcode was dismissed on the {noun}"),
+            "Choose Back Up Now when you have it at hand.".into(),
+        ),
+        RunFailure::DeviceLocked => say(
+            format!("the {noun} was locked"),
+            format!("Unlock the {noun} and try again."),
+        ),
+        RunFailure::Unplugged => say(
+            format!("the connection to the {noun} ended"),
+            "Connect it again; what arrived is kept, and the backup goes on from there.".into(),
+        ),
+        RunFailure::Cancelled {
+            by: CancelledBy::Person,
+        } => say("it was stopped here".into(), String::new()),
+        RunFailure::Cancelled {
+            by: CancelledBy::Phone,
+        } => say(
+            format!("it was stopped on the {noun}"),
+            "Choose Back Up Now to go on.".into(),
+        ),
+        RunFailure::Cancelled {
+            by: CancelledBy::Shutdown,
+        } => say("the agent was ended".into(), String::new()),
+        RunFailure::HostNoSpace { need, free } => say(
+            format!(
+                "this computer's disk is full: {} needed, {} free",
+                size(*need),
+                size(*free)
+            ),
+            "Make room, or choose another disk for backups.".into(),
+        ),
+        RunFailure::DeviceNoSpace => say(
+            format!("the {noun} is too full to prepare a backup"),
+            format!("Make some room on the {noun}."),
+        ),
+        RunFailure::Busy => say(
+            format!("another program is synchronising with the {noun}"),
+            "Let it finish, or quit it.".into(),
+        ),
+        RunFailure::StoreInUse => say(
+            "another backup is using the same folder".into(),
+            "Let it finish.".into(),
+        ),
+        RunFailure::StoreMissing => say(
+            "the folder or disk for backups is not there".into(),
+            "Connect the disk with the local backups.".into(),
+        ),
+        RunFailure::NotTrusted => say(
+            format!("the {noun} does not trust this computer"),
+            format!("Unlock the {noun}, tap Trust and enter its passcode."),
+        ),
+        RunFailure::NeverUnlocked => say(
+            format!("the {noun} has restarted and has not been unlocked since"),
+            format!("Unlock the {noun} once while it is connected."),
+        ),
+        RunFailure::EncryptionRequired => say(
+            format!("the {noun} is managed and allows encrypted backups only"),
+            "Set a backup password in Finder, iTunes or the Apple Devices app.".into(),
+        ),
+        RunFailure::SettingUp => say(
+            format!("the {noun} is being set up or restored"),
+            "Let it finish first.".into(),
+        ),
+        RunFailure::BackupCorrupt => say(
+            format!("the {noun} calls the unfinished copy damaged"),
+            "Choose Back Up Now to begin a new one.".into(),
+        ),
+        RunFailure::Verification { missing, .. } => say(
+            match missing {
+                0 => "everything arrived, but the check on disk found fault".into(),
+                files => format!(
+                    "everything arrived, but the check on disk found {files} files missing or damaged"
+                ),
+            },
+            "Choose Back Up Now to fetch them again.".into(),
+        ),
+        RunFailure::Protocol(_) => say(
+            format!("the {noun} answered in a way that makes no sense"),
+            format!("Restart the {noun} and try again."),
+        ),
+        RunFailure::Device { code, .. } => say(
+            format!("the {noun} ended the backup with error {code}"),
+            format!("Restart the {noun} and try again."),
+        ),
+        RunFailure::Io(_) => say(
+            "reading or writing on this computer's disk failed".into(),
+            "Check the disk for backups.".into(),
+        ),
+        RunFailure::Internal(_) => say(
+            "backupwatch itself failed".into(),
+            "The log has the details.".into(),
+        ),
+    }
+}
+
+/// A backup is due and has nowhere to go.
+pub fn store_missing(scene: &Scene<'_>, reasons: &[String]) -> Draft {
+    Draft {
+        kind: NoticeKind::StoreMissing,
+        level: Urgency::Normal,
+        title: "The disk for backups is not connected".to_owned(),
+        body: join(vec![
+            format!(
+                "A backup of {} is due: {}.",
+                name(scene.past),
+                reasons.join(", ")
+            ),
+            "Connect the disk, or choose another folder.".to_owned(),
+        ]),
+        actions: vec![Action::ShowSteps, Action::Snooze],
+    }
+}
+
+/// "2.1 GB", in the units that disks are sold in.
+pub fn size(bytes: u64) -> String {
+    const STEPS: [(u64, &str); 4] = [
+        (1_000_000_000_000, "TB"),
+        (1_000_000_000, "GB"),
+        (1_000_000, "MB"),
+        (1_000, "KB"),
+    ];
+    STEPS
+        .into_iter()
+        .find(|(unit, _)| bytes >= *unit)
+        .map_or_else(
+            || format!("{bytes} bytes"),
+            |(unit, word)| {
+                let tenths = u128::from(bytes) * 10 / u128::from(unit);
+                format!("{}.{} {word}", tenths / 10, tenths % 10)
+            },
+        )
+}
+
+fn join(sentences: Vec<String>) -> String {
+    sentences
+        .into_iter()
+        .filter(|sentence| !sentence.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
