@@ -50,3 +50,23 @@ impl fmt::Display for MuxAddress {
         self.0.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_variable_means_the_default_socket_and_nonsense_is_an_error() {
+        for (name, variable, want) in [
+            ("absent", None, Some("/var/run/usbmuxd")),
+            ("empty", Some(""), Some("/var/run/usbmuxd")),
+            ("blank", Some("  "), Some("/var/run/usbmuxd")),
+            ("a path", Some("/tmp/mux"), Some("/tmp/mux")),
+            ("another scheme", Some("http://host:80"), None),
+            ("no port", Some("host:"), None),
+        ] {
+            let want = want.map(|path| MuxAddress(SocketAddress::Unix(path.into())));
+            assert_eq!(MuxAddress::resolve(variable).ok(), want, "{name}");
+        }
+    }
+}

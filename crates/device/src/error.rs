@@ -133,7 +133,7 @@ impl DeviceError {
             | Self::NotInService => NoAnswer::Unreadable {
                 raw: self.to_string(),
             },
-            Self::Refused { error, .. } => refusal(error),
+            Self::Refused { request, error } => refusal(request, error),
         }
     }
 
@@ -169,7 +169,7 @@ impl DeviceError {
             | Self::Link { .. }
             | Self::Silent { .. } => OpenError::LinkLost,
             Self::NoPairRecord | Self::TlsRefused { .. } => OpenError::NotTrusted,
-            Self::Refused { error, .. } => match (refusal(error), service) {
+            Self::Refused { request, error } => match (refusal(request, error), service) {
                 (NoAnswer::NotTrusted, _) => OpenError::NotTrusted,
                 (NoAnswer::Locked, _) => OpenError::Locked,
                 (NoAnswer::NeverUnlocked, _) => OpenError::NeverUnlocked,
@@ -193,8 +193,11 @@ impl DeviceError {
     }
 }
 
-/// protocol.md 4.2.
-fn refusal(error: &LockdownError) -> NoAnswer {
+/// The name of the request that `wire` calls `Request::StartSession`.
+const START_SESSION: &str = "StartSession";
+
+/// What each word means; protocol.md 4.2.
+fn refusal(request: &str, error: &LockdownError) -> NoAnswer {
     match error {
         LockdownError::MissingValue
         | LockdownError::MissingKey
@@ -208,6 +211,9 @@ fn refusal(error: &LockdownError) -> NoAnswer {
         | LockdownError::FMiPProtected
         | LockdownError::MCProtected
         | LockdownError::MCChallengeRequired => NoAnswer::Prohibited,
+        // A phone that knows us opens a session behind its lock screen, too; only one that was never unlocked since it
+        // started cannot read its own record of us.
+        LockdownError::PasswordProtected if request == START_SESSION => NoAnswer::NeverUnlocked,
         LockdownError::PasswordProtected => NoAnswer::Locked,
         LockdownError::EscrowLocked => NoAnswer::NeverUnlocked,
         LockdownError::UserDeniedPairing

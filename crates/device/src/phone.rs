@@ -65,7 +65,7 @@ impl IdevicePhone {
 
         let backup = start_backup(&mut lockdown, &credentials).await?;
         let notifications = start(&mut lockdown, notification_proxy::SERVICE).await?;
-        let afc = start(&mut lockdown, afc::SERVICE).await?;
+        let afc = start_afc(&mut lockdown, &credentials).await?;
         let apps = start_if_allowed(&mut lockdown, installation_proxy::SERVICE).await?;
 
         let connect = |name: &'static str, started: Started| {
@@ -158,6 +158,20 @@ async fn start_backup(
                 (error, _) => error,
             },
         )
+}
+
+/// AFC as others start it, without the bag; a phone whose screen is locked may want to see it here, too.
+async fn start_afc(
+    lockdown: &mut Lockdown,
+    credentials: &Credentials,
+) -> Result<Started, OpenError> {
+    match (start(lockdown, afc::SERVICE).await, &credentials.escrow_bag) {
+        (Err(OpenError::Locked), Some(bag)) => lockdown
+            .start_service(afc::SERVICE, Some(bag))
+            .await
+            .map_err(|error| error.open_error(Some(afc::SERVICE))),
+        (result, _) => result,
+    }
 }
 
 async fn start(lockdown: &mut Lockdown, service: &'static str) -> Result<Started, OpenError> {

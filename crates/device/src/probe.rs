@@ -146,14 +146,9 @@ impl<'a> Visit<'a> {
         lockdown: Option<Lockdown>,
         clock: &dyn Clock,
     ) -> Result<(), DeviceError> {
-        let mut why = refusal.no_answer();
+        let why = refusal.no_answer();
         if why == NoAnswer::LinkLost {
             return Err(refusal);
-        }
-        // A phone that knows us opens a session behind its lock screen, too; only one that was never unlocked since it
-        // started cannot read its own record of us.
-        if why == NoAnswer::Locked {
-            why = NoAnswer::NeverUnlocked;
         }
         self.trust = match refusal.trust() {
             // We have a record, and the phone has not said that it is void.
