@@ -143,41 +143,52 @@ fn seen(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Seen> {
 /// A ledger on a thread of its own, so that nobody waits for SQLite.
 #[derive(Debug)]
 pub(crate) struct Keeper {
-    changes: SyncSender<Change>,
+    inbox: SyncSender<Message>,
     thread: JoinHandle<Result<Ledger, LedgerError>>,
+}
+
+#[derive(Debug)]
+enum Message {
+    Change(Change),
+    Finish,
 }
 
 /// Where changes are told to a [`Keeper`].
 #[derive(Clone, Debug)]
-pub(crate) struct KeeperHandle(SyncSender<Change>);
+pub(crate) struct KeeperHandle(SyncSender<Message>);
 
 impl KeeperHandle {
     /// Waits when the keeper is far behind. A keeper that failed says so when it is asked for its ledger.
     pub(crate) fn tell(&self, change: Change) {
-        let _ = self.0.send(change);
+        let _ = self.0.send(Message::Change(change));
     }
 }
 
 impl Keeper {
-    pub(crate) fn start(mut ledger: Ledger) -> std::io::Result<Self> {
-        let (changes, inbox): (_, Receiver<Change>) = sync_channel(1024);
+    /// `hold` is let go of when the thread ends.
+    pub(crate) fn start(mut ledger: Ledger, hold: impl Send + 'static) -> std::io::Result<Self> {
+        let (sender, inbox): (_, Receiver<Message>) = sync_channel(1024);
         let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || {
-            for change in inbox {
-                ledger.apply(&change)?;
+            let _hold = hold;
+            for message in inbox {
+                match message {
+                    Message::Change(change) => ledger.apply(&change)?,
+                    Message::Finish => break,
+                }
             }
             ledger.commit()?;
             Ok(ledger)
         })?;
-        Ok(Self { changes, thread })
+        Ok(Self { inbox: sender, thread })
     }
 
     pub(crate) fn handle(&self) -> KeeperHandle {
-        KeeperHandle(self.changes.clone())
+        KeeperHandle(self.inbox.clone())
     }
 
-    /// Waits for all changes that were told, by handles that are gone by now.
+    /// Waits for all changes that were told before.
     pub(crate) fn finish(self) -> Result<Ledger, LedgerError> {
-        drop(self.changes);
+        let _ = self.inbox.send(Message::Finish);
         match self.thread.join() {
             Ok(done) => done,
             Err(_) => Err(LedgerError(rusqlite::Error::UnwindingPanic)),
@@ -205,7 +216,7 @@ mod tests {
     fn it_follows_what_the_phone_does() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("l");
-        let keeper = Keeper::start(Ledger::open(&path).unwrap()).unwrap();
+        let keeper = Keeper::start(Ledger::open(&path).unwrap(), ()).unwrap();
         let tell = keeper.handle();
         tell.tell(put("Snapshot/ab/ab1"));
         tell.tell(put("Snapshot/ab/ab2"));
@@ -215,7 +226,6 @@ mod tests {
         tell.tell(moved("Snapshot/cd", "cd"));
         tell.tell(Change::Copied { from: "cd/cd1".to_owned(), to: "ab/cd1".to_owned() });
         tell.tell(Change::Removed { path: "Snapshot".to_owned() });
-        drop(tell);
         keeper.finish().unwrap().close().unwrap();
 
         let ledger = Ledger::open(&path).unwrap();

@@ -2,9 +2,12 @@
 //!
 //! Not here: how a phone is reached (`device`), when a backup is due (`core`), who is told (`notify`).
 
+mod info;
 mod jail;
 mod ledger;
+pub mod verify;
 pub mod port;
+mod services;
 pub mod store;
 
 pub use port::{About, Clock, OpenError, Opened, Phone};

@@ -23,7 +23,8 @@ use serde::{Deserialize, Serialize};
 
 pub use error::StoreError;
 pub use roll::{Reconciled, RolledForward};
-pub(crate) use run::{Begin, Run};
+pub(crate) use heal::read as read_file;
+pub(crate) use run::{Begin, Claim, Run, WorkTree};
 
 use error::Context as _;
 use identity::TreeId;

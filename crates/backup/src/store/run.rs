@@ -5,6 +5,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use backupwatch_core::run::RunKind;
@@ -25,13 +26,37 @@ use super::roll;
 use crate::jail::{self, Jail};
 use crate::ledger::Ledger;
 
-/// What a run asks of the store.
-#[derive(Clone, Debug)]
+/// How a run begins.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Begin {
-    pub(crate) udid: Udid,
     pub(crate) now: HostTime,
     /// Begin with an empty tree: the certain way to a full backup (protocol.md 9.2).
     pub(crate) force_full: bool,
+}
+
+/// The right to work on a phone's folders: the disk can be written to, and nobody else is at it.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    layout: Layout,
+    udid: Udid,
+    barrier: Barrier,
+    lock: File,
+}
+
+/// The work tree, open. The lock lasts as long as anybody has it, so a writer that is late is never alone with a tree that
+/// somebody else uses by now.
+#[derive(Debug)]
+pub(crate) struct WorkTree {
+    jail: Jail,
+    _lock: File,
+}
+
+impl std::ops::Deref for WorkTree {
+    type Target = Jail;
+
+    fn deref(&self) -> &Jail {
+        &self.jail
+    }
 }
 
 /// See the module. Dropped without an end, it leaves what a crash would leave.
@@ -41,24 +66,28 @@ pub(crate) struct Run {
     udid: Udid,
     begun: HostTime,
     origin: Origin,
-    jail: Jail,
+    tree: Arc<WorkTree>,
     barrier: Barrier,
     kind: RunKind,
     plain_renames: bool,
-    _lock: File,
 }
 
-impl Run {
-    /// Takes the lock and prepares the work tree: the one of an interrupted run, or links to the current backup.
-    pub(crate) fn begin(store: &Store, begin: &Begin, stop: &AtomicBool) -> Result<(Self, Ledger), StoreError> {
+impl Claim {
+    /// Takes the lock, and finishes what an earlier run left to be done.
+    pub(crate) fn take(store: &Store, udid: &Udid) -> Result<Self, StoreError> {
         let layout = store.layout.clone();
-        let udid = &begin.udid;
         check_writable(&layout)?;
         let lock = lock(&layout, udid)?;
         let barrier = Barrier::open(layout.root()).context("open", layout.root())?;
         roll::roll_forward(&layout, udid, false)?;
         sweep(&layout, udid)?;
+        Ok(Self { layout, udid: udid.clone(), barrier, lock })
+    }
 
+    /// Prepares the work tree: the one of an interrupted run, or links to the current backup.
+    pub(crate) fn prepare(self, begin: &Begin, stop: &AtomicBool) -> Result<(Run, Ledger), StoreError> {
+        let Self { layout, udid, barrier, lock } = self;
+        let udid = &udid;
         let current = layout.current(udid);
         let base = TreeId::of(&current).context("read", &current)?;
         if base.is_none() && fs::symlink_metadata(&current).is_ok() {
@@ -85,23 +114,24 @@ impl Run {
         let jail = Jail::open(&work).context("open", &work)?;
         let kind = if jail.stat("Status.plist").is_ok() { RunKind::Incremental } else { RunKind::Full };
         let ledger = open_ledger(&layout, udid)?;
-        let run = Self {
+        let run = Run {
             layout,
             udid: udid.clone(),
             begun,
             origin,
-            jail,
+            tree: Arc::new(WorkTree { jail, _lock: lock }),
             barrier,
             kind,
             plain_renames: false,
-            _lock: lock,
         };
         Ok((run, ledger))
     }
+}
 
+impl Run {
     /// The work tree.
-    pub(crate) fn jail(&self) -> &Jail {
-        &self.jail
+    pub(crate) fn tree(&self) -> Arc<WorkTree> {
+        Arc::clone(&self.tree)
     }
 
     /// Where the work tree is.
@@ -114,16 +144,16 @@ impl Run {
         self.kind
     }
 
-    /// Whether it goes on from an interrupted run.
-    pub(crate) fn resumes(&self) -> bool {
-        self.origin.resumed > 0
+    /// How many times it was gone on with after an interruption.
+    pub(crate) fn resumed(&self) -> u32 {
+        self.origin.resumed
     }
 
     /// Ends before the time, in order: what arrived is made durable, and the phone goes on from it next time.
     pub(crate) fn pause(self, ledger: Ledger) -> Result<(), StoreError> {
         let path = self.layout.work_ledger(&self.udid);
         ledger.close().map_err(|e| StoreError::io("close", &path, io::Error::other(e)))?;
-        self.barrier.wait(&self.jail).context("sync", &self.folder())?;
+        self.barrier.wait(&self.tree).context("sync", &self.folder())?;
         self.write_journal(State::Paused(self.origin.clone()))
     }
 
@@ -144,7 +174,7 @@ impl Run {
         if durable::SYNC_EACH_FILE {
             File::open(&from).and_then(|file| Ok(rustix::fs::fsync(&file)?)).context("sync", &from)?;
         }
-        self.barrier.wait(&self.jail).context("sync", &work)?;
+        self.barrier.wait(&self.tree).context("sync", &work)?;
         let Some(tree) = TreeId::of(&work).context("read", &work)? else {
             return Err(StoreError::NotAFolder { path: work });
         };

@@ -24,8 +24,8 @@ fn copy(second: i64) -> LocalCopy {
 }
 
 fn begin(store: &Store, second: i64) -> (Run, Ledger) {
-    let begin = Begin { udid: udid(), now: at(second), force_full: false };
-    Run::begin(store, &begin, &GO).unwrap()
+    let begin = Begin { now: at(second), force_full: false };
+    Claim::take(store, &udid()).unwrap().prepare(&begin, &GO).unwrap()
 }
 
 fn put(jail: &Jail, path: &str, text: &str) {
@@ -50,8 +50,8 @@ fn hashed(ledger: &mut Ledger, path: &str, text: &str) {
 /// A whole run that ends with `text` in one file.
 fn backup(store: &Store, second: i64, text: &str) {
     let (run, mut ledger) = begin(store, second);
-    put(run.jail(), "Status.plist", &format!("run {second}"));
-    put(run.jail(), "ab/abc", text);
+    put(&run.tree(), "Status.plist", &format!("run {second}"));
+    put(&run.tree(), "ab/abc", text);
     hashed(&mut ledger, "ab/abc", text);
     run.commit(ledger, &copy(second)).unwrap();
 }
@@ -130,8 +130,8 @@ fn without_an_exchange_two_renames_do_it() {
     let (_dir, store) = store();
     backup(&store, 10, "one");
     let (run, ledger) = begin(&store, 20);
-    put(run.jail(), "Status.plist", "run 20");
-    put(run.jail(), "ab/abc", "two");
+    put(&run.tree(), "Status.plist", "run 20");
+    put(&run.tree(), "ab/abc", "two");
     run.without_exchange().commit(ledger, &copy(20)).unwrap();
     assert_eq!(read(&store.folder(&udid()).join("ab/abc")), "two");
     assert_eq!(versions(&store).len(), 1);
@@ -145,8 +145,8 @@ fn what_a_run_does_does_not_show_in_the_current_backup() {
     let (run, ledger) = begin(&store, 20);
     let old = fs::metadata(store.folder(&udid()).join("ab/abc")).unwrap();
     assert_eq!(old.ino(), fs::metadata(run.folder().join("ab/abc")).unwrap().ino(), "a link, not a copy");
-    put(run.jail(), "ab/abc", "two");
-    run.jail().remove("Status.plist").unwrap();
+    put(&run.tree(), "ab/abc", "two");
+    run.tree().remove("Status.plist").unwrap();
     run.pause(ledger).unwrap();
     assert_eq!(read(&store.folder(&udid()).join("ab/abc")), "one");
     assert_eq!(store.current(&udid()).unwrap(), Some(copy(10)));
@@ -157,13 +157,13 @@ fn checklist_42_an_interrupted_run_is_gone_on_with() {
     let (_dir, store) = store();
     backup(&store, 10, "one");
     let (run, mut ledger) = begin(&store, 20);
-    put(run.jail(), "Status.plist", "uploading");
-    put(run.jail(), "Snapshot/ab/abd", "new");
+    put(&run.tree(), "Status.plist", "uploading");
+    put(&run.tree(), "Snapshot/ab/abd", "new");
     hashed(&mut ledger, "Snapshot/ab/abd", "new");
     run.pause(ledger).unwrap();
 
     let (run, ledger) = begin(&store, 30);
-    assert!(run.resumes());
+    assert!(run.resumed() > 0);
     assert_eq!(read(&run.folder().join("Status.plist")), "uploading");
     assert_eq!(read(&run.folder().join("Snapshot/ab/abd")), "new");
     assert!(ledger.get("Snapshot/ab/abd").unwrap().is_some());
@@ -183,7 +183,7 @@ fn a_run_that_broke_off_keeps_only_what_arrived_whole() {
         ("cd/moved", "moved", None),
         ("Status.plist", "uploading", None),
     ] {
-        put(run.jail(), path, on_disk);
+        put(&run.tree(), path, on_disk);
         if let Some(text) = hashed_as {
             hashed(&mut ledger, path, text);
         }
@@ -195,9 +195,9 @@ fn a_run_that_broke_off_keeps_only_what_arrived_whole() {
     drop(run);
 
     let (run, ledger) = begin(&store, 30);
-    assert!(run.resumes());
+    assert!(run.resumed() > 0);
     let mut names: Vec<_> =
-        run.jail().list_with_parts("Snapshot/ab").unwrap().into_iter().map(|entry| entry.name).collect();
+        run.tree().list_with_parts("Snapshot/ab").unwrap().into_iter().map(|entry| entry.name).collect();
     names.sort();
     assert_eq!(names, ["whole"]);
     assert_eq!(ledger.get("Snapshot/ab/cut").unwrap(), None);
@@ -210,12 +210,12 @@ fn a_broken_file_in_its_final_place_ends_the_attempt() {
     let (_dir, store) = store();
     backup(&store, 10, "one");
     let (run, mut ledger) = begin(&store, 20);
-    put(run.jail(), "cd/moved", "mov");
+    put(&run.tree(), "cd/moved", "mov");
     hashed(&mut ledger, "Snapshot/cd/moved", "moved");
     ledger.close().unwrap();
     drop(run);
     let (run, _ledger) = begin(&store, 30);
-    assert!(!run.resumes());
+    assert!(run.resumed() == 0);
     assert!(!run.folder().join("cd/moved").exists());
     assert_eq!(read(&run.folder().join("ab/abc")), "one");
 }
@@ -227,12 +227,12 @@ fn a_condemned_tree_is_begun_anew_and_then_from_nothing() {
     let (run, ledger) = begin(&store, 20);
     run.pause(ledger).unwrap();
     let (run, ledger) = begin(&store, 30);
-    assert!(run.resumes());
+    assert!(run.resumed() > 0);
     drop(ledger);
     run.condemn().unwrap();
 
     let (run, ledger) = begin(&store, 40);
-    assert!(!run.resumes());
+    assert!(run.resumed() == 0);
     assert!(run.folder().join("ab/abc").exists(), "links of the current backup");
     drop(ledger);
     run.condemn().unwrap();
@@ -247,12 +247,12 @@ fn a_condemned_tree_is_begun_anew_and_then_from_nothing() {
 fn a_forced_full_run_begins_with_nothing() {
     let (_dir, store) = store();
     backup(&store, 10, "one");
-    let request = Begin { udid: udid(), now: at(20), force_full: true };
-    let (run, ledger) = Run::begin(&store, &request, &GO).unwrap();
+    let request = Begin { now: at(20), force_full: true };
+    let (run, ledger) = Claim::take(&store, &udid()).unwrap().prepare(&request, &GO).unwrap();
     assert_eq!(fs::read_dir(run.folder()).unwrap().count(), 0);
     run.pause(ledger).unwrap();
     let (run, _ledger) = begin(&store, 30);
-    assert!(run.resumes(), "and is gone on with as such");
+    assert!(run.resumed() > 0, "and is gone on with as such");
     assert!(!run.folder().join("ab").exists());
 }
 
@@ -261,14 +261,14 @@ fn an_attempt_on_another_current_backup_is_not_gone_on_with() {
     let (_dir, store) = store();
     backup(&store, 10, "one");
     let (run, ledger) = begin(&store, 20);
-    put(run.jail(), "Snapshot/x", "x");
+    put(&run.tree(), "Snapshot/x", "x");
     run.pause(ledger).unwrap();
     // Another program writes into the folder.
     fs::remove_file(store.folder(&udid()).join("Status.plist")).unwrap();
     fs::write(store.folder(&udid()).join("Status.plist"), b"theirs").unwrap();
     assert_eq!(store.current(&udid()).unwrap(), None, "and it is not verified any more");
     let (run, _ledger) = begin(&store, 30);
-    assert!(!run.resumes());
+    assert!(run.resumed() == 0);
     assert_eq!(read(&run.folder().join("Status.plist")), "theirs");
 }
 
@@ -276,11 +276,9 @@ fn an_attempt_on_another_current_backup_is_not_gone_on_with() {
 fn checklist_21_one_run_at_a_time_has_a_phones_folders() {
     let (_dir, store) = store();
     let (run, _ledger) = begin(&store, 10);
-    let request = Begin { udid: udid(), now: at(11), force_full: false };
-    assert!(matches!(Run::begin(&store, &request, &GO), Err(StoreError::InUse { .. })));
+    assert!(matches!(Claim::take(&store, &udid()), Err(StoreError::InUse { .. })));
     let other = Udid::parse("00008110-000A1B2C3D4E5F61").unwrap();
-    let request = Begin { udid: other, ..request };
-    assert!(Run::begin(&store, &request, &GO).is_ok(), "another phone is not in the way");
+    assert!(Claim::take(&store, &other).is_ok(), "another phone is not in the way");
     assert!(!store.folder(&udid()).exists(), "the lock is not in the phone's folder");
     assert_eq!(store.reconcile().unwrap()[0].what, RolledForward::Running);
     drop(run);
@@ -294,8 +292,7 @@ fn checklist_22_a_folder_that_cannot_be_written_to_is_found_before_the_phone_is_
     // Root ignores permissions, so the folder is made unusable in another way: a file where a folder must be.
     fs::remove_dir(store.layout.works()).unwrap();
     fs::write(store.layout.works(), b"").unwrap();
-    let request = Begin { udid: udid(), now: at(10), force_full: false };
-    assert!(Run::begin(&store, &request, &GO).is_err());
+    assert!(Claim::take(&store, &udid()).is_err());
     assert!(!store.layout.journal(&udid()).exists());
 }
 
@@ -309,7 +306,7 @@ fn a_backup_of_another_program_is_begun_from_and_kept_but_never_called_verified(
     assert_eq!(store.current(&udid()).unwrap(), None);
     let (run, ledger) = begin(&store, 20);
     assert_eq!(read(&run.folder().join("ab/abc")), "theirs");
-    put(run.jail(), "Status.plist", "ours");
+    put(&run.tree(), "Status.plist", "ours");
     run.commit(ledger, &copy(20)).unwrap();
     assert_eq!(versions(&store).len(), 1);
     backup(&store, 30, "x");
@@ -322,6 +319,7 @@ fn a_current_folder_that_is_a_link_is_refused() {
     let (dir, store) = store();
     fs::create_dir(dir.path().join("elsewhere")).unwrap();
     symlink(dir.path().join("elsewhere"), store.folder(&udid())).unwrap();
-    let request = Begin { udid: udid(), now: at(10), force_full: false };
-    assert!(matches!(Run::begin(&store, &request, &GO), Err(StoreError::NotAFolder { .. })));
+    let request = Begin { now: at(10), force_full: false };
+    let refused = Claim::take(&store, &udid()).unwrap().prepare(&request, &GO);
+    assert!(matches!(refused, Err(StoreError::NotAFolder { .. })));
 }
