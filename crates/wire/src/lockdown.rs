@@ -21,9 +21,9 @@ pub const PORT: u16 = 62078;
 /// What a device that runs iOS answers to QueryType; one in restore mode answers otherwise.
 pub const TYPE: &str = "com.apple.mobile.lockdown";
 
-/// The longest frame we take by default. The whole root domain has some 10 KiB, and no domain comes near a megabyte, so
-/// 4 MiB are ample, and a device that claims more costs us nothing.
-pub const MAX_FRAME: usize = 4 * 1024 * 1024;
+/// The longest frame we take by default: a hundred times the root domain, which has some 10 KiB. What a device can make of
+/// a megabyte, once decoded, stays under 25 MiB.
+pub const MAX_FRAME: usize = 1024 * 1024;
 
 const PREFIX: usize = 4;
 

@@ -9,12 +9,12 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 pub mod attachment;
+pub mod client;
 pub mod message;
 
 pub use attachment::{Attachment, Link, MuxDeviceId, NetworkAddress};
-pub use message::{
-    Client, Event, Listener, MessageError, PairRecordData, Reply, Request, ResultCode,
-};
+pub use client::{Client, Listener};
+pub use message::{Event, MessageError, PairRecordData, Reply, Request, ResultCode};
 
 /// Length of a header, and so the least length a packet may claim.
 pub const HEADER_LEN: usize = 16;

@@ -8,7 +8,7 @@ use super::{DecodeError, Limits, malformed};
 
 /// How many bytes of strings and data may come out for each byte that went in. Binary lists share equal strings; an honest
 /// list of files, whose entries share their keys, unfolds to about twice its length.
-const UNFOLD: usize = 8;
+const UNFOLD: usize = 4;
 
 /// What even the smallest list may unfold to: values, and bytes.
 const FLOOR: usize = 4096;

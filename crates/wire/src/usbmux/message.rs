@@ -8,10 +8,18 @@
 use plist::{Dictionary, Value};
 
 use super::attachment::{Attachment, MuxDeviceId};
+use super::client::{Client, Listener};
 use super::{MAX_PACKET, MESSAGE_PLIST, Packet};
 use crate::codec::{self, DecodeError, Limits};
 use crate::fields::{self, FieldError};
 use crate::udid::BadUdid;
+
+/// What one message may cost. A device list has some 20 values for each attachment.
+const LIMITS: Limits = Limits {
+    bytes: MAX_PACKET,
+    depth: Limits::DEPTH,
+    values: 1 << 17,
+};
 
 /// A packet whose body is not a message that we know how to read. The stream itself is still good.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,16 +37,6 @@ pub enum MessageError {
     Udid(#[from] BadUdid),
     #[error("a device on a kind of connection that is neither USB nor Network")]
     UnknownConnectionType,
-}
-
-/// Who is asking. A daemon shows it in its list of listeners and otherwise ignores it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Client {
-    pub prog_name: String,
-    pub version: String,
-    pub bundle_id: String,
-    /// 3 in every present client.
-    pub lib_version: u32,
 }
 
 /// A request of a host.
@@ -106,15 +104,6 @@ pub enum Event {
     Detached(MuxDeviceId),
     /// A pair record of this attachment's device was saved.
     Paired(MuxDeviceId),
-}
-
-/// One client in the answer to ListListeners.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listener {
-    pub client: Client,
-    pub id: String,
-    pub connection_type: i64,
-    pub blacklisted: bool,
 }
 
 /// The number of a Result.
@@ -366,66 +355,6 @@ impl Reply {
     }
 }
 
-impl Client {
-    fn encode(&self) -> Dictionary {
-        Dictionary::from_iter([
-            ("BundleID", Value::from(self.bundle_id.as_str())),
-            ("ClientVersionString", self.version.as_str().into()),
-            ("ProgName", self.prog_name.as_str().into()),
-            ("kLibUSBMuxVersion", self.lib_version.into()),
-        ])
-    }
-
-    /// Every part is a courtesy, so one that is missing or odd is left empty.
-    fn decode(dict: &Dictionary) -> Self {
-        let text = |key| {
-            fields::string(dict, key)
-                .ok()
-                .flatten()
-                .unwrap_or_default()
-                .to_owned()
-        };
-        Self {
-            prog_name: text("ProgName"),
-            version: text("ClientVersionString"),
-            bundle_id: text("BundleID"),
-            lib_version: fields::integer(dict, "kLibUSBMuxVersion")
-                .ok()
-                .flatten()
-                .unwrap_or_default(),
-        }
-    }
-}
-
-impl Listener {
-    fn encode(&self) -> Dictionary {
-        let mut dict = self.client.encode();
-        dict.insert("ID String".to_owned(), self.id.as_str().into());
-        dict.insert("ConnType".to_owned(), self.connection_type.into());
-        dict.insert("Blacklisted".to_owned(), self.blacklisted.into());
-        dict
-    }
-
-    fn decode(dict: &Dictionary) -> Self {
-        Self {
-            client: Client::decode(dict),
-            id: fields::string(dict, "ID String")
-                .ok()
-                .flatten()
-                .unwrap_or_default()
-                .to_owned(),
-            connection_type: fields::integer(dict, "ConnType")
-                .ok()
-                .flatten()
-                .unwrap_or_default(),
-            blacklisted: fields::boolean(dict, "Blacklisted")
-                .ok()
-                .flatten()
-                .unwrap_or_default(),
-        }
-    }
-}
-
 fn device(dict: &Dictionary) -> Result<MuxDeviceId, FieldError> {
     fields::required("DeviceID", fields::integer(dict, "DeviceID")?).map(MuxDeviceId)
 }
@@ -440,6 +369,6 @@ fn from_packet(packet: &Packet) -> Result<Dictionary, MessageError> {
             message: packet.message,
         });
     }
-    let value = codec::decode(&packet.body, Limits::of_bytes(MAX_PACKET))?;
+    let value = codec::decode(&packet.body, LIMITS)?;
     value.into_dictionary().ok_or(MessageError::NotDictionary)
 }
