@@ -29,7 +29,7 @@ use crate::phone::{Channel, Phone};
 
 pub use rogue::ROGUE_CONTENT;
 pub use settings::Backup;
-pub use side::{BackupSide, Finished, Keys};
+pub use side::{BackupSide, Finished, How, Keys};
 
 pub(crate) use backup::passcode;
 pub(crate) use host::Stop;

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::host::Stop;
 use super::link::{Link, to_file};
 use super::previous::{Begin, Files, digest, files_of, prefixes};
-use super::side::{Finished, Keys, Snapshot};
+use super::side::{Finished, How, Keys, Snapshot};
 use super::upload::{Source, Upload};
 use crate::contents::{FileId, Item, noise};
 use crate::faults::{FileFault, Moment};
@@ -333,15 +333,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<'_, S> {
         }
         self.remove_leftovers().await?;
         self.put_status(&snapshot.status, Phase::Finished).await?;
-        self.link.side().set_pending(None);
-
-        self.verify().await?;
-        let omitted = std::mem::take(&mut self.omitted);
+        let how = match (resumed, snapshot.status.full) {
+            (true, _) => How::Resumed,
+            (false, true) => How::Full,
+            (false, false) => How::Incremental,
+        };
         self.link.side().set_finished(Finished {
             catalog: snapshot.catalog.clone(),
             keys: self.keys.clone(),
-            omitted,
+            omitted: std::mem::take(&mut self.omitted),
+            how,
+            uploaded: wanted.len(),
         });
+        self.link.side().set_pending(None);
+        self.verify().await?;
         self.done().await
     }
 
@@ -382,7 +387,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<'_, S> {
         self.sweep(&files.keys().cloned().collect()).await?;
         self.remove_leftovers().await?;
         self.put_status(&status, Phase::Finished).await?;
-        self.verify().await?;
         if let Some(pending) = pending {
             let omitted = pending
                 .catalog
@@ -394,9 +398,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<'_, S> {
                 catalog: pending.catalog.clone(),
                 keys: pending.keys.clone(),
                 omitted,
+                how: How::FinishedMoves,
+                uploaded: 0,
             });
             self.link.side().set_pending(None);
         }
+        self.verify().await?;
         self.done().await
     }
 

@@ -88,6 +88,21 @@ pub struct Finished {
     pub keys: Keys,
     /// Files that the phone could not read, and therefore left out of the manifest.
     pub omitted: BTreeSet<FileId>,
+    /// How it came about.
+    pub how: How,
+    /// Files sent by the last run of it.
+    pub uploaded: usize,
+}
+
+/// What kind of run ended a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    Full,
+    Incremental,
+    /// The second or later run of an interrupted backup, from its snapshot.
+    Resumed,
+    /// Only the host's moves were left to do.
+    FinishedMoves,
 }
 
 impl Finished {
