@@ -26,7 +26,7 @@ pub(crate) struct Prefixed {
 
 impl Prefixed {
     /// The stream itself when there is nothing to put back.
-    pub fn new(prefix: Bytes, stream: BoxStream) -> BoxStream {
+    pub fn around(prefix: Bytes, stream: BoxStream) -> BoxStream {
         if prefix.is_empty() {
             stream
         } else {

@@ -64,7 +64,7 @@ impl Line {
         match self {
             Self::Plain(frames) => {
                 let (stream, rest) = frames.into_parts();
-                let stream = Aligned::new(Prefixed::new(rest, stream));
+                let stream = Aligned::new(Prefixed::around(rest, stream));
                 let stream = TlsAcceptor::from(config).accept(stream).await?;
                 Ok(Self::Tls(Box::new(Frames::new(stream, MAX_FRAME))))
             }

@@ -14,6 +14,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use backupwatch_wire::afc::SYNC_LOCK;
 use plist::{Dictionary, Value};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
@@ -54,6 +55,8 @@ pub struct Phone {
     pairings: Mutex<BTreeMap<String, Pairing>>,
     files: Mutex<BTreeMap<String, Vec<u8>>>,
     locks: FileLocks,
+    /// The program that a driver makes hold the sync lock.
+    somebody: LockHolder,
     mux: MuxSide,
     backup: BackupSide,
     sessions: AtomicU32,
@@ -173,6 +176,8 @@ impl Phone {
     #[must_use]
     pub fn new(persona: Persona, mux: MuxSide) -> Self {
         let clock = Clock::new(&persona.clock);
+        let locks = FileLocks::default();
+        let somebody = locks.holder();
         let state = State {
             locked: persona.passcode.set && persona.passcode.locked,
             unlocked_since_boot: !persona.passcode.set || persona.passcode.unlocked_since_boot,
@@ -211,7 +216,8 @@ impl Phone {
             }),
             pairings: Mutex::new(BTreeMap::new()),
             files: Mutex::new(files),
-            locks: FileLocks::default(),
+            locks,
+            somebody,
             mux,
             sessions: AtomicU32::new(1),
             faults_met: Mutex::default(),
@@ -285,6 +291,20 @@ impl Phone {
 
     pub(crate) fn locks(&self) -> &FileLocks {
         &self.locks
+    }
+
+    /// Whether any program holds the sync lock.
+    #[must_use]
+    pub fn sync_locked(&self) -> bool {
+        self.locks.is_exclusive(SYNC_LOCK)
+    }
+
+    pub(crate) fn hold_sync_lock(&self) -> bool {
+        self.locks.exclusive(SYNC_LOCK, self.somebody).is_ok()
+    }
+
+    pub(crate) fn release_sync_lock(&self) {
+        self.locks.release(SYNC_LOCK, self.somebody);
     }
 
     pub(crate) fn pairings(&self) -> &Mutex<BTreeMap<String, Pairing>> {

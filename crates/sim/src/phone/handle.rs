@@ -173,6 +173,16 @@ impl PhoneHandle {
         );
     }
 
+    /// Another program of the field (Finder, Music) syncs: its lock is in the way of everybody's backup.
+    /// False when a host has it already.
+    pub fn hold_sync_lock(&self) -> bool {
+        self.0.hold_sync_lock()
+    }
+
+    pub fn release_sync_lock(&self) {
+        self.0.release_sync_lock();
+    }
+
     /// The user taps cancel on the phone's sync screen (protocol.md section 7).
     pub fn request_sync_cancel(&self) {
         self.0.post("com.apple.itunes-client.syncCancelRequest");

@@ -31,7 +31,7 @@ pub(crate) async fn serve(hub: Arc<Hub>, stream: BoxStream) {
     match commands(&hub, &mut wire).await {
         Ok(Next::Closed) => {}
         Ok(Next::Tunnel(tunnel, port)) => {
-            let stream = Prefixed::new(wire.decoder.into_rest(), wire.stream);
+            let stream = Prefixed::around(wire.decoder.into_rest(), wire.stream);
             let gone = tunnel.gone.clone();
             let carry = async {
                 match port {
