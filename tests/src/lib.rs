@@ -3,4 +3,5 @@
 //! The tests themselves are in `tests/tests/`, one file a story.
 
 pub mod binary;
+pub mod desktop;
 pub mod peers;

@@ -53,10 +53,7 @@ fn venv() -> PathBuf {
 }
 
 fn skip(what: &str) {
-    let test = std::thread::current()
-        .name()
-        .unwrap_or("a test")
-        .to_owned();
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
     assert!(
         std::env::var_os("BACKUPWATCH_REQUIRE_PEERS").is_none_or(|value| value != "1"),
         "{test} needs {what}, and BACKUPWATCH_REQUIRE_PEERS=1"
