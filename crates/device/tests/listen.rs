@@ -1,5 +1,7 @@
 //! Who is attached: over both kinds of socket, through restarts and rubbish, in every spelling of the address.
 
+#![cfg(test)]
+
 mod common;
 
 use std::time::Duration;
@@ -47,17 +49,19 @@ impl Ear {
     }
 
     async fn attached(&mut self) -> Attached {
-        match self.next().await {
-            MuxEvent::Attached(attached) => attached,
-            other => panic!("{other:?} instead of Attached"),
-        }
+        let event = self.next().await;
+        let MuxEvent::Attached(attached) = event else {
+            panic!("{event:?} instead of Attached")
+        };
+        attached
     }
 
     async fn down(&mut self) -> MuxDown {
-        match self.next().await {
-            MuxEvent::Down { why } => why,
-            other => panic!("{other:?} instead of Down"),
-        }
+        let event = self.next().await;
+        let MuxEvent::Down { why } = event else {
+            panic!("{event:?} instead of Down")
+        };
+        why
     }
 
     async fn quiet(&mut self, what: &str) {

@@ -1,5 +1,7 @@
 //! Hints: a changed backup domain and the lock, without a lockdown session in the background.
 
+#![cfg(test)]
+
 mod common;
 
 use backupwatch_core::NoAnswer;

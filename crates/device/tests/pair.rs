@@ -1,5 +1,7 @@
 //! Asking for trust: each answer of the phone, the wait for it, and what is kept of it.
 
+#![cfg(test)]
+
 mod common;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! The four streams of a backup: opened in one session, over the cable where there is one, and why not.
 
+#![cfg(test)]
+
 mod common;
 
 use backupwatch_backup::{OpenError, Opened, Phone};
@@ -132,6 +134,19 @@ async fn the_cable_is_preferred_and_wifi_will_do() {
     stage.phone().plug_link(Cable::Network);
     let mut opened = open(&stage).await.unwrap();
     greeting(&mut opened).await;
+}
+
+/// Phones leave TLS without a word (protocol.md 4.4).
+#[tokio::test]
+async fn a_stream_in_tls_that_is_cut_off_just_ends() {
+    let stage = Stage::with("[services]\nssl = \"always\"\n");
+    let mut opened = open(&stage).await.unwrap();
+    let length = greeting(&mut opened).await;
+    stage.phone().unplug();
+    let mut rest = Vec::new();
+    let end = soon("the end", opened.backup.read_to_end(&mut rest)).await;
+    assert!(end.is_ok(), "{end:?}");
+    assert!(rest.len() <= length as usize);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! A visit to phones of every mood: what each reading is, or why there is none.
 
+#![cfg(test)]
+
 mod common;
 
 use backupwatch_core::facts::{Battery, Disk, Setup};
@@ -376,7 +378,8 @@ async fn records_with_the_least_will_do() {
 #[tokio::test]
 async fn broken_records_are_no_trust_and_no_panic() {
     let stranger = rsa_key();
-    let broken: Vec<(&str, Box<dyn Fn(&mut PairRecord)>)> = vec![
+    type Spoil = Box<dyn Fn(&mut PairRecord)>;
+    let broken: Vec<(&str, Spoil)> = vec![
         (
             "no keys",
             Box::new(|record| {
