@@ -145,7 +145,12 @@ async fn talk(stream: BoxStream, tunnel: &Tunnel) -> io::Result<()> {
         }
         match then {
             Then::GoOn => {}
-            Then::StartTls(config) => line = line.start_tls(config).await?,
+            Then::StartTls(config) => {
+                let Ok(secured) = tokio::time::timeout(idle, line.start_tls(config)).await else {
+                    return Ok(());
+                };
+                line = secured?;
+            }
             Then::Close => return Ok(()),
         }
     }

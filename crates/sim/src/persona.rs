@@ -24,7 +24,7 @@ pub use backup::Backup;
 pub use contents::Contents;
 pub use faults::Faults;
 pub use identity::{ClockSpec, Identity};
-pub use link::{LinkKind, LinkSpec};
+pub use link::{Answers, LinkKind, LinkSpec};
 pub use lockdown::{App, LockdownFault, LockdownFaultKind, LockdownSpec, ServiceSsl, ServicesSpec};
 pub use passcode::{BeforeFirstUnlock, Passcode, PromptAnswer};
 pub use trust::{Dialog, PairingPolicy, TrustSpec};

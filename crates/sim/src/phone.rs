@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::mobilebackup2::BackupSide;
 use crate::pairing::Pairing;
-use crate::persona::{LinkKind, Persona};
+use crate::persona::{Answers, LinkKind, Persona};
 
 pub use clock::Clock;
 pub use gate::Gate;
@@ -79,7 +79,9 @@ pub struct State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrustDialog {
     Hidden,
-    Shown,
+    Shown {
+        since: tokio::time::Instant,
+    },
     /// The owner tapped Trust; the next Pair succeeds.
     Trusted,
     /// The owner tapped Don't Trust; the next Pair fails, and a replug asks again.
@@ -99,6 +101,7 @@ pub enum PromptState {
 #[derive(Debug)]
 struct Link {
     kind: LinkKind,
+    answers: Answers,
     attached: Option<Attached>,
 }
 
@@ -107,6 +110,7 @@ struct Link {
 pub struct Attached {
     pub device_id: u32,
     pub kind: LinkKind,
+    pub answers: Answers,
     pub gone: CancellationToken,
 }
 
@@ -196,6 +200,7 @@ impl Phone {
             .iter()
             .map(|link| Link {
                 kind: link.kind,
+                answers: link.answers,
                 attached: None,
             })
             .collect();
@@ -352,6 +357,7 @@ impl Phone {
             link.attached = Some(Attached {
                 device_id,
                 kind,
+                answers: link.answers,
                 gone: CancellationToken::new(),
             });
             let udid = self.udid().to_owned();

@@ -10,6 +10,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsAcceptor;
@@ -19,6 +20,9 @@ use crate::io::BoxStream;
 use crate::lockdownd::Tunnel;
 use crate::mobilebackup2;
 use crate::phone::{Channel, Phone, StartedService, lock};
+
+/// A host that has not finished its handshake by then never will.
+const HANDSHAKE: Duration = Duration::from_secs(30);
 
 /// The services that this phone has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +106,8 @@ async fn secure(
         .get(&service.host_id)
         .map(|pairing| Arc::clone(&pairing.tls))
         .ok_or_else(|| io::Error::other("the host is no longer trusted"))?;
-    let stream = TlsAcceptor::from(config).accept(stream).await?;
+    let handshake = TlsAcceptor::from(config).accept(stream);
+    let stream = tokio::time::timeout(HANDSHAKE, handshake).await??;
     Ok(ServiceStream::Tls(Box::new(stream)))
 }
 

@@ -220,7 +220,11 @@ fn describe(phone: &Phone, attached: &Attached) -> Attachment {
     };
     Attachment {
         device_id: MuxDeviceId(attached.device_id),
-        udid: identity.udid.clone(),
+        udid: if identity.listed_without_hyphen {
+            identity.udid.replace('-', "")
+        } else {
+            identity.udid.clone()
+        },
         link,
     }
 }

@@ -246,12 +246,7 @@ async fn pairing_fails_in_each_of_its_ways() {
         ),
         (
             "over Wi-Fi",
-            |p| {
-                p.link = vec![LinkSpec {
-                    kind: LinkKind::Network,
-                    plugged: true,
-                }]
-            },
+            |p| p.link = vec![LinkSpec::new(LinkKind::Network, true)],
             false,
             LockdownError::PairingProhibitedOverThisConnection,
         ),
@@ -550,14 +545,8 @@ async fn services_need_a_session_and_ask_for_tls_where_they_should() {
         let mut persona = phone();
         persona.services.ssl = ssl;
         persona.link = vec![
-            LinkSpec {
-                kind: LinkKind::Network,
-                plugged: true,
-            },
-            LinkSpec {
-                kind: LinkKind::Usb,
-                plugged: true,
-            },
+            LinkSpec::new(LinkKind::Network, true),
+            LinkSpec::new(LinkKind::Usb, true),
         ];
         sim(vec![persona])
     };

@@ -4,7 +4,7 @@ mod host;
 
 use std::time::Duration;
 
-use backupwatch_sim::persona::{LinkKind, LinkSpec, Persona};
+use backupwatch_sim::persona::{Answers, LinkKind, LinkSpec, Persona};
 use backupwatch_sim::usbmuxd::MuxFault;
 use backupwatch_sim::{Listen, Sim};
 use backupwatch_wire::lockdown::PORT;
@@ -19,14 +19,8 @@ const OTHER: &str = "00008101-000A111122220BAD";
 fn on_both() -> Persona {
     let mut persona = phone();
     persona.link = vec![
-        LinkSpec {
-            kind: LinkKind::Network,
-            plugged: true,
-        },
-        LinkSpec {
-            kind: LinkKind::Usb,
-            plugged: true,
-        },
+        LinkSpec::new(LinkKind::Network, true),
+        LinkSpec::new(LinkKind::Usb, true),
     ];
     persona
 }
@@ -303,4 +297,57 @@ async fn many_phones_hang_on_one_mux() {
         .collect();
     let sim = sim(personas);
     assert_eq!(devices(&sim).await.len(), 500);
+}
+
+#[tokio::test]
+async fn a_listed_network_device_may_be_dead() {
+    for (answers, expected) in [
+        (Answers::Refuses, "refused"),
+        (Answers::Silent, "silence"),
+        (Answers::Yes, "an answer"),
+    ] {
+        let mut persona = on_both();
+        persona.link[0].answers = answers;
+        let sim = sim(vec![persona]);
+        let wifi = device(&sim, UDID, false).await;
+        let said = match connect(&sim, wifi, PORT).await {
+            Err(ResultCode::ConnectionRefused) => "refused",
+            Err(other) => panic!("{other:?}"),
+            Ok(mut stream) => {
+                let ask = backupwatch_wire::lockdown::Request::QueryType.encode(None);
+                stream.write_all(&ask).await.unwrap();
+                let mut some = [0; 8];
+                let answer = stream.read(&mut some);
+                match tokio::time::timeout(Duration::from_millis(300), answer).await {
+                    Ok(_) => "an answer",
+                    Err(_) => "silence",
+                }
+            }
+        };
+        assert_eq!(said, expected, "{answers:?}");
+        assert!(
+            connect(&sim, device(&sim, UDID, true).await, PORT)
+                .await
+                .is_ok(),
+            "the cable is good"
+        );
+    }
+}
+
+#[tokio::test]
+async fn some_daemons_leave_the_hyphen_out() {
+    let mut persona = phone();
+    persona.identity.listed_without_hyphen = true;
+    let sim = sim(vec![persona]);
+    // As it is on the wire: the decoder of `wire` puts the hyphen back.
+    let mut mux = Mux::new(&sim);
+    mux.send(&Request::ListDevices).await;
+    let mut bytes = vec![0; 4096];
+    let some = soon(mux.stream.read(&mut bytes)).await.unwrap();
+    let text = String::from_utf8_lossy(&bytes[..some]).into_owned();
+    assert!(
+        text.contains("<string>00008101000A11112222F1E5</string>"),
+        "{text}"
+    );
+    assert_eq!(devices(&sim).await[0].udid, UDID);
 }

@@ -81,14 +81,8 @@ async fn idevice_id_tells_cable_from_wifi() {
     };
     let mut both = trusted();
     both.link = vec![
-        LinkSpec {
-            kind: LinkKind::Network,
-            plugged: true,
-        },
-        LinkSpec {
-            kind: LinkKind::Usb,
-            plugged: false,
-        },
+        LinkSpec::new(LinkKind::Network, true),
+        LinkSpec::new(LinkKind::Usb, false),
     ];
     let table = Table::unix(vec![both]);
     let said = table.run(&idevice_id, &["-n"]).await;

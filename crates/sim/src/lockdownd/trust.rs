@@ -1,13 +1,13 @@
 //! Pair, ValidatePair and Unpair, with the dialog on the screen between host and owner (protocol.md 4.2, 4.3).
 
-use std::sync::Arc;
-
 use backupwatch_wire::lockdown::{LockdownError, PairCall, PairRecord, Reply};
+
+use tokio::time::Instant;
 
 use super::Tunnel;
 use crate::pairing::{Pairing, PairingError};
 use crate::persona::{Dialog, LinkKind, PairingPolicy};
-use crate::phone::{Phone, PhoneHandle, TrustDialog, lock, seconds};
+use crate::phone::{Phone, TrustDialog, lock, seconds};
 
 pub(super) fn pair(tunnel: &Tunnel, call: &PairCall) -> Result<Reply, LockdownError> {
     let phone = &tunnel.phone;
@@ -37,13 +37,17 @@ pub(super) fn pair(tunnel: &Tunnel, call: &PairCall) -> Result<Reply, LockdownEr
             escrow_bag: Some(known.escrow_bag.clone()),
         });
     }
+    owner_answers(phone);
     match phone.state().trust_dialog {
         TrustDialog::Hidden => {
-            phone.change(|state| state.trust_dialog = TrustDialog::Shown);
-            owner_answers(phone);
+            phone.change(|state| {
+                state.trust_dialog = TrustDialog::Shown {
+                    since: Instant::now(),
+                };
+            });
             Err(LockdownError::PairingDialogResponsePending)
         }
-        TrustDialog::Shown => Err(LockdownError::PairingDialogResponsePending),
+        TrustDialog::Shown { .. } => Err(LockdownError::PairingDialogResponsePending),
         TrustDialog::Denied => Err(LockdownError::UserDeniedPairing),
         TrustDialog::Trusted => {
             let escrow_bag = pairing.escrow_bag.clone();
@@ -56,21 +60,18 @@ pub(super) fn pair(tunnel: &Tunnel, call: &PairCall) -> Result<Reply, LockdownEr
     }
 }
 
-/// The persona's own hand on the dialog.
-fn owner_answers(phone: &Arc<Phone>) {
-    let (after, trust) = match phone.persona().trust.dialog {
+/// The persona's own hand on the dialog. Nobody but a host that asks again can see when it came, so it comes then.
+fn owner_answers(phone: &Phone) {
+    let (after, answer) = match phone.persona().trust.dialog {
         Dialog::Wait => return,
-        Dialog::TapAfter(after) => (after, true),
-        Dialog::DenyAfter(after) => (after, false),
+        Dialog::TapAfter(after) => (after, TrustDialog::Trusted),
+        Dialog::DenyAfter(after) => (after, TrustDialog::Denied),
     };
-    let owner = PhoneHandle::new(Arc::clone(phone));
-    // It ends by itself: after the pause, whatever became of the dialog.
-    tokio::spawn(async move {
-        tokio::time::sleep(seconds(after)).await;
-        if trust {
-            owner.tap_trust();
-        } else {
-            owner.deny_trust();
+    phone.change(|state| {
+        if let TrustDialog::Shown { since } = state.trust_dialog
+            && since.elapsed() >= seconds(after)
+        {
+            state.trust_dialog = answer;
         }
     });
 }

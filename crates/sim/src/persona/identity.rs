@@ -26,6 +26,9 @@ pub struct Identity {
     pub time_zone: String,
     #[serde(default)]
     pub utc_offset_s: i64,
+    /// usbmuxd lists the UDID without its hyphen, as some daemons do (protocol.md 3.3).
+    #[serde(default)]
+    pub listed_without_hyphen: bool,
 }
 
 /// What the phone's clock shows, relative to the host's or fixed.
@@ -54,6 +57,7 @@ impl Identity {
             region: region(),
             time_zone: time_zone(),
             utc_offset_s: 0,
+            listed_without_hyphen: false,
         }
     }
 

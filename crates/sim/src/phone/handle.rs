@@ -103,7 +103,7 @@ impl PhoneHandle {
     fn answer_trust(&self, answer: TrustDialog) -> bool {
         let mut shown = false;
         self.0.change(|state| {
-            shown = state.trust_dialog == TrustDialog::Shown;
+            shown = matches!(state.trust_dialog, TrustDialog::Shown { .. });
             if shown {
                 state.trust_dialog = answer;
             }
@@ -113,7 +113,7 @@ impl PhoneHandle {
 
     pub async fn trust_dialog_shown(&self) {
         self.0
-            .wait_for(|state| state.trust_dialog == TrustDialog::Shown)
+            .wait_for(|state| matches!(state.trust_dialog, TrustDialog::Shown { .. }))
             .await;
     }
 

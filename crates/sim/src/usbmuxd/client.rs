@@ -15,6 +15,7 @@ use tokio::sync::broadcast::error::RecvError;
 use super::{Hub, MuxFault, describe};
 use crate::io::{BoxStream, Prefixed};
 use crate::lockdownd::{self, Tunnel};
+use crate::persona::Answers;
 use crate::phone::{Channel, LinkChange};
 use crate::services;
 
@@ -37,6 +38,7 @@ pub(crate) async fn serve(hub: Arc<Hub>, stream: BoxStream) {
                 match port {
                     Port::Lockdown => lockdownd::serve(stream, tunnel).await,
                     Port::Service(service) => services::serve(stream, service, tunnel).await,
+                    Port::Silence => silence(stream).await,
                 }
             };
             // Pulling the cable drops the service in the middle of what it does, and closes the socket.
@@ -57,6 +59,8 @@ enum Next {
 enum Port {
     Lockdown,
     Service(crate::phone::StartedService),
+    /// Nobody is there, and nobody says so.
+    Silence,
 }
 
 struct Wire {
@@ -184,6 +188,11 @@ fn connect(hub: &Hub, device: MuxDeviceId, port: u16) -> Result<(Tunnel, Port), 
         kind: attached.kind,
         gone: attached.gone,
     };
+    match attached.answers {
+        Answers::Yes => {}
+        Answers::Refuses => return Err(ResultCode::ConnectionRefused),
+        Answers::Silent => return Ok((tunnel, Port::Silence)),
+    }
     if port == lockdown::PORT {
         return Ok((tunnel, Port::Lockdown));
     }
@@ -191,6 +200,12 @@ fn connect(hub: &Hub, device: MuxDeviceId, port: u16) -> Result<(Tunnel, Port), 
         Some(service) => Ok((tunnel, Port::Service(service))),
         None => Err(ResultCode::ConnectionRefused),
     }
+}
+
+/// Takes what comes, until the host goes.
+async fn silence(mut stream: BoxStream) {
+    // That the host is gone is all that can be learned here.
+    drop(tokio::io::copy(&mut stream, &mut tokio::io::sink()).await);
 }
 
 /// The event-only end of a Listen: what is there, then what changes. A further command gets Result 1 and the end.
