@@ -36,8 +36,8 @@ impl IdevicePhone {
         }
     }
 
-    /// A session over the best attachment that answers. A phone on the cable that does not answer is not looked for on
-    /// Wi-Fi with the same question: only an attachment that is gone, or was never alive, sends us to the next.
+    /// A session over the best attachment that answers. What a phone refuses over one link it refuses over the other, so
+    /// only an attachment that does not answer sends us to the next.
     async fn session(
         &self,
         credentials: &Credentials,

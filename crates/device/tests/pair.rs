@@ -104,6 +104,13 @@ async fn every_answer_of_the_phone_is_its_own() {
             Trust::LockedForPairing,
             0,
         ),
+        (
+            "the same, on a phone that says it does not know us",
+            "[passcode]\nlocked = true\nunlocked_since_boot = false\nbefore_first_unlock = \"invalid-host-id\"\n",
+            LONG,
+            Trust::LockedForPairing,
+            0,
+        ),
     ] {
         let stage = Stage::with(lines);
         let (answer, pending) = ask(&stage, patience).await;
