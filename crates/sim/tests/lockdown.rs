@@ -1,5 +1,7 @@
 //! lockdownd against the facts of protocol.md section 4: who may read what, pairing, sessions, services, faults.
 
+#![cfg(test)]
+
 mod host;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! usbmuxd against the facts of protocol.md section 3: events, results, pair records, faults, its own death.
 
+#![cfg(test)]
+
 mod host;
 
 use std::time::Duration;

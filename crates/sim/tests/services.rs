@@ -1,5 +1,7 @@
 //! The small services against protocol.md sections 6, 7 and 9.3: notifications, the passcode prompt, the sync lock.
 
+#![cfg(test)]
+
 mod host;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! A stranger in this process: the `idevice` crate's own usbmuxd, lockdown and small clients, against our phone.
 
+#![cfg(test)]
+
 use std::time::Duration;
 
 use backupwatch_sim::persona::{Answers, Dialog, LinkKind, LinkSpec, Persona};

@@ -1,6 +1,8 @@
 //! Strangers at our usbmuxd and lockdownd: libimobiledevice's tools over a Unix socket, pymobiledevice3 over TCP. Their
 //! authors learned the protocol from real phones, so what they accept is not only our own reading of it.
 
+#![cfg(test)]
+
 mod peers;
 
 use std::path::Path;

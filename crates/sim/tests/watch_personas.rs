@@ -1,5 +1,7 @@
 //! The phones of `fixtures/phones`: each can be read, no two are one, and each says to a host what its comment says.
 
+#![cfg(test)]
+
 mod host;
 
 use std::collections::BTreeSet;
@@ -171,4 +173,12 @@ async fn how_they_are_linked_and_set_up() {
         let value = lockdown.get(Some("com.apple.purplebuddy"), Some(key)).await;
         assert_eq!(value, Ok(expected), "{name}");
     }
+}
+
+#[test]
+fn the_example_of_the_readme_is_a_phone() {
+    let readme = std::fs::read_to_string(folder().join("README.md")).unwrap();
+    let (_, rest) = readme.split_once("```toml\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    Persona::parse(example).unwrap();
 }
