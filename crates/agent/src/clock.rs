@@ -9,10 +9,9 @@ use std::time::Duration;
 use backupwatch_core::HostTime;
 use jiff::Timestamp;
 
-/// The wall clock. The second implementer lives in the tests and follows tokio's paused time.
-pub trait Clock: Send + Sync + 'static {
-    /// Now, as this computer believes.
-    fn now(&self) -> HostTime;
+/// The wall clock, which the crates below take as [`backupwatch_backup::Clock`]. The second implementer lives in the
+/// tests and follows tokio's paused time.
+pub trait Clock: backupwatch_backup::Clock + 'static {
     /// Local time minus UTC in seconds, at that moment: quiet hours are local.
     fn utc_offset_s(&self) -> i32;
 }
@@ -21,11 +20,15 @@ pub trait Clock: Send + Sync + 'static {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
-impl Clock for SystemClock {
+impl backupwatch_backup::Clock for SystemClock {
+    /// In whole milliseconds, as the state keeps them: what is read back is what was written.
     fn now(&self) -> HostTime {
-        HostTime(Timestamp::now())
+        let now = Timestamp::now();
+        HostTime(Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now))
     }
+}
 
+impl Clock for SystemClock {
     fn utc_offset_s(&self) -> i32 {
         let zoned = Timestamp::now().to_zoned(jiff::tz::TimeZone::system());
         zoned.offset().seconds()

@@ -1,10 +1,22 @@
 //! backupwatch-agent: what runs in the background, and everything that a face of it needs.
 
+pub mod agent;
+pub mod api;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod exit;
 pub mod guide;
+pub mod history;
 pub mod instance;
+mod jobs;
+mod keeper;
 pub mod logging;
+pub mod medium;
 pub mod paths;
+pub mod phones;
+pub mod process;
+pub mod report;
+pub mod signals;
 pub mod state;
+pub mod status;

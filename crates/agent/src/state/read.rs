@@ -144,7 +144,7 @@ impl State {
 
     /// What is known about the agent itself.
     pub fn agent(&self) -> Result<AgentFacts, StateError> {
-        let sql = "SELECT value FROM agent WHERE key = 'last_poll'";
+        let sql = "SELECT value FROM agent WHERE key = 'last_poll' AND typeof(value) = 'integer'";
         let read = || {
             self.connection
                 .prepare_cached(sql)?
@@ -153,6 +153,18 @@ impl State {
         };
         let last_poll = read().map_err(|source| self.failed(source))?.flatten();
         Ok(AgentFacts { last_poll })
+    }
+
+    /// A word about this installation that was kept before.
+    pub fn kept(&self, key: &str) -> Result<Option<String>, StateError> {
+        let sql = "SELECT value FROM agent WHERE key = ?1 AND typeof(value) = 'text'";
+        let read = || {
+            self.connection
+                .prepare_cached(sql)?
+                .query_row((key,), |row| row.get(0))
+                .optional()
+        };
+        read().map_err(|source| self.failed(source))
     }
 
     /// Runs a query; rows that are `None` are counted and left out.

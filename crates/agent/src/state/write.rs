@@ -92,6 +92,28 @@ impl State {
         )
     }
 
+    /// Keeps a word about this installation, such as the identity of the store.
+    pub fn keep(&self, key: &str, value: &str) -> Result<(), StateError> {
+        self.execute(
+            "INSERT INTO agent (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
+            params![key, value],
+        )
+    }
+
+    /// Runs several writes as one, so that the disk is waited for once.
+    pub fn together(
+        &self,
+        writes: impl FnOnce(&Self) -> Result<(), StateError>,
+    ) -> Result<(), StateError> {
+        self.execute("BEGIN IMMEDIATE", ())?;
+        let written = writes(self).and_then(|()| self.execute("COMMIT", ()));
+        if written.is_err() {
+            // The first error is the one that counts; after some of them SQLite has rolled back by itself.
+            let _rolled_back = self.execute("ROLLBACK", ());
+        }
+        written
+    }
+
     pub(super) fn execute(
         &self,
         sql: &str,

@@ -40,6 +40,6 @@ CREATE INDEX notices_by_time ON notices (at);
 
 -- One row a fact about the agent itself, for example its last poll.
 CREATE TABLE agent (
-    key    TEXT    NOT NULL PRIMARY KEY,
-    value  INTEGER NOT NULL
+    key    TEXT  NOT NULL PRIMARY KEY,
+    value  ANY   NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -1,0 +1,299 @@
+//! The loop. A turn has three parts: `select!` only names what happened; [`mind`] decides, without waiting; what it decided
+//! is started as jobs. Everything is bounded and everything is joined, a panic of a job is an event like any other.
+
+mod ask;
+mod mind;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use backupwatch_core::run::CancelledBy;
+use backupwatch_core::watcher::{Event, Remembered};
+use backupwatch_core::{HostTime, Now, Udid};
+use backupwatch_notify::{Answer, Notifier};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub use ask::{Ask, Desk, Following, Refusal};
+use mind::{Act, Mind, Then};
+
+use crate::clock::{Clock, Drift};
+use crate::config::Config;
+use crate::jobs::{Done, Jobs, Place, Reins};
+use crate::keeper::Keeper;
+use crate::phones::Phones;
+
+/// News that may wait.
+const NEWS: usize = 256;
+/// How long a backup may take to end politely. launchd and systemd kill after 30 s.
+const POLITE: Duration = Duration::from_secs(20);
+/// How long aborted jobs may take.
+const ABORTED: Duration = Duration::from_secs(2);
+/// Pause before a broken listener is tried again.
+const LISTEN_AGAIN: Duration = Duration::from_secs(5);
+
+/// Opens a page for the person at this computer.
+pub type OpenPage = Arc<dyn Fn(&Path) -> std::io::Result<()> + Send + Sync>;
+
+/// What the loop is made of.
+pub struct Parts<P> {
+    /// What is configured.
+    pub config: Config,
+    /// Where backups go.
+    pub place: Place,
+    /// Where guides go.
+    pub guide: PathBuf,
+    /// The phones.
+    pub phones: Arc<P>,
+    /// Whether this is the agent, which listens to usbmuxd. A single command lists the phones instead.
+    pub resident: bool,
+    /// Shows notices.
+    pub notifier: Arc<dyn Notifier>,
+    /// What people choose on them.
+    pub answers: mpsc::Receiver<Answer>,
+    /// Opens pages.
+    pub open_page: OpenPage,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Writes the state.
+    pub keeper: Keeper,
+    /// What was remembered.
+    pub remembered: Vec<Remembered>,
+    /// The last poll before this start.
+    pub last_poll: Option<HostTime>,
+    /// What a person should know about this start, in sentences.
+    pub remarks: Vec<String>,
+}
+
+impl<P> fmt::Debug for Parts<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts")
+            .field("config", &self.config)
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What happened.
+enum Turn {
+    News(Event),
+    Done(Done),
+    Answer(Answer),
+    Ask(Ask),
+    Time,
+}
+
+/// Runs until `shutdown`, then ends what is under way politely and writes what is left to write.
+pub async fn run<P: Phones>(
+    parts: Parts<P>,
+    mut asks: mpsc::Receiver<Ask>,
+    shutdown: CancellationToken,
+) {
+    let Parts {
+        clock,
+        mut answers,
+        keeper,
+        notifier,
+        guide,
+        open_page,
+        ..
+    } = parts;
+    let (news_in, mut news) = mpsc::channel(NEWS);
+    let listening = CancellationToken::new();
+    let mut hands = Hands {
+        jobs: Jobs::new(parts.phones, Arc::clone(&clock), news_in, listening.clone()),
+        reins: HashMap::new(),
+        keeper,
+        notifier,
+        guide,
+        open_page,
+    };
+    let now = look(&*clock);
+    let mut mind = Mind::new(
+        parts.config,
+        parts.resident,
+        parts.place,
+        parts.remembered,
+        parts.last_poll,
+        parts.remarks,
+        &now,
+    );
+    let mut drift = Drift::new(now.host);
+    if parts.resident {
+        hands.act(Act::Listen { again: false }, &mind, now).await;
+    }
+    let mut has_answers = true;
+    let mut has_asks = true;
+    let mut turn = Some(Turn::Time);
+    loop {
+        let now = look(&*clock);
+        let mut acts = Vec::new();
+        if drift.jumped(now.host) {
+            mind.woke(&now, &mut acts);
+        }
+        mind.on_time(&now, &mut acts);
+        let troubles = hands.troubles();
+        match turn.take() {
+            Some(Turn::News(event)) => mind.on_event(event, &now, &mut acts),
+            Some(Turn::Done(done)) => {
+                hands.done(&done);
+                mind.on_done(done, &now, &mut acts);
+            }
+            Some(Turn::Answer(answer)) => mind.on_answer(&answer, &now, &mut acts),
+            Some(Turn::Ask(ask)) => mind.on_ask(ask, &now, &troubles, &mut acts),
+            Some(Turn::Time) | None => {}
+        }
+        mind.settle(&now, &troubles);
+        for act in acts {
+            hands.act(act, &mind, now).await;
+        }
+
+        let wait = until(mind.wake_at(), look(&*clock).host);
+        turn = Some(tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            () = tokio::time::sleep(wait) => Turn::Time,
+            done = hands.jobs.next() => Turn::Done(done),
+            Some(event) = news.recv() => Turn::News(event),
+            answer = answers.recv(), if has_answers => match answer {
+                Some(answer) => Turn::Answer(answer),
+                None => { has_answers = false; Turn::Time }
+            },
+            ask = asks.recv(), if has_asks => match ask {
+                Some(ask) => Turn::Ask(ask),
+                None => { has_asks = false; Turn::Time }
+            },
+        });
+    }
+
+    tracing::debug!("the loop ends");
+    // Questions that are still queued are answered by the end of their way back.
+    drop(asks);
+    listening.cancel();
+    for reins in hands.reins.values() {
+        reins.cancel(CancelledBy::Shutdown);
+    }
+    let deadline = Instant::now() + POLITE;
+    while mind.is_backing_up() {
+        let done = tokio::select! {
+            done = hands.jobs.next() => done,
+            // Taken so that no job waits for room; nothing is begun any more.
+            Some(_) = news.recv() => continue,
+            () = tokio::time::sleep_until(deadline) => {
+                tracing::warn!("a backup does not end; the phone may show an error");
+                break;
+            }
+        };
+        let now = look(&*clock);
+        let mut acts = Vec::new();
+        mind.on_done(done, &now, &mut acts);
+        for act in acts {
+            if let Act::Write(write) = act {
+                hands.keeper.write(write).await;
+            }
+        }
+    }
+    drop(news);
+    hands.jobs.abort_all();
+    let joined = async {
+        while !hands.jobs.is_empty() {
+            let _ended = hands.jobs.next().await;
+        }
+    };
+    if tokio::time::timeout(ABORTED, joined).await.is_err() {
+        tracing::warn!("a job does not end");
+    }
+    hands.keeper.finish().await;
+}
+
+fn look(clock: &dyn Clock) -> Now {
+    Now {
+        host: clock.now(),
+        utc_offset_s: clock.utc_offset_s(),
+    }
+}
+
+fn until(then: HostTime, now: HostTime) -> Duration {
+    Duration::try_from(then.0.duration_since(now.0)).unwrap_or(Duration::ZERO)
+}
+
+/// The part that does things.
+struct Hands<P> {
+    jobs: Jobs<P>,
+    reins: HashMap<Udid, Reins>,
+    keeper: Keeper,
+    notifier: Arc<dyn Notifier>,
+    guide: PathBuf,
+    open_page: OpenPage,
+}
+
+impl<P: Phones> Hands<P> {
+    async fn act(&mut self, act: Act, mind: &Mind, now: Now) {
+        match act {
+            Act::Listen { again } => {
+                self.jobs
+                    .listen(if again { LISTEN_AGAIN } else { Duration::ZERO })
+            }
+            Act::Probe(attached) => self.jobs.probe(attached),
+            Act::Pair(attached) => self.jobs.pair(attached),
+            Act::Observe(attached) => self.jobs.observe(attached),
+            Act::Detached(attachment) => self.jobs.detached(attachment),
+            Act::BackUp {
+                udid,
+                full,
+                progress,
+            } => {
+                let reins =
+                    self.jobs
+                        .back_up(udid.clone(), mind.place.clone(), full, progress, now.host);
+                self.reins.insert(udid, reins);
+            }
+            Act::Cancel(udid) => {
+                if let Some(reins) = self.reins.get(&udid) {
+                    reins.cancel(CancelledBy::Person);
+                }
+            }
+            Act::Notify(notice) => self.notifier.post(&notice),
+            Act::Scan { udids, heal } => self.jobs.scan(mind.place.clone(), udids, heal),
+            Act::Guide {
+                view,
+                encrypted,
+                then,
+            } => {
+                let (folder, open) = (self.guide.clone(), Arc::clone(&self.open_page));
+                match then {
+                    Then::Open => self
+                        .jobs
+                        .write_guide(folder, view, encrypted, move |path| open(path)),
+                    Then::Tell(reply) => self.jobs.write_guide_for(folder, view, encrypted, reply),
+                }
+            }
+            Act::Write(write) => self.keeper.write(write).await,
+        }
+    }
+
+    fn done(&mut self, done: &Done) {
+        if let Done::BackedUp(report) = done {
+            self.reins.remove(&report.udid);
+        }
+    }
+
+    fn troubles(&self) -> Vec<String> {
+        let state = self
+            .keeper
+            .trouble()
+            .map(|why| format!("What happens cannot be recorded: failed to {why}."));
+        let screen = self
+            .notifier
+            .trouble()
+            .map(|why| format!("Notices cannot be shown: {why}."));
+        state.into_iter().chain(screen).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

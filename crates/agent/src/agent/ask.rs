@@ -1,0 +1,206 @@
+//! What a face may ask of the running loop: a bounded queue of questions, each with its own way back.
+
+use std::path::PathBuf;
+
+use backupwatch_core::run::{Progress, RunReport};
+use backupwatch_core::{HostTime, Trust, Udid};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::phones::Attached;
+use crate::status::Status;
+
+/// Questions that may wait.
+const QUEUE: usize = 64;
+
+/// A question to the loop.
+#[derive(Debug)]
+pub enum Ask {
+    /// What is known.
+    Status(oneshot::Sender<Status>),
+    /// Visit what is attached, now, and then say what is known.
+    Check {
+        /// What is attached, or why nobody can tell; where the loop does not listen to usbmuxd itself.
+        listed: Option<Result<Vec<Attached>, String>>,
+        /// The way back.
+        reply: oneshot::Sender<Status>,
+    },
+    /// Make a backup, or join the one that runs.
+    Backup {
+        /// Of which device.
+        udid: Udid,
+        /// Everything, not only what changed.
+        full: bool,
+        /// The way back.
+        reply: oneshot::Sender<Result<Following, Refusal>>,
+    },
+    /// Stop a backup.
+    Cancel {
+        /// Of which device.
+        udid: Udid,
+        /// The way back.
+        reply: oneshot::Sender<Result<(), Refusal>>,
+    },
+    /// Ask a device for trust.
+    Pair {
+        /// Which.
+        udid: Udid,
+        /// The way back; the answer comes when the person has given theirs.
+        reply: oneshot::Sender<Result<Trust, Refusal>>,
+    },
+    /// Be silent about a device.
+    Snooze {
+        /// Which.
+        udid: Udid,
+        /// Until when.
+        until: HostTime,
+        /// The way back.
+        reply: oneshot::Sender<Result<Status, Refusal>>,
+    },
+    /// Whether local backups are enough for a device.
+    LocalOnly {
+        /// Which.
+        udid: Udid,
+        /// Whether they are.
+        chosen: bool,
+        /// The way back.
+        reply: oneshot::Sender<Result<Status, Refusal>>,
+    },
+    /// Write the guide of a device.
+    Guide {
+        /// Which.
+        udid: Udid,
+        /// The way back.
+        reply: oneshot::Sender<Result<PathBuf, Refusal>>,
+    },
+}
+
+/// A running backup, as its followers see it.
+#[derive(Debug, Clone)]
+pub struct Following {
+    /// How far it is.
+    pub progress: watch::Receiver<Progress>,
+    /// How it ended, once it has.
+    pub end: watch::Receiver<Option<RunReport>>,
+}
+
+/// Why the loop does not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Nobody knows this device.
+    #[error("no device with this UDID is known")]
+    UnknownDevice,
+    /// It is not attached.
+    #[error("the device is not connected")]
+    NotAttached,
+    /// A backup cannot begin yet.
+    #[error("the backup cannot begin yet: it waits for {waiting_for}")]
+    NotNow {
+        /// For what, in words.
+        waiting_for: String,
+    },
+    /// There is no backup to be stopped.
+    #[error("no backup of this device is running")]
+    NoBackup,
+    /// A page could not be written.
+    #[error("the page could not be written: {0}")]
+    Page(String),
+    /// The loop ends.
+    #[error("the agent is ending")]
+    Ending,
+}
+
+impl Refusal {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownDevice => "unknown_device",
+            Self::NotAttached => "not_attached",
+            Self::NotNow { .. } => "not_now",
+            Self::NoBackup => "no_backup",
+            Self::Page(_) => "page",
+            Self::Ending => "ending",
+        }
+    }
+
+    /// What the person can do.
+    pub fn next(&self) -> Option<&'static str> {
+        match self {
+            Self::UnknownDevice => {
+                Some("Connect it, or see `backupwatch status` for the devices that are known.")
+            }
+            Self::NotAttached => Some("Connect it with a cable."),
+            Self::NotNow { .. } => Some("It begins by itself if that happens within half an hour."),
+            Self::NoBackup | Self::Ending => None,
+            Self::Page(_) => Some("See that the state folder can be written to."),
+        }
+    }
+}
+
+/// Where questions are handed in. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Desk(mpsc::Sender<Ask>);
+
+impl Desk {
+    /// A desk, and where its questions arrive.
+    pub fn new() -> (Self, mpsc::Receiver<Ask>) {
+        let (asks, receiver) = mpsc::channel(QUEUE);
+        (Self(asks), receiver)
+    }
+
+    /// What is known.
+    pub async fn status(&self) -> Result<Status, Refusal> {
+        self.ask(Ask::Status).await
+    }
+
+    /// Visits what is attached, and then says what is known.
+    pub async fn check(
+        &self,
+        listed: Option<Result<Vec<Attached>, String>>,
+    ) -> Result<Status, Refusal> {
+        self.ask(|reply| Ask::Check { listed, reply }).await
+    }
+
+    /// Starts a backup, or joins the one that runs.
+    pub async fn backup(&self, udid: Udid, full: bool) -> Result<Following, Refusal> {
+        self.ask(|reply| Ask::Backup { udid, full, reply }).await?
+    }
+
+    /// Stops a backup.
+    pub async fn cancel(&self, udid: Udid) -> Result<(), Refusal> {
+        self.ask(|reply| Ask::Cancel { udid, reply }).await?
+    }
+
+    /// Asks a device for trust and waits for the person at it.
+    pub async fn pair(&self, udid: Udid) -> Result<Trust, Refusal> {
+        self.ask(|reply| Ask::Pair { udid, reply }).await?
+    }
+
+    /// Is silent about a device until then.
+    pub async fn snooze(&self, udid: Udid, until: HostTime) -> Result<Status, Refusal> {
+        self.ask(|reply| Ask::Snooze { udid, until, reply }).await?
+    }
+
+    /// Says whether local backups are enough for a device.
+    pub async fn local_only(&self, udid: Udid, chosen: bool) -> Result<Status, Refusal> {
+        self.ask(|reply| Ask::LocalOnly {
+            udid,
+            chosen,
+            reply,
+        })
+        .await?
+    }
+
+    /// Writes the guide of a device.
+    pub async fn guide(&self, udid: Udid) -> Result<PathBuf, Refusal> {
+        self.ask(|reply| Ask::Guide { udid, reply }).await?
+    }
+
+    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.0
+            .send(question(reply))
+            .await
+            .map_err(|_| Refusal::Ending)?;
+        answer.await.map_err(|_| Refusal::Ending)
+    }
+}

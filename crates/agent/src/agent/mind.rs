@@ -1,0 +1,464 @@
+//! One loop turn's middle part: from what happened to what is to be done, without waiting for anything. The judgement is
+//! `core::Watcher`'s; here it is fed, its commands are matched with what this process knows (attachments, running backups,
+//! who is waiting for an answer), and what is to be done is handed out in order.
+
+mod asks;
+mod ends;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
+
+use backupwatch_core::run::{Phase, Progress, RunReport};
+use backupwatch_core::watcher::{Attachment, Command, DeviceView, Event, Remembered, Watcher};
+use backupwatch_core::{HostTime, LocalCopy, NoAnswer, Now, Period, Trust, Udid};
+use tokio::sync::{oneshot, watch};
+
+use super::ask::{Following, Refusal};
+use crate::config::Config;
+use crate::jobs::Place;
+use crate::keeper::Write;
+use crate::phones::Attached;
+use crate::status::{self, AgentStatus, Live, Status};
+
+/// How long *Snooze* on a notice lasts.
+const SNOOZE: Period = Period::days(1);
+/// How often old rows are looked for.
+const PRUNE_EVERY: Period = Period::days(1);
+
+/// Something to be done, in the order in which it was decided.
+#[derive(Debug)]
+pub(super) enum Act {
+    Listen {
+        again: bool,
+    },
+    Probe(Attached),
+    Pair(Attached),
+    Observe(Attached),
+    Detached(Attachment),
+    BackUp {
+        udid: Udid,
+        full: bool,
+        progress: watch::Sender<Progress>,
+    },
+    Cancel(Udid),
+    Notify(Box<backupwatch_core::notice::Notice>),
+    Scan {
+        udids: BTreeSet<Udid>,
+        heal: bool,
+    },
+    Guide {
+        view: Box<DeviceView>,
+        encrypted: bool,
+        then: Then,
+    },
+    Write(Write),
+}
+
+/// What is done with a page that was written.
+#[derive(Debug)]
+pub(super) enum Then {
+    Open,
+    Tell(oneshot::Sender<Result<PathBuf, Refusal>>),
+}
+
+/// What the agent knows of usbmuxd.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Mux {
+    NotHeardOf,
+    Up,
+    Down(String),
+}
+
+#[derive(Debug)]
+struct Backup {
+    following: Following,
+    end: watch::Sender<Option<RunReport>>,
+}
+
+#[derive(Debug)]
+struct Check {
+    outstanding: BTreeSet<Udid>,
+    reply: oneshot::Sender<Status>,
+}
+
+#[derive(Debug)]
+struct Wish {
+    udid: Udid,
+    reply: oneshot::Sender<Result<Following, Refusal>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Mind {
+    watcher: Watcher,
+    config: Config,
+    pub(super) place: Place,
+    copies: BTreeMap<Udid, LocalCopy>,
+    scanned: BTreeSet<Udid>,
+    attached: BTreeMap<Attachment, Attached>,
+    probing: BTreeMap<Udid, usize>,
+    pairing: BTreeSet<Udid>,
+    backups: BTreeMap<Udid, Backup>,
+    full: BTreeSet<Udid>,
+    resident: bool,
+    mux: Mux,
+    store_missing: Option<String>,
+    healed: bool,
+    last_poll: Option<HostTime>,
+    round_at: HostTime,
+    prune_at: HostTime,
+    tick_at: Option<HostTime>,
+    checks: Vec<Check>,
+    wishes: Vec<Wish>,
+    pairs: Vec<(Udid, oneshot::Sender<Result<Trust, Refusal>>)>,
+    remarks: Vec<String>,
+}
+
+impl Mind {
+    pub(super) fn new(
+        config: Config,
+        resident: bool,
+        place: Place,
+        remembered: Vec<Remembered>,
+        last_poll: Option<HostTime>,
+        remarks: Vec<String>,
+        now: &Now,
+    ) -> Self {
+        Self {
+            copies: status::copies(&remembered),
+            watcher: Watcher::new(config.policies.clone(), remembered),
+            config,
+            resident,
+            place,
+            scanned: BTreeSet::new(),
+            attached: BTreeMap::new(),
+            probing: BTreeMap::new(),
+            pairing: BTreeSet::new(),
+            backups: BTreeMap::new(),
+            full: BTreeSet::new(),
+            mux: Mux::NotHeardOf,
+            store_missing: None,
+            healed: false,
+            last_poll,
+            // The first round is part of the start.
+            round_at: now.host,
+            prune_at: now.host,
+            tick_at: None,
+            checks: Vec::new(),
+            wishes: Vec::new(),
+            pairs: Vec::new(),
+            remarks,
+        }
+    }
+
+    /// When the loop has to come back although nothing happened.
+    pub(super) fn wake_at(&self) -> HostTime {
+        self.tick_at
+            .map_or(self.round_at, |tick| tick.min(self.round_at))
+    }
+
+    /// Whether a backup is under way.
+    pub(super) fn is_backing_up(&self) -> bool {
+        !self.backups.is_empty()
+    }
+
+    pub(super) fn woke(&mut self, now: &Now, acts: &mut Vec<Act>) {
+        tracing::info!("the computer woke up, or its clock was set");
+        self.tell(Event::Woke, now, acts);
+        // The clock may have been set back, and the next round would be far away.
+        self.round_at = now.host;
+    }
+
+    /// What is due by the clock. Called in every turn, so that a busy loop cannot starve it.
+    pub(super) fn on_time(&mut self, now: &Now, acts: &mut Vec<Act>) {
+        if self.tick_at.is_some_and(|tick| tick <= now.host) {
+            self.tick_at = None;
+            self.tell(Event::Tick, now, acts);
+        }
+        if self.round_at <= now.host {
+            self.round_at = now.host.plus(self.config.policies.general.poll.interval);
+            acts.push(self.scan_all(now));
+            if self.mux == Mux::Up {
+                self.polled(now, acts);
+            }
+        }
+        if self.prune_at <= now.host {
+            self.prune_at = now.host.plus(PRUNE_EVERY);
+            acts.push(Act::Write(Write::Prune(now.host)));
+        }
+    }
+
+    /// The last part of every turn: answers those whose answer is there, and asks when to come back.
+    pub(super) fn settle(&mut self, now: &Now, troubles: &[String]) {
+        self.tick_at = self.watcher.poll_timeout(now);
+        let probing = &self.probing;
+        for check in &mut self.checks {
+            check.outstanding.retain(|udid| probing.contains_key(udid));
+        }
+        while let Some(at) = self
+            .checks
+            .iter()
+            .position(|check| check.outstanding.is_empty())
+        {
+            let check = self.checks.swap_remove(at);
+            // Whoever asked may be gone.
+            let _gone = check.reply.send(self.status(now, troubles));
+        }
+        for wish in std::mem::take(&mut self.wishes) {
+            if let Some(backup) = self.backups.get(&wish.udid) {
+                let _gone = wish.reply.send(Ok(backup.following.clone()));
+            } else if self.probing.contains_key(&wish.udid) {
+                self.wishes.push(wish);
+            } else {
+                let _gone = wish.reply.send(Err(self.why_no_backup(&wish.udid, now)));
+            }
+        }
+    }
+
+    pub(super) fn status(&self, now: &Now, troubles: &[String]) -> Status {
+        let mut remarks = self.remarks.clone();
+        if let Mux::Down(why) = &self.mux {
+            remarks.push(format!("Phones cannot be seen: {why}."));
+        }
+        remarks.extend(
+            self.store_missing
+                .iter()
+                .map(|why| format!("Backups cannot be made: {why}.")),
+        );
+        remarks.extend(troubles.iter().cloned());
+        let agent = AgentStatus {
+            running: self.resident,
+            last_poll: self.last_poll.map(|at| at.0),
+            usbmuxd: match self.mux {
+                Mux::NotHeardOf => None,
+                Mux::Up => Some(true),
+                Mux::Down(_) => Some(false),
+            },
+            remarks,
+        };
+        let progress = self
+            .backups
+            .iter()
+            .map(|(udid, backup)| (udid, backup.following.progress.borrow().clone()))
+            .collect();
+        let views = self.watcher.devices(now);
+        status::document(
+            now.host,
+            agent,
+            &views,
+            &self.copies,
+            &self.config.nicknames,
+            &Live { progress },
+        )
+    }
+
+    /// Something happened outside.
+    pub(super) fn on_event(&mut self, event: Event, now: &Now, acts: &mut Vec<Act>) {
+        self.tell(event, now, acts);
+    }
+
+    /// Feeds the watcher and carries out what it says, and what follows from that, until it is quiet.
+    fn tell(&mut self, event: Event, now: &Now, acts: &mut Vec<Act>) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            self.note(&event, now, acts);
+            for command in self.watcher.handle(now, event) {
+                self.carry_out(command, now, acts, &mut events);
+            }
+        }
+    }
+
+    /// What this process itself has to know of an event.
+    fn note(&mut self, event: &Event, _now: &Now, acts: &mut Vec<Act>) {
+        match event {
+            Event::MuxUp => {
+                if self.mux != Mux::Up {
+                    tracing::info!("usbmuxd answers");
+                }
+                self.mux = Mux::Up;
+            }
+            Event::MuxDown { why } => {
+                tracing::warn!(why, "usbmuxd does not answer");
+                self.mux = Mux::Down(why.clone());
+                acts.extend(
+                    std::mem::take(&mut self.attached)
+                        .into_keys()
+                        .map(Act::Detached),
+                );
+            }
+            Event::Attached {
+                udid,
+                link,
+                attachment,
+            } => {
+                tracing::info!(udid = udid.short(), ?link, %attachment, "attached");
+                let attached = Attached {
+                    udid: udid.clone(),
+                    link: *link,
+                    attachment: *attachment,
+                };
+                self.attached.insert(*attachment, attached);
+                if self.scanned.insert(udid.clone()) {
+                    acts.push(Act::Scan {
+                        udids: BTreeSet::from([udid.clone()]),
+                        heal: false,
+                    });
+                }
+            }
+            Event::Detached { attachment } => {
+                if let Some(attached) = self.attached.remove(attachment) {
+                    tracing::info!(udid = attached.udid.short(), %attachment, "detached");
+                }
+                acts.push(Act::Detached(*attachment));
+            }
+            Event::Paired { .. }
+            | Event::Probed(_)
+            | Event::ProbeFailed { .. }
+            | Event::PairAnswer { .. }
+            | Event::DomainChanged { .. }
+            | Event::LockChanged { .. }
+            | Event::ObserveEnded { .. }
+            | Event::BackupStarted { .. }
+            | Event::BackupPhase { .. }
+            | Event::BackupFinished(_)
+            | Event::UploadProgress { .. }
+            | Event::StoreScanned { .. }
+            | Event::StoreReady { .. }
+            | Event::StoreMissing { .. }
+            | Event::AskBackup { .. }
+            | Event::AskCancel { .. }
+            | Event::AskProbe { .. }
+            | Event::AskPair { .. }
+            | Event::Snooze { .. }
+            | Event::LocalOnly { .. }
+            | Event::JobPanicked { .. }
+            | Event::Woke
+            | Event::Tick => {}
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        command: Command,
+        now: &Now,
+        acts: &mut Vec<Act>,
+        events: &mut VecDeque<Event>,
+    ) {
+        match command {
+            Command::Probe { udid, attachment } => match self.attached.get(&attachment) {
+                Some(attached) => {
+                    *self.probing.entry(udid).or_default() += 1;
+                    acts.push(Act::Probe(attached.clone()));
+                }
+                None => events.push_back(Event::ProbeFailed {
+                    udid,
+                    why: NoAnswer::LinkLost,
+                }),
+            },
+            Command::Pair { udid, attachment } => match self.attached.get(&attachment) {
+                Some(attached) => {
+                    self.pairing.insert(udid);
+                    acts.push(Act::Pair(attached.clone()));
+                }
+                None => events.push_back(Event::PairAnswer {
+                    udid,
+                    trust: Trust::NotTrusted,
+                }),
+            },
+            Command::Observe { udid, attachment } => match self.attached.get(&attachment) {
+                Some(attached) => acts.push(Act::Observe(attached.clone())),
+                None => events.push_back(Event::ObserveEnded { udid }),
+            },
+            Command::Notify(notice) => {
+                tracing::info!(
+                    udid = notice.udid.short(),
+                    kind = notice.kind.code(),
+                    "notice"
+                );
+                acts.push(Act::Write(Write::Notice(notice.clone())));
+                acts.push(Act::Notify(notice));
+            }
+            Command::StartBackup {
+                attachment: _,
+                plan,
+            } => {
+                if self.backups.contains_key(&plan.udid) {
+                    tracing::error!(
+                        udid = plan.udid.short(),
+                        "a second backup of one device was to begin"
+                    );
+                    return;
+                }
+                tracing::info!(udid = plan.udid.short(), %plan, "a backup begins");
+                let (progress, follow) = watch::channel(Progress {
+                    phase: Phase::Opening,
+                    percent: None,
+                    bytes: 0,
+                    files: 0,
+                    started: now.host,
+                });
+                let (end, ended) = watch::channel(None);
+                let following = Following {
+                    progress: follow,
+                    end: ended,
+                };
+                self.backups
+                    .insert(plan.udid.clone(), Backup { following, end });
+                let full = self.full.remove(&plan.udid);
+                acts.push(Act::BackUp {
+                    udid: plan.udid.clone(),
+                    full,
+                    progress,
+                });
+                events.push_back(Event::BackupStarted { udid: plan.udid });
+            }
+            Command::CancelBackup { udid } => acts.push(Act::Cancel(udid)),
+            Command::Remember(one) => {
+                match &one.past.copy {
+                    Some(copy) => self.copies.insert(one.udid.clone(), copy.clone()),
+                    None => self.copies.remove(&one.udid),
+                };
+                acts.push(Act::Write(Write::Remember(one, now.host)));
+            }
+            Command::Record(line) => acts.push(Act::Write(Write::Record(line))),
+        }
+    }
+
+    fn polled(&mut self, now: &Now, acts: &mut Vec<Act>) {
+        if self.last_poll != Some(now.host) {
+            self.last_poll = Some(now.host);
+            acts.push(Act::Write(Write::Polled(now.host)));
+        }
+    }
+
+    /// A look at the store for every device. The first one after it (re)appeared also heals it.
+    fn scan_all(&mut self, now: &Now) -> Act {
+        let heal = !self.healed && self.backups.is_empty();
+        self.healed |= heal;
+        let udids = self
+            .watcher
+            .devices(now)
+            .into_iter()
+            .map(|view| view.udid)
+            .collect();
+        Act::Scan { udids, heal }
+    }
+
+    fn view(&self, udid: &Udid, now: &Now) -> Option<DeviceView> {
+        self.watcher
+            .devices(now)
+            .into_iter()
+            .find(|view| view.udid == *udid)
+    }
+
+    fn guide(&self, view: DeviceView, then: Then) -> Act {
+        let encrypted = self
+            .copies
+            .get(&view.udid)
+            .is_some_and(|copy| copy.encrypted);
+        Act::Guide {
+            view: Box::new(view),
+            encrypted,
+            then,
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! What faces ask and people choose, answered or turned into events.
+
+use std::collections::BTreeSet;
+
+use backupwatch_core::notice::Action;
+use backupwatch_core::watcher::{BackupView, Event};
+use backupwatch_core::{Now, Trust, Udid};
+use backupwatch_notify::Answer;
+use tokio::sync::oneshot;
+
+use super::{Act, Check, Mind, Mux, SNOOZE, Then, Wish};
+use crate::agent::ask::{Ask, Refusal};
+use crate::phones::Attached;
+use crate::status::Status;
+
+impl Mind {
+    /// The person chose something on a notice.
+    pub(in crate::agent) fn on_answer(&mut self, answer: &Answer, now: &Now, acts: &mut Vec<Act>) {
+        let udid = answer.udid.clone();
+        tracing::info!(
+            udid = udid.short(),
+            action = answer.action.code(),
+            "chosen on a notice"
+        );
+        match answer.action {
+            Action::BackUpNow => self.tell(Event::AskBackup { udid }, now, acts),
+            Action::Snooze => self.tell(
+                Event::Snooze {
+                    udid,
+                    until: now.host.plus(SNOOZE),
+                },
+                now,
+                acts,
+            ),
+            Action::LocalOnly => self.tell(Event::LocalOnly { udid, chosen: true }, now, acts),
+            Action::ShowSteps => {
+                if let Some(view) = self.view(&udid, now) {
+                    acts.push(self.guide(view, Then::Open));
+                }
+            }
+        }
+    }
+
+    /// A face asks.
+    pub(in crate::agent) fn on_ask(
+        &mut self,
+        ask: Ask,
+        now: &Now,
+        troubles: &[String],
+        acts: &mut Vec<Act>,
+    ) {
+        match ask {
+            Ask::Status(reply) => {
+                let _gone = reply.send(self.status(now, troubles));
+            }
+            Ask::Check { listed, reply } => {
+                match listed {
+                    None => {}
+                    Some(Err(why)) => self.tell(Event::MuxDown { why }, now, acts),
+                    Some(Ok(listed)) => {
+                        self.tell(Event::MuxUp, now, acts);
+                        for Attached {
+                            udid,
+                            link,
+                            attachment,
+                        } in listed
+                        {
+                            self.tell(
+                                Event::Attached {
+                                    udid,
+                                    link,
+                                    attachment,
+                                },
+                                now,
+                                acts,
+                            );
+                        }
+                    }
+                }
+                let outstanding: BTreeSet<Udid> =
+                    self.attached.values().map(|one| one.udid.clone()).collect();
+                for udid in outstanding.clone() {
+                    self.tell(Event::AskProbe { udid }, now, acts);
+                }
+                // A disk that was plugged in a moment ago counts as well.
+                acts.push(self.scan_all(now));
+                if self.mux == Mux::Up {
+                    self.polled(now, acts);
+                }
+                self.checks.push(Check { outstanding, reply });
+            }
+            Ask::Backup { udid, full, reply } => {
+                if !self.backups.contains_key(&udid) && self.view(&udid, now).is_some() {
+                    if full {
+                        self.full.insert(udid.clone());
+                    }
+                    self.tell(Event::AskBackup { udid: udid.clone() }, now, acts);
+                }
+                self.wishes.push(Wish { udid, reply });
+            }
+            Ask::Cancel { udid, reply } => {
+                let answer = if self.backups.contains_key(&udid) {
+                    self.tell(Event::AskCancel { udid }, now, acts);
+                    Ok(())
+                } else {
+                    Err(Refusal::NoBackup)
+                };
+                let _gone = reply.send(answer);
+            }
+            Ask::Pair { udid, reply } => self.ask_pair(udid, reply, now, acts),
+            Ask::Snooze { udid, until, reply } => {
+                self.change(
+                    Event::Snooze {
+                        udid: udid.clone(),
+                        until,
+                    },
+                    &udid,
+                    reply,
+                    now,
+                    troubles,
+                    acts,
+                );
+            }
+            Ask::LocalOnly {
+                udid,
+                chosen,
+                reply,
+            } => {
+                self.change(
+                    Event::LocalOnly {
+                        udid: udid.clone(),
+                        chosen,
+                    },
+                    &udid,
+                    reply,
+                    now,
+                    troubles,
+                    acts,
+                );
+            }
+            Ask::Guide { udid, reply } => match self.view(&udid, now) {
+                Some(view) => acts.push(self.guide(view, Then::Tell(reply))),
+                None => {
+                    let _gone = reply.send(Err(Refusal::UnknownDevice));
+                }
+            },
+        }
+    }
+
+    fn change(
+        &mut self,
+        event: Event,
+        udid: &Udid,
+        reply: oneshot::Sender<Result<Status, Refusal>>,
+        now: &Now,
+        troubles: &[String],
+        acts: &mut Vec<Act>,
+    ) {
+        let answer = if self.view(udid, now).is_some() {
+            self.tell(event, now, acts);
+            Ok(self.status(now, troubles))
+        } else {
+            Err(Refusal::UnknownDevice)
+        };
+        let _gone = reply.send(answer);
+    }
+
+    fn ask_pair(
+        &mut self,
+        udid: Udid,
+        reply: oneshot::Sender<Result<Trust, Refusal>>,
+        now: &Now,
+        acts: &mut Vec<Act>,
+    ) {
+        let refusal = match self.view(&udid, now) {
+            None => Some(Err(Refusal::UnknownDevice)),
+            Some(view) if view.links.is_empty() => Some(Err(Refusal::NotAttached)),
+            Some(view) if view.trust == Some(Trust::Trusted) => Some(Ok(Trust::Trusted)),
+            Some(_) => None,
+        };
+        if let Some(answer) = refusal {
+            let _gone = reply.send(answer);
+            return;
+        }
+        self.tell(Event::AskPair { udid: udid.clone() }, now, acts);
+        if self.pairing.contains(&udid) {
+            self.pairs.push((udid, reply));
+        } else {
+            let trust = self.view(&udid, now).and_then(|view| view.trust);
+            let _gone = reply.send(Ok(trust.unwrap_or(Trust::NotTrusted)));
+        }
+    }
+
+    pub(super) fn why_no_backup(&mut self, udid: &Udid, now: &Now) -> Refusal {
+        self.full.remove(udid);
+        match self.view(udid, now) {
+            None => Refusal::UnknownDevice,
+            Some(view) if view.links.is_empty() => Refusal::NotAttached,
+            Some(view) => match view.backup {
+                BackupView::Due { waiting_for, .. } => Refusal::NotNow { waiting_for },
+                BackupView::NotDue | BackupView::Running { .. } => Refusal::NotNow {
+                    waiting_for: "the device to answer".to_owned(),
+                },
+            },
+        }
+    }
+}

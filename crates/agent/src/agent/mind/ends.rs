@@ -1,0 +1,148 @@
+//! What the ends of jobs mean here, before the watcher hears of them.
+
+use backupwatch_core::run::{RunFailure, RunReport};
+use backupwatch_core::watcher::{Event, Job};
+use backupwatch_core::{Now, Trust, Udid};
+
+use super::{Act, Mind};
+use crate::agent::ask::Refusal;
+use crate::jobs::{self, Done, Scan, What};
+use crate::keeper::Write;
+
+impl Mind {
+    /// A job ended.
+    pub(in crate::agent) fn on_done(&mut self, done: Done, now: &Now, acts: &mut Vec<Act>) {
+        match done {
+            Done::Probed(udid, told) => {
+                self.probe_ended(&udid);
+                let event = match told {
+                    Ok(facts) => Event::Probed(facts),
+                    Err(why) => Event::ProbeFailed { udid, why },
+                };
+                self.polled(now, acts);
+                self.tell(event, now, acts);
+            }
+            Done::Paired(udid, trust) => {
+                self.answer_pairs(&udid, &Ok(trust));
+                self.tell(Event::PairAnswer { udid, trust }, now, acts);
+            }
+            Done::ObserveEnded(udid) => self.tell(Event::ObserveEnded { udid }, now, acts),
+            Done::BackedUp(report) => {
+                self.backup_ended(&report, acts);
+                self.tell(Event::BackupFinished(report), now, acts);
+            }
+            Done::Scanned(scan) => self.scanned(scan, now, acts),
+            Done::ListenEnded => {}
+            Done::PageWritten(Ok(path)) => {
+                tracing::debug!(path = %path.display(), "the guide is written")
+            }
+            Done::PageWritten(Err(why)) => tracing::warn!(why, "the guide cannot be shown"),
+            Done::Panicked(what, words) => self.panicked(what, words, now, acts),
+        }
+    }
+
+    fn probe_ended(&mut self, udid: &Udid) {
+        if let Some(count) = self.probing.get_mut(udid) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.probing.remove(udid);
+            }
+        }
+    }
+
+    fn backup_ended(&mut self, report: &RunReport, acts: &mut Vec<Act>) {
+        let outcome = crate::report::outcome(&report.end);
+        tracing::info!(
+            udid = report.udid.short(),
+            outcome,
+            bytes = report.bytes,
+            files = report.files,
+            "a backup ended"
+        );
+        acts.push(Act::Write(Write::Run(Box::new(report.clone()))));
+        if let Some(backup) = self.backups.remove(&report.udid) {
+            // Nobody may be following.
+            backup.end.send_replace(Some(report.clone()));
+        }
+    }
+
+    fn scanned(&mut self, scan: Scan, now: &Now, acts: &mut Vec<Act>) {
+        match scan {
+            Scan::Missing(why) => {
+                if self.store_missing.as_ref() != Some(&why) {
+                    tracing::warn!(why, "backups cannot be made");
+                }
+                self.store_missing = Some(why.clone());
+                self.healed = false;
+                self.tell(Event::StoreMissing { why }, now, acts);
+            }
+            Scan::Ready {
+                known,
+                free,
+                copies,
+            } => {
+                self.store_missing = None;
+                if self.place.known.as_ref() != Some(&known) {
+                    acts.push(Act::Write(Write::Store(known.clone())));
+                    self.place.known = Some(known);
+                }
+                self.tell(Event::StoreReady { free }, now, acts);
+                for (udid, copy) in copies {
+                    self.tell(Event::StoreScanned { udid, copy }, now, acts);
+                }
+            }
+        }
+    }
+
+    fn panicked(&mut self, what: What, words: String, now: &Now, acts: &mut Vec<Act>) {
+        tracing::error!(?what, words, "a job broke");
+        match what {
+            What::Listen => {
+                acts.push(Act::Listen { again: true });
+                self.tell(
+                    Event::MuxDown {
+                        why: "listening to it broke".to_owned(),
+                    },
+                    now,
+                    acts,
+                );
+            }
+            What::Page => {}
+            What::Asked(job, udid) => {
+                if let Some(udid) = &udid {
+                    match job {
+                        Job::Probe => self.probe_ended(udid),
+                        Job::Pair => self.answer_pairs(udid, &Err(Refusal::Ending)),
+                        Job::Backup => {
+                            let started = self
+                                .backups
+                                .get(udid)
+                                .map(|one| one.following.progress.borrow().started);
+                            let failure = RunFailure::Internal(words);
+                            let report = jobs::failed(
+                                udid.clone(),
+                                started.unwrap_or(now.host),
+                                now.host,
+                                failure,
+                            );
+                            self.backup_ended(&report, acts);
+                        }
+                        Job::Observe | Job::Notify | Job::Store => {}
+                    }
+                }
+                self.tell(Event::JobPanicked { what: job, udid }, now, acts);
+            }
+        }
+    }
+
+    fn answer_pairs(&mut self, udid: &Udid, answer: &Result<Trust, Refusal>) {
+        self.pairing.remove(udid);
+        for (other, reply) in std::mem::take(&mut self.pairs) {
+            if other == *udid {
+                let _gone = reply.send(answer.clone());
+            } else {
+                self.pairs.push((other, reply));
+            }
+        }
+    }
+}

@@ -1,0 +1,606 @@
+//! The whole loop with scripted phones, a real state file, a real store and a paused clock.
+
+mod script;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use backupwatch_backup::Clock as _;
+use backupwatch_core::notice::{Action, NoticeKind};
+use backupwatch_core::policy::{Mode, QuietHours};
+use backupwatch_core::run::{CancelledBy, RunEnd, RunFailure, RunKind, RunReport};
+use backupwatch_core::watcher::Attachment;
+use backupwatch_core::{Period, Trust};
+use backupwatch_notify::Recorder;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::medium::Origin;
+use crate::state::{self, State};
+use crate::status::Status;
+use script::{Backup, Script, TestClock, attached, udid};
+
+struct Rig {
+    dir: tempfile::TempDir,
+    phones: Arc<Script>,
+    news: mpsc::Sender<Event>,
+    recorder: Arc<Recorder>,
+    answers: mpsc::Sender<Answer>,
+    opened: Arc<AtomicUsize>,
+    clock: Arc<TestClock>,
+    desk: Desk,
+    shutdown: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Rig {
+    fn new(config: Config) -> Self {
+        Self::at(tempfile::tempdir().unwrap(), config)
+    }
+
+    fn at(dir: tempfile::TempDir, config: Config) -> Self {
+        let database = dir.path().join("state.db");
+        let state = state::open(&database).unwrap().state;
+        let remembered = state
+            .devices()
+            .unwrap()
+            .into_iter()
+            .map(|device| device.remembered)
+            .collect();
+        let known = crate::keeper::known_store(&state).unwrap();
+        let (phones, news) = Script::new();
+        let recorder = Arc::new(Recorder::new());
+        let (answers, answered) = mpsc::channel(8);
+        let opened = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&opened);
+        let clock = Arc::new(TestClock::new());
+        let parts = Parts {
+            config,
+            place: Place {
+                root: dir.path().join("backups"),
+                origin: Origin::OurOwn,
+                known,
+            },
+            guide: dir.path().join("guide"),
+            phones: Arc::clone(&phones),
+            resident: true,
+            notifier: Arc::clone(&recorder) as Arc<dyn Notifier>,
+            answers: answered,
+            open_page: Arc::new(move |path| {
+                assert!(path.exists());
+                count.fetch_add(1, Ordering::SeqCst);
+                Ok(())
+            }),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            keeper: Keeper::start(state, &database),
+            remembered,
+            last_poll: None,
+            remarks: Vec::new(),
+        };
+        let (desk, asks) = Desk::new();
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn(run(parts, asks, shutdown.clone()));
+        Self {
+            dir,
+            phones,
+            news,
+            recorder,
+            answers,
+            opened,
+            clock,
+            desk,
+            shutdown,
+            task,
+        }
+    }
+
+    async fn tell(&self, event: Event) {
+        self.news.send(event).await.unwrap();
+    }
+
+    /// The status once it looks as it should; a little more than one poll interval of the paused clock.
+    async fn when(&self, what: &str, is: impl Fn(&Status) -> bool) -> Status {
+        for _ in 0..10_000 {
+            let status = self.desk.status().await.unwrap();
+            if is(&status) {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("{what}: {:#?}", self.desk.status().await.unwrap());
+    }
+
+    async fn end(self) -> tempfile::TempDir {
+        self.shutdown.cancel();
+        self.task.await.unwrap();
+        self.dir
+    }
+
+    fn kinds(&self) -> Vec<NoticeKind> {
+        self.recorder
+            .posted()
+            .into_iter()
+            .map(|notice| notice.kind)
+            .collect()
+    }
+}
+
+fn config(mode: Mode) -> Config {
+    let mut config = Config::default();
+    config.policies.general.backup.mode = mode;
+    config.policies.general.notify.quiet = QuietHours::NEVER;
+    config.policies.general.backup.quiet = QuietHours::NEVER;
+    config.policies.general.backup.min_free = 0;
+    config
+}
+
+fn reader(dir: &tempfile::TempDir) -> State {
+    state::open_read_only(&dir.path().join("state.db")).unwrap()
+}
+
+fn state_of(status: &Status, n: u32) -> &crate::status::DeviceStatus {
+    status
+        .devices
+        .iter()
+        .find(|device| device.udid == udid(n).as_str())
+        .unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_phone_is_judged_told_and_remembered() {
+    let rig = Rig::new(config(Mode::Off));
+    rig.phones.set(&udid(1), |phone| phone.cloud_days = 58);
+    rig.tell(Event::MuxUp).await;
+    rig.tell(attached(1)).await;
+    let status = rig.when("judged", |status| {
+        status
+            .devices
+            .first()
+            .is_some_and(|device| device.icloud.state == "critical")
+    });
+    let status = status.await;
+    let device = state_of(&status, 1);
+    assert_eq!(
+        (device.protection.as_str(), device.links.as_slice()),
+        ("unprotected", ["usb".to_owned()].as_slice())
+    );
+    assert!(
+        status.agent.running
+            && status.agent.usbmuxd == Some(true)
+            && status.agent.last_poll.is_some()
+    );
+    assert_eq!(status.agent.remarks, Vec::<String>::new());
+    assert!(
+        rig.kinds().contains(&NoticeKind::CloudStale),
+        "{:?}",
+        rig.kinds()
+    );
+
+    let dir = rig.end().await;
+    let state = reader(&dir);
+    let kept = crate::status::status_from_state(
+        &state,
+        &Config::default(),
+        &Now::new("2026-11-22T10:05:00Z".parse().unwrap(), 0),
+    );
+    let kept = kept.unwrap();
+    assert!(!kept.agent.running);
+    assert_eq!(
+        state_of(&kept, 1).icloud.state,
+        "critical",
+        "known without an agent"
+    );
+    let history = crate::history::history(&state, None, 10, rig_now()).unwrap();
+    assert!(!history.entries.is_empty(), "the notice is in the history");
+}
+
+fn rig_now() -> HostTime {
+    HostTime("2026-11-22T10:05:00Z".parse().unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_phone_is_backed_up_and_followed_to_the_end() {
+    let rig = Rig::new(config(Mode::Auto));
+    rig.phones.set(&udid(1), |phone| phone.cloud_days = 58);
+    rig.tell(Event::MuxUp).await;
+    rig.tell(attached(1)).await;
+    let running = rig.when("running", |status| {
+        status
+            .devices
+            .first()
+            .is_some_and(|device| device.backup.is_some())
+    });
+    running.await;
+    let mut following = rig.desk.backup(udid(1), false).await.unwrap();
+    let report = following
+        .end
+        .wait_for(Option::is_some)
+        .await
+        .unwrap()
+        .clone()
+        .unwrap();
+    assert!(matches!(report.end, RunEnd::Verified(_)), "{report:?}");
+    let status = rig
+        .when("at risk only", |status| {
+            state_of(status, 1).local.state == "verified"
+        })
+        .await;
+    let device = state_of(&status, 1);
+    assert_eq!(
+        (device.local.encrypted, device.local.level.as_deref()),
+        (Some(true), Some("L2"))
+    );
+    assert_eq!(
+        (device.protection.as_str(), device.backup.is_none()),
+        ("at_risk", true)
+    );
+    assert!(
+        rig.kinds().contains(&NoticeKind::PasscodeWanted),
+        "{:?}",
+        rig.kinds()
+    );
+    let dir = rig.end().await;
+    let runs = reader(&dir).runs::<RunReport>(None, 9).unwrap();
+    assert_eq!(
+        runs.iter()
+            .map(|run| run.outcome.as_str())
+            .collect::<Vec<_>>(),
+        ["verified"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backup_that_is_asked_for_can_be_full_joined_and_cancelled() {
+    let rig = Rig::new(config(Mode::Off));
+    rig.phones
+        .set(&udid(1), |phone| phone.backup = Backup::WaitsForPasscode);
+    assert_eq!(
+        rig.desk.backup(udid(1), false).await.unwrap_err(),
+        Refusal::UnknownDevice
+    );
+    assert_eq!(
+        rig.desk.cancel(udid(1)).await.unwrap_err(),
+        Refusal::NoBackup
+    );
+    rig.tell(Event::MuxUp).await;
+    rig.tell(attached(1)).await;
+    rig.when("there", |status| !status.devices.is_empty()).await;
+    let mut first = rig.desk.backup(udid(1), true).await.unwrap();
+    let second = rig.desk.backup(udid(1), false).await.unwrap();
+    assert!(
+        first.end.same_channel(&second.end),
+        "one backup, two followers"
+    );
+    rig.desk.cancel(udid(1)).await.unwrap();
+    let report = first
+        .end
+        .wait_for(Option::is_some)
+        .await
+        .unwrap()
+        .clone()
+        .unwrap();
+    assert_eq!(
+        report.end,
+        RunEnd::Failed(RunFailure::Cancelled {
+            by: CancelledBy::Person
+        })
+    );
+    assert_eq!(report.kind, RunKind::Full);
+    rig.tell(Event::Detached {
+        attachment: Attachment(1),
+    })
+    .await;
+    rig.when("gone", |status| state_of(status, 1).links.is_empty())
+        .await;
+    assert_eq!(
+        rig.desk.backup(udid(1), false).await.unwrap_err(),
+        Refusal::NotAttached
+    );
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_the_agent_ends_a_backup_politely_and_in_time() {
+    for (behaviour, outcome, at_most) in [
+        (Backup::WaitsForPasscode, Some("cancelled"), 4),
+        (Backup::Stuck, None, 23),
+    ] {
+        let rig = Rig::new(config(Mode::Off));
+        rig.phones.set(&udid(1), |phone| phone.backup = behaviour);
+        rig.tell(Event::MuxUp).await;
+        rig.tell(attached(1)).await;
+        rig.when("there", |status| !status.devices.is_empty()).await;
+        rig.desk.backup(udid(1), false).await.unwrap();
+        let (before, desk) = (tokio::time::Instant::now(), rig.desk.clone());
+        let dir = rig.end().await;
+        assert!(
+            before.elapsed() <= Duration::from_secs(at_most),
+            "{behaviour:?}: {:?}",
+            before.elapsed()
+        );
+        assert_eq!(desk.status().await.unwrap_err(), Refusal::Ending);
+        let runs = reader(&dir).runs::<RunReport>(None, 9).unwrap();
+        assert_eq!(
+            runs.first().map(|run| run.outcome.as_str()),
+            outcome,
+            "{behaviour:?}"
+        );
+        if let Some(run) = runs.first() {
+            assert_eq!(
+                run.report.end,
+                RunEnd::Failed(RunFailure::Cancelled {
+                    by: CancelledBy::Shutdown
+                })
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_job_is_an_event_and_the_agent_goes_on() {
+    let rig = Rig::new(config(Mode::Off));
+    rig.phones.set(&udid(1), |phone| phone.probe_panics = true);
+    rig.phones
+        .set(&udid(2), |phone| phone.backup = Backup::Panics);
+    rig.tell(Event::MuxUp).await;
+    rig.tell(attached(1)).await;
+    rig.tell(attached(2)).await;
+    rig.when("the other one is judged", |status| {
+        status
+            .devices
+            .iter()
+            .any(|device| device.icloud.state == "fresh")
+    })
+    .await;
+    let mut following = rig.desk.backup(udid(2), false).await.unwrap();
+    let report = following
+        .end
+        .wait_for(Option::is_some)
+        .await
+        .unwrap()
+        .clone()
+        .unwrap();
+    assert!(
+        matches!(&report.end, RunEnd::Failed(RunFailure::Internal(words)) if words.contains("told to break"))
+    );
+    rig.phones.set(&udid(1), |phone| phone.probe_panics = false);
+    rig.when("tried again", |status| {
+        state_of(status, 1).icloud.state == "fresh"
+    })
+    .await;
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_waits_for_what_is_attached_even_for_the_silent() {
+    let rig = Rig::new(config(Mode::Off));
+    assert_eq!(rig.desk.check(None).await.unwrap().devices, []);
+    rig.tell(Event::MuxUp).await;
+    rig.phones.set(&udid(2), |phone| phone.silent = true);
+    rig.tell(attached(1)).await;
+    rig.tell(attached(2)).await;
+    rig.when("seen", |status| status.devices.len() == 2).await;
+    rig.phones.set(&udid(1), |phone| phone.cloud_days = 20);
+    let before = rig.phones.get(&udid(1)).probes;
+    let status = rig.desk.check(None).await.unwrap();
+    assert!(rig.phones.get(&udid(1)).probes > before);
+    assert_eq!(state_of(&status, 1).icloud.state, "alarm");
+    assert_eq!(state_of(&status, 2).protection, "unknown");
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_phone_that_does_not_trust_us_is_paired_when_asked() {
+    let rig = Rig::new(config(Mode::Off));
+    rig.phones
+        .set(&udid(1), |phone| phone.trust = Trust::Denied);
+    assert_eq!(
+        rig.desk.pair(udid(1)).await.unwrap_err(),
+        Refusal::UnknownDevice
+    );
+    rig.tell(Event::MuxUp).await;
+    rig.tell(attached(1)).await;
+    rig.when("seen", |status| {
+        status
+            .devices
+            .first()
+            .is_some_and(|device| device.trust != "unknown")
+    })
+    .await;
+    assert_eq!(rig.desk.pair(udid(1)).await.unwrap(), Trust::Trusted);
+    rig.when("readable now", |status| {
+        state_of(status, 1).icloud.state == "fresh"
+    })
+    .await;
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn phones_are_asked_again_at_every_interval_and_after_a_sleep() {
+    let rig = Rig::new(config(Mode::Off));
+    rig.tell(Event::MuxUp).await;
+    rig.tell(attached(1)).await;
+    rig.when("judged", |status| {
+        status
+            .devices
+            .first()
+            .is_some_and(|device| device.icloud.state == "fresh")
+    })
+    .await;
+    let first = rig.phones.get(&udid(1)).probes;
+    tokio::time::sleep(Duration::from_secs(4 * 15 * 60 + 30)).await;
+    let later = rig.phones.get(&udid(1)).probes;
+    assert!(
+        (first + 3..=first + 5).contains(&later),
+        "four intervals: {first} then {later}"
+    );
+
+    // The wall clock runs eight hours while the timer stands still; the next turn notices, whatever causes it.
+    rig.clock.sleep(8 * 3600);
+    let before = rig.desk.status().await.unwrap();
+    rig.when("polled after the sleep", |status| {
+        status.agent.last_poll > before.agent.last_poll
+    })
+    .await;
+    assert!(rig.phones.get(&udid(1)).probes > later);
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_chosen_on_a_notice_is_done() {
+    let rig = Rig::new(config(Mode::Off));
+    rig.phones.set(&udid(1), |phone| phone.cloud_days = 58);
+    rig.tell(Event::MuxUp).await;
+    rig.tell(attached(1)).await;
+    rig.when("judged", |status| {
+        status
+            .devices
+            .first()
+            .is_some_and(|device| device.icloud.state == "critical")
+    })
+    .await;
+    let choose = |action| Answer {
+        notice: "n".to_owned(),
+        udid: udid(1),
+        action,
+    };
+    rig.answers.send(choose(Action::ShowSteps)).await.unwrap();
+    rig.answers.send(choose(Action::Snooze)).await.unwrap();
+    let status = rig
+        .when("snoozed", |status| {
+            state_of(status, 1).snoozed_until.is_some()
+        })
+        .await;
+    let until = HostTime(state_of(&status, 1).snoozed_until.unwrap());
+    assert!((Period::hours(23)..=Period::hours(24)).contains(&until.since(rig.clock.now())));
+    rig.answers.send(choose(Action::BackUpNow)).await.unwrap();
+    rig.when("backing up", |status| state_of(status, 1).backup.is_some())
+        .await;
+    rig.when("done", |status| state_of(status, 1).backup.is_none())
+        .await;
+    assert_eq!(
+        rig.opened.load(Ordering::SeqCst),
+        1,
+        "the guide was opened once"
+    );
+    let page: PathBuf = rig.desk.guide(udid(1)).await.unwrap();
+    assert!(std::fs::read_to_string(page).unwrap().contains("Phone 1"));
+    assert_eq!(
+        rig.opened.load(Ordering::SeqCst),
+        1,
+        "asked for, not opened"
+    );
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn usbmuxd_comes_and_goes() {
+    let rig = Rig::new(config(Mode::Off));
+    rig.tell(Event::MuxDown {
+        why: "usbmuxd is not running".to_owned(),
+    })
+    .await;
+    let down = rig
+        .when("down", |status| status.agent.usbmuxd == Some(false))
+        .await;
+    assert_eq!(
+        down.agent.remarks,
+        ["Phones cannot be seen: usbmuxd is not running."]
+    );
+    rig.tell(Event::MuxUp).await;
+    rig.tell(attached(1)).await;
+    rig.when("up", |status| {
+        status.agent.usbmuxd == Some(true)
+            && status.devices.iter().any(|device| device.seen_at.is_some())
+    })
+    .await;
+    rig.tell(Event::MuxDown {
+        why: "usbmuxd closed the connection".to_owned(),
+    })
+    .await;
+    rig.when("detached", |status| state_of(status, 1).links.is_empty())
+        .await;
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_goes_away_is_said_and_comes_back() {
+    let rig = Rig::new(config(Mode::Off));
+    rig.when("scanned", |status| status.agent.remarks.is_empty())
+        .await;
+    rig.tell(Event::MuxUp).await;
+    rig.tell(attached(1)).await;
+    rig.when("seen", |status| {
+        status.devices.iter().any(|device| device.seen_at.is_some())
+    })
+    .await;
+    let dir = rig.end().await;
+    std::fs::remove_dir_all(dir.path().join("backups")).unwrap();
+    std::fs::write(dir.path().join("backups"), "in the way").unwrap();
+
+    let rig = Rig::at(dir, config(Mode::Off));
+    let status = rig
+        .when("missing", |status| !status.agent.remarks.is_empty())
+        .await;
+    assert!(
+        status.agent.remarks[0].starts_with("Backups cannot be made: "),
+        "{:?}",
+        status.agent.remarks
+    );
+    assert_eq!(status.devices.len(), 1, "the device is remembered");
+    std::fs::remove_file(rig.dir.path().join("backups")).unwrap();
+    rig.when("back at the next round", |status| {
+        status.agent.remarks.is_empty()
+    })
+    .await;
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_tells_nothing_twice() {
+    let story = async |dir| {
+        let rig = Rig::at(dir, config(Mode::Off));
+        rig.phones.set(&udid(1), |phone| phone.cloud_days = 58);
+        rig.tell(Event::MuxUp).await;
+        rig.tell(attached(1)).await;
+        rig.when("judged", |status| {
+            status
+                .devices
+                .first()
+                .is_some_and(|device| device.seen_at.is_some())
+        })
+        .await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let told = rig
+            .kinds()
+            .into_iter()
+            .filter(|kind| *kind == NoticeKind::CloudStale)
+            .count();
+        (rig.end().await, told)
+    };
+    let (dir, first) = story(tempfile::tempdir().unwrap()).await;
+    let (_dir, second) = story(dir).await;
+    assert_eq!((first, second), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn five_hundred_phones_at_once() {
+    let rig = Rig::new(config(Mode::Off));
+    rig.tell(Event::MuxUp).await;
+    for n in 1..=500 {
+        rig.tell(attached(n)).await;
+    }
+    let status = rig.when("all judged", |status| {
+        status.devices.len() == 500
+            && status
+                .devices
+                .iter()
+                .all(|device| device.icloud.state == "fresh")
+    });
+    status.await;
+    let dir = rig.end().await;
+    let remembered: Vec<crate::state::Device<Remembered>> = reader(&dir).devices().unwrap();
+    assert_eq!(remembered.len(), 500);
+}

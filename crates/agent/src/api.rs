@@ -1,0 +1,50 @@
+//! The local API: HTTP and JSON over a Unix socket, for the command line, the menu bar and curl. It decides nothing: a
+//! request becomes a question to the loop, or a read of the state.
+
+pub mod listen;
+mod routes;
+pub mod story;
+pub mod words;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::agent::Desk;
+use crate::clock::Clock;
+use listen::Listener;
+
+/// What the routes need.
+#[derive(Clone)]
+pub struct Context {
+    /// Where questions to the loop are handed in.
+    pub desk: Desk,
+    /// The state file, for what is read from it.
+    pub database: PathBuf,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// When the agent started.
+    pub started: Timestamp,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context")
+            .field("database", &self.database)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Serves until `shutdown`; then answers what is being asked, and ends.
+pub async fn serve(
+    listener: Listener,
+    context: Context,
+    shutdown: CancellationToken,
+) -> std::io::Result<()> {
+    let router = routes::router(context, shutdown.clone());
+    axum::serve(listener, router)
+        .with_graceful_shutdown(shutdown.cancelled_owned())
+        .await
+}

@@ -1,0 +1,254 @@
+//! The routes, version 1. Each is a few lines: read the request, ask, answer in JSON. Errors are JSON too.
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use backupwatch_core::{HostTime, Udid};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+
+use super::Context;
+use super::story::Story;
+use super::words::{
+    BackupRequest, Failure, GuideAnswer, HistoryQuery, LocalOnlyRequest, PairAnswer, PairRequest,
+    SCHEMA, SnoozeRequest, Version,
+};
+use crate::agent::Refusal;
+use crate::history;
+use crate::medium::in_full;
+use crate::state::{self, StateError};
+use crate::status::trust_code;
+
+/// No request is longer.
+const BODY_MAX: usize = 16 << 10;
+
+#[derive(Clone)]
+struct App {
+    context: Context,
+    shutdown: CancellationToken,
+}
+
+pub(super) fn router(context: Context, shutdown: CancellationToken) -> Router {
+    Router::new()
+        .route("/v1/version", get(version))
+        .route("/v1/status", get(status))
+        .route("/v1/check", post(check))
+        .route("/v1/history", get(show_history))
+        .route("/v1/pair", post(pair))
+        .route("/v1/snooze", post(snooze))
+        .route("/v1/local-only", post(local_only))
+        .route("/v1/devices/{udid}/backup", post(backup).delete(cancel))
+        .route("/v1/devices/{udid}/guide", post(guide))
+        .fallback(async || {
+            failure(
+                StatusCode::NOT_FOUND,
+                "no_such_route",
+                "there is no such route",
+                None,
+            )
+        })
+        .method_not_allowed_fallback(async || {
+            failure(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "wrong_method",
+                "the route has another method",
+                None,
+            )
+        })
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .with_state(App { context, shutdown })
+}
+
+/// An answer that is not the one that was asked for. Boxed, because it is larger than what is asked for.
+struct No(Box<Response>);
+
+impl No {
+    fn of(response: Response) -> Self {
+        Self(Box::new(response))
+    }
+}
+
+impl IntoResponse for No {
+    fn into_response(self) -> Response {
+        *self.0
+    }
+}
+
+impl From<Refusal> for No {
+    fn from(refusal: Refusal) -> Self {
+        let status = match refusal {
+            Refusal::UnknownDevice => StatusCode::NOT_FOUND,
+            Refusal::NotAttached | Refusal::NotNow { .. } | Refusal::NoBackup => {
+                StatusCode::CONFLICT
+            }
+            Refusal::Page(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Refusal::Ending => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::of(failure(
+            status,
+            refusal.code(),
+            &refusal.to_string(),
+            refusal.next(),
+        ))
+    }
+}
+
+impl From<StateError> for No {
+    fn from(error: StateError) -> Self {
+        let message = format!("failed to {}", in_full(&error));
+        Self::of(failure(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "state",
+            &message,
+            None,
+        ))
+    }
+}
+
+async fn version(State(app): State<App>) -> Response {
+    json(&Version {
+        schema: SCHEMA,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        started: app.context.started,
+    })
+}
+
+async fn status(State(app): State<App>) -> Result<Response, No> {
+    Ok(json(&app.context.desk.status().await?))
+}
+
+async fn check(State(app): State<App>) -> Result<Response, No> {
+    Ok(json(&app.context.desk.check(None).await?))
+}
+
+async fn show_history(
+    State(app): State<App>,
+    query: Result<Query<HistoryQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Response, No> {
+    let Query(query) = query.map_err(|error| bad_request(&error.body_text()))?;
+    let udid = query.udid.as_deref().map(parse_udid).transpose()?;
+    let now = app.context.clock.now();
+    let path = app.context.database.clone();
+    let read = tokio::task::spawn_blocking(move || {
+        let state = state::open_read_only(&path)?;
+        history::history(&state, udid.as_ref(), query.limit.unwrap_or(100), now)
+    });
+    match read.await {
+        Ok(history) => Ok(json(&history?)),
+        Err(error) => {
+            tracing::error!(%error, "reading the history broke");
+            Err(No::of(failure(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "reading the history broke",
+                None,
+            )))
+        }
+    }
+}
+
+async fn pair(State(app): State<App>, body: Bytes) -> Result<Response, No> {
+    let PairRequest { udid } = parse(&body)?;
+    let device = parse_udid(&udid)?;
+    let trust = app.context.desk.pair(device).await?;
+    Ok(json(&PairAnswer {
+        schema: SCHEMA,
+        udid,
+        trust: trust_code(trust).to_owned(),
+    }))
+}
+
+async fn snooze(State(app): State<App>, body: Bytes) -> Result<Response, No> {
+    let SnoozeRequest { udid, until } = parse(&body)?;
+    Ok(json(
+        &app.context
+            .desk
+            .snooze(parse_udid(&udid)?, HostTime(until))
+            .await?,
+    ))
+}
+
+async fn local_only(State(app): State<App>, body: Bytes) -> Result<Response, No> {
+    let LocalOnlyRequest { udid, chosen } = parse(&body)?;
+    Ok(json(
+        &app.context
+            .desk
+            .local_only(parse_udid(&udid)?, chosen)
+            .await?,
+    ))
+}
+
+async fn guide(State(app): State<App>, Path(udid): Path<String>) -> Result<Response, No> {
+    let path = app.context.desk.guide(parse_udid(&udid)?).await?;
+    Ok(json(&GuideAnswer {
+        schema: SCHEMA,
+        udid,
+        path: path.to_string_lossy().into_owned(),
+    }))
+}
+
+async fn backup(
+    State(app): State<App>,
+    Path(udid): Path<String>,
+    body: Bytes,
+) -> Result<Response, No> {
+    let request: BackupRequest = if body.is_empty() {
+        BackupRequest::default()
+    } else {
+        parse(&body)?
+    };
+    let following = app
+        .context
+        .desk
+        .backup(parse_udid(&udid)?, request.full)
+        .await?;
+    let body = Body::new(Story::of(following, app.shutdown));
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
+}
+
+async fn cancel(State(app): State<App>, Path(udid): Path<String>) -> Result<Response, No> {
+    app.context.desk.cancel(parse_udid(&udid)?).await?;
+    Ok(json(&serde_json::json!({ "schema": SCHEMA })))
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, No> {
+    serde_json::from_slice(body).map_err(|error| bad_request(&error.to_string()))
+}
+
+fn parse_udid(text: &str) -> Result<Udid, No> {
+    Udid::parse(text).map_err(|error| bad_request(&error.to_string()))
+}
+
+fn bad_request(why: &str) -> No {
+    No::of(failure(
+        StatusCode::BAD_REQUEST,
+        "bad_request",
+        &format!("the request cannot be understood: {why}"),
+        None,
+    ))
+}
+
+fn failure(status: StatusCode, code: &str, message: &str, next: Option<&str>) -> Response {
+    let body = Failure {
+        schema: SCHEMA,
+        error: code.to_owned(),
+        message: message.to_owned(),
+        next: next.map(str::to_owned),
+    };
+    (status, json(&body)).into_response()
+}
+
+fn json(value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(bytes) => ([(header::CONTENT_TYPE, "application/json")], bytes).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "an answer has no JSON form");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}

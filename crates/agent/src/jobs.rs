@@ -1,0 +1,431 @@
+//! Runs what was decided: every command becomes a joined job, and every end of a job, its panic too, comes back as a value.
+//! Nothing here decides or retries.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use backupwatch_backup::Store;
+use backupwatch_core::run::{CancelledBy, Progress, RunEnd, RunFailure, RunReport};
+use backupwatch_core::watcher::{Attachment, DeviceView, Event, Job};
+use backupwatch_core::{Facts, HostTime, LocalCopy, NoAnswer, Trust, Udid};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::agent::Refusal;
+use crate::clock::Clock;
+use crate::medium::{self, Known, Origin};
+use crate::phones::{Attached, Order, Phones};
+
+/// Visits at the same time: enough for a wall of phones, few enough for the file descriptors of a desktop.
+const VISITS: usize = 48;
+
+/// How a job ended.
+#[derive(Debug)]
+pub enum Done {
+    /// A visit.
+    Probed(Udid, Result<Box<Facts>, NoAnswer>),
+    /// The question for trust.
+    Paired(Udid, Trust),
+    /// Listening to one phone.
+    ObserveEnded(Udid),
+    /// A backup.
+    BackedUp(Box<RunReport>),
+    /// A look at the store.
+    Scanned(Scan),
+    /// Listening to usbmuxd. Only ever because of shutdown, or with the loop.
+    ListenEnded,
+    /// A page was written, or not.
+    PageWritten(Result<PathBuf, String>),
+    /// A job broke.
+    Panicked(What, String),
+}
+
+/// What a look at the store found.
+#[derive(Debug)]
+pub enum Scan {
+    /// It is there.
+    Ready {
+        /// For the next time.
+        known: Known,
+        /// Bytes its disk has for us.
+        free: Option<u64>,
+        /// Each phone's newest verified copy.
+        copies: Vec<(Udid, Option<LocalCopy>)>,
+    },
+    /// It is not, in words.
+    Missing(String),
+}
+
+/// Which job, for the report of its panic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// One that the watcher asked for.
+    Asked(Job, Option<Udid>),
+    /// Listening to usbmuxd.
+    Listen,
+    /// Writing a page.
+    Page,
+}
+
+/// Where the store is, and what is known about it.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Its root.
+    pub root: PathBuf,
+    /// Whether it may be made.
+    pub origin: Origin,
+    /// What was kept about it.
+    pub known: Option<Known>,
+}
+
+/// The reins of a running backup.
+#[derive(Debug)]
+pub struct Reins {
+    cancel: CancellationToken,
+    by: Arc<OnceLock<CancelledBy>>,
+}
+
+impl Reins {
+    /// Stops it politely; the first who does it is named in the report.
+    pub fn cancel(&self, by: CancelledBy) {
+        self.by.get_or_init(|| by);
+        self.cancel.cancel();
+    }
+}
+
+/// All running jobs.
+pub struct Jobs<P> {
+    phones: Arc<P>,
+    clock: Arc<dyn Clock>,
+    news: mpsc::Sender<Event>,
+    set: JoinSet<Done>,
+    what: HashMap<Id, What>,
+    visits: Arc<Semaphore>,
+    /// One at a time opens the store: the first to come makes it.
+    store: Arc<Semaphore>,
+    listening: HashMap<Attachment, CancellationToken>,
+    shutdown: CancellationToken,
+}
+
+impl<P: Phones> Jobs<P> {
+    /// None yet. What jobs notice on their way goes to `news`; `shutdown` ends the ones that would go on for ever.
+    pub fn new(
+        phones: Arc<P>,
+        clock: Arc<dyn Clock>,
+        news: mpsc::Sender<Event>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self {
+            phones,
+            clock,
+            news,
+            set: JoinSet::new(),
+            what: HashMap::new(),
+            visits: Arc::new(Semaphore::new(VISITS)),
+            store: Arc::new(Semaphore::new(1)),
+            listening: HashMap::new(),
+            shutdown,
+        }
+    }
+
+    /// The next job that ended. Never while none runs. May be dropped and called again.
+    pub async fn next(&mut self) -> Done {
+        match self.set.join_next_with_id().await {
+            None => std::future::pending().await,
+            Some(Ok((id, done))) => {
+                self.what.remove(&id);
+                done
+            }
+            Some(Err(error)) => self.broken(error),
+        }
+    }
+
+    /// Whether none runs.
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty()
+    }
+
+    /// Ends every job at its next await.
+    pub fn abort_all(&mut self) {
+        self.set.abort_all();
+    }
+
+    fn broken(&mut self, error: JoinError) -> Done {
+        let what = self.what.remove(&error.id()).unwrap_or(What::Page);
+        if error.is_cancelled() {
+            return Done::Panicked(what, "it was ended".to_owned());
+        }
+        let payload = error.into_panic();
+        let words = payload
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "a panic without words".to_owned());
+        Done::Panicked(what, words)
+    }
+
+    fn start(&mut self, what: What, job: impl Future<Output = Done> + Send + 'static) {
+        let handle = self.set.spawn(job);
+        self.what.insert(handle.id(), what);
+    }
+
+    /// Listens to usbmuxd until shutdown, after a pause.
+    pub fn listen(&mut self, pause: Duration) {
+        let (phones, news, cancel) = (
+            Arc::clone(&self.phones),
+            self.news.clone(),
+            self.shutdown.clone(),
+        );
+        self.start(What::Listen, async move {
+            tokio::time::sleep(pause).await;
+            phones.listen(news, cancel).await;
+            Done::ListenEnded
+        });
+    }
+
+    /// Visits a phone.
+    pub fn probe(&mut self, attached: Attached) {
+        let (phones, clock, visits) = (
+            Arc::clone(&self.phones),
+            Arc::clone(&self.clock),
+            Arc::clone(&self.visits),
+        );
+        let what = What::Asked(Job::Probe, Some(attached.udid.clone()));
+        self.start(what, async move {
+            // The semaphore is never closed, and a visit without a permit would still be right.
+            let _permit = visits.acquire_owned().await;
+            let told = phones.probe(&attached, clock).await;
+            Done::Probed(attached.udid, told.map(Box::new))
+        });
+    }
+
+    /// Asks a phone for trust.
+    pub fn pair(&mut self, attached: Attached) {
+        let (phones, clock, cancel) = (
+            Arc::clone(&self.phones),
+            Arc::clone(&self.clock),
+            self.shutdown.clone(),
+        );
+        let what = What::Asked(Job::Pair, Some(attached.udid.clone()));
+        self.start(what, async move {
+            let trust = phones.pair(&attached, clock, cancel).await;
+            Done::Paired(attached.udid, trust)
+        });
+    }
+
+    /// Listens to a phone until it is detached.
+    pub fn observe(&mut self, attached: Attached) {
+        let cancel = self.shutdown.child_token();
+        if let Some(before) = self.listening.insert(attached.attachment, cancel.clone()) {
+            before.cancel();
+        }
+        let (phones, news) = (Arc::clone(&self.phones), self.news.clone());
+        let what = What::Asked(Job::Observe, Some(attached.udid.clone()));
+        self.start(what, async move {
+            phones.observe(&attached, news, cancel).await;
+            Done::ObserveEnded(attached.udid)
+        });
+    }
+
+    /// Nothing is to be heard over that attachment any more.
+    pub fn detached(&mut self, attachment: Attachment) {
+        if let Some(cancel) = self.listening.remove(&attachment) {
+            cancel.cancel();
+        }
+    }
+
+    /// Makes a backup.
+    pub fn back_up(
+        &mut self,
+        udid: Udid,
+        place: Place,
+        full: bool,
+        progress: watch::Sender<Progress>,
+        started: HostTime,
+    ) -> Reins {
+        let reins = Reins {
+            cancel: CancellationToken::new(),
+            by: Arc::default(),
+        };
+        let (cancel, by) = (reins.cancel.clone(), Arc::clone(&reins.by));
+        let (phones, clock, news) = (
+            Arc::clone(&self.phones),
+            Arc::clone(&self.clock),
+            self.news.clone(),
+        );
+        let gate = Arc::clone(&self.store);
+        self.start(What::Asked(Job::Backup, Some(udid.clone())), async move {
+            let follow = tell_phases(udid.clone(), progress.subscribe(), news);
+            let run = async move {
+                let permit = gate.acquire_owned().await;
+                let opened = tokio::task::spawn_blocking(move || {
+                    medium::open(&place.root, place.origin, place.known.as_ref())
+                })
+                .await;
+                drop(permit);
+                let failure = match opened {
+                    Ok(Ok(store)) => {
+                        let order = Order { udid, store, full };
+                        return phones.back_up(order, clock, progress, cancel).await;
+                    }
+                    Ok(Err(why)) => {
+                        tracing::warn!(why, "there is no folder for the backup");
+                        RunFailure::StoreMissing
+                    }
+                    Err(error) => RunFailure::Internal(error.to_string()),
+                };
+                failed(udid, started, clock.now(), failure)
+            };
+            let mut report = with(run, follow).await;
+            if let (RunEnd::Failed(RunFailure::Cancelled { by: who }), Some(real)) =
+                (&mut report.end, by.get())
+            {
+                *who = *real;
+            }
+            Done::BackedUp(Box::new(report))
+        });
+        reins
+    }
+
+    /// Looks at the store, for these phones and those that it knows itself. `heal` first finishes what a crash cut short;
+    /// only for the first look, because it needs the store for itself.
+    pub fn scan(&mut self, place: Place, udids: BTreeSet<Udid>, heal: bool) {
+        let gate = Arc::clone(&self.store);
+        self.start(What::Asked(Job::Store, None), async move {
+            let _permit = gate.acquire_owned().await;
+            let looked = tokio::task::spawn_blocking(move || scan(&place, udids, heal)).await;
+            Done::Scanned(match looked {
+                Ok(scan) => scan,
+                Err(error) => Scan::Missing(error.to_string()),
+            })
+        });
+    }
+
+    /// Writes the guide of one device and opens it.
+    pub fn write_guide(
+        &mut self,
+        folder: PathBuf,
+        view: Box<DeviceView>,
+        encrypted: bool,
+        open: impl FnOnce(&Path) -> io::Result<()> + Send + 'static,
+    ) {
+        let now = self.clock.now();
+        self.start(What::Page, async move {
+            let work = move || {
+                let path = crate::guide::write(&folder, &view, encrypted, now)?;
+                open(&path).map(|()| path)
+            };
+            Done::PageWritten(written(tokio::task::spawn_blocking(work).await))
+        });
+    }
+
+    /// Writes the guide of one device for somebody who asked where it is.
+    pub fn write_guide_for(
+        &mut self,
+        folder: PathBuf,
+        view: Box<DeviceView>,
+        encrypted: bool,
+        reply: oneshot::Sender<Result<PathBuf, Refusal>>,
+    ) {
+        let now = self.clock.now();
+        self.start(What::Page, async move {
+            let work = move || crate::guide::write(&folder, &view, encrypted, now);
+            let written = written(tokio::task::spawn_blocking(work).await);
+            // Whoever asked may be gone.
+            let _gone = reply.send(written.clone().map_err(Refusal::Page));
+            Done::PageWritten(written)
+        });
+    }
+}
+
+fn written(done: Result<io::Result<PathBuf>, JoinError>) -> Result<PathBuf, String> {
+    match done {
+        Ok(Ok(path)) => Ok(path),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A report of a run that did not reach the phone.
+pub fn failed(udid: Udid, started: HostTime, ended: HostTime, failure: RunFailure) -> RunReport {
+    RunReport {
+        udid,
+        started,
+        ended,
+        end: RunEnd::Failed(failure),
+        kind: backupwatch_core::run::RunKind::Incremental,
+        bytes: 0,
+        files: 0,
+        refused: Vec::new(),
+        warnings: Vec::new(),
+    }
+}
+
+fn scan(place: &Place, mut udids: BTreeSet<Udid>, heal: bool) -> Scan {
+    let store: Store = match medium::open(&place.root, place.origin, place.known.as_ref()) {
+        Ok(store) => store,
+        Err(why) => return Scan::Missing(why),
+    };
+    let look = || -> Result<Vec<(Udid, Option<LocalCopy>)>, backupwatch_backup::StoreError> {
+        if heal {
+            for one in store.reconcile()? {
+                tracing::info!(udid = one.udid.short(), what = ?one.what, "an unfinished backup was found");
+            }
+        }
+        udids.extend(store.phones()?);
+        let one = |udid: Udid| store.current(&udid).map(|copy| (udid, copy));
+        udids.into_iter().map(one).collect()
+    };
+    match look() {
+        Ok(copies) => Scan::Ready {
+            known: Known {
+                root: place.root.clone(),
+                id: store.id().to_owned(),
+            },
+            free: store.free().ok(),
+            copies,
+        },
+        Err(error) => Scan::Missing(medium::in_full(&error)),
+    }
+}
+
+/// Tells the loop when a backup enters another phase; its bytes are for those who follow it.
+async fn tell_phases(
+    udid: Udid,
+    mut progress: watch::Receiver<Progress>,
+    news: mpsc::Sender<Event>,
+) {
+    let mut phase = progress.borrow_and_update().phase;
+    while progress.changed().await.is_ok() {
+        let now = progress.borrow_and_update().phase;
+        if now != phase {
+            phase = now;
+            if news
+                .send(Event::BackupPhase {
+                    udid: udid.clone(),
+                    phase,
+                })
+                .await
+                .is_err()
+            {
+                return;
+            }
+        }
+    }
+}
+
+/// The work's result, with `beside` running as long as the work does.
+async fn with<T>(work: impl Future<Output = T>, beside: impl Future<Output = ()>) -> T {
+    tokio::pin!(work, beside);
+    let mut over = false;
+    loop {
+        tokio::select! {
+            result = &mut work => return result,
+            () = &mut beside, if !over => over = true,
+        }
+    }
+}

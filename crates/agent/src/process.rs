@@ -1,0 +1,256 @@
+//! From a configuration to a running process: the state is opened, the right to be the only one is claimed, the loop and the
+//! socket are started, and all of it is ended again in the right order. Two shapes: [`serve`] is the agent; [`InProcess`] is
+//! one command of a person while no agent runs.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use backupwatch_core::policy::Mode;
+use backupwatch_core::watcher::Remembered;
+use backupwatch_core::{HostTime, Udid};
+use backupwatch_notify::{Answer, Notifier};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::agent::{self, Desk, Following, OpenPage, Parts, Refusal};
+use crate::api::listen::{ListenError, Listener};
+use crate::api::words::BackupEvent;
+use crate::api::{self, story};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::instance::{Instance, InstanceError};
+use crate::jobs::Place;
+use crate::keeper::{Keeper, known_store};
+use crate::medium::Origin;
+use crate::paths::{Paths, PathsError};
+use crate::phones::Phones;
+use crate::state::{self, StateError};
+use crate::status::Status;
+
+/// What a process is made of.
+pub struct Setup<P> {
+    /// What is configured.
+    pub config: Config,
+    /// Where things are.
+    pub paths: Paths,
+    /// Whether the root of the backups may be made.
+    pub origin: Origin,
+    /// The phones.
+    pub phones: P,
+    /// Shows notices.
+    pub notifier: Arc<dyn Notifier>,
+    /// What people choose on them.
+    pub answers: mpsc::Receiver<Answer>,
+    /// Opens pages for the person.
+    pub open_page: OpenPage,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl<P> fmt::Debug for Setup<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Setup")
+            .field("config", &self.config)
+            .field("paths", &self.paths)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a process cannot start. The message follows "failed to".
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A folder.
+    #[error(transparent)]
+    Paths(#[from] PathsError),
+    /// Another agent, or the lock.
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
+    /// The state.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The socket.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The socket, later.
+    #[error("serve the local API")]
+    Api(#[source] std::io::Error),
+    /// A part of this process broke.
+    #[error("keep the agent running: a part of it broke")]
+    Broken(#[source] tokio::task::JoinError),
+}
+
+/// The agent: runs until `shutdown`, and ends what is under way politely.
+pub async fn serve<P: Phones>(
+    setup: Setup<P>,
+    shutdown: CancellationToken,
+) -> Result<(), StartError> {
+    let clock = Arc::clone(&setup.clock);
+    let paths = setup.paths.clone();
+    let start = Start::of(&paths)?;
+    let listener = Listener::bind(&paths.socket)?;
+    let (desk, asks) = Desk::new();
+    let context = api::Context {
+        desk,
+        database: paths.database.clone(),
+        started: clock.now().0,
+        clock,
+    };
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        state = %paths.state.display(),
+        backups = %paths.backups.display(),
+        "the agent runs"
+    );
+    let (instance, parts) = start.into_parts(setup, true);
+    let mut server = tokio::spawn(api::serve(listener, context, shutdown.clone()));
+    let mut watch = tokio::spawn(agent::run(parts, asks, shutdown.clone()));
+    // Either may end first only by a fault; then the other one is ended politely too.
+    let result = tokio::select! {
+        ended = &mut watch => {
+            shutdown.cancel();
+            let served = server.await.map_err(StartError::Broken).and_then(|served| served.map_err(StartError::Api));
+            ended.map_err(StartError::Broken).and(served)
+        }
+        ended = &mut server => {
+            shutdown.cancel();
+            let watched = watch.await.map_err(StartError::Broken);
+            ended.map_err(StartError::Broken).and_then(|served| served.map_err(StartError::Api)).and(watched)
+        }
+    };
+    drop(instance);
+    tracing::info!("the agent has ended");
+    result
+}
+
+/// One command of a person, in this process, while no agent runs: the same loop without the listening.
+#[derive(Debug)]
+pub struct InProcess<P> {
+    desk: Desk,
+    phones: Arc<P>,
+    shutdown: CancellationToken,
+    task: JoinHandle<()>,
+    _instance: Instance,
+}
+
+impl<P: Phones> InProcess<P> {
+    /// Starts the loop. Backups begin only when they are asked for.
+    pub fn start(mut setup: Setup<P>) -> Result<Self, StartError> {
+        let policies = &mut setup.config.policies;
+        for policy in policies.devices.values_mut().chain([&mut policies.general]) {
+            policy.backup.mode = Mode::Off;
+        }
+        let start = Start::of(&setup.paths)?;
+        let (instance, parts) = start.into_parts(setup, false);
+        let phones = Arc::clone(&parts.phones);
+        let (desk, asks) = Desk::new();
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn(agent::run(parts, asks, shutdown.clone()));
+        Ok(Self {
+            desk,
+            phones,
+            shutdown,
+            task,
+            _instance: instance,
+        })
+    }
+
+    /// Visits everything that is attached, and says what is known then.
+    pub async fn check(&self) -> Result<Status, Refusal> {
+        let listed = self.phones.list().await;
+        self.desk.check(Some(listed)).await
+    }
+
+    /// Starts a backup of a device that [`Self::check`] has found.
+    pub async fn backup(&self, udid: Udid, full: bool) -> Result<Following, Refusal> {
+        self.desk.backup(udid, full).await
+    }
+
+    /// The story of a backup, as the local API tells it.
+    pub fn events(&self, following: Following) -> mpsc::Receiver<BackupEvent> {
+        story::events(following, self.shutdown.clone())
+    }
+
+    /// Everything else that can be asked.
+    pub fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
+    /// Ends what is under way politely and writes what is left to write.
+    pub async fn finish(self) -> Result<(), StartError> {
+        self.shutdown.cancel();
+        self.task.await.map_err(StartError::Broken)
+    }
+}
+
+/// The opened state, with the right to use it.
+struct Start {
+    instance: Instance,
+    keeper: Keeper,
+    remembered: Vec<Remembered>,
+    last_poll: Option<HostTime>,
+    known: Option<crate::medium::Known>,
+    remarks: Vec<String>,
+}
+
+impl Start {
+    fn of(paths: &Paths) -> Result<Self, StartError> {
+        paths.create_state()?;
+        let instance = Instance::claim(&paths.lock)?;
+        let opened = state::open(&paths.database)?;
+        let remarks = opened
+            .set_aside
+            .as_deref()
+            .map(set_aside)
+            .into_iter()
+            .collect();
+        let state = opened.state;
+        let devices = state.devices::<Remembered>()?;
+        let remembered = devices
+            .into_iter()
+            .map(|device| device.remembered)
+            .collect();
+        let (last_poll, known) = (state.agent()?.last_poll, known_store(&state)?);
+        let keeper = Keeper::start(state, &paths.database);
+        Ok(Self {
+            instance,
+            keeper,
+            remembered,
+            last_poll,
+            known,
+            remarks,
+        })
+    }
+
+    fn into_parts<P>(self, setup: Setup<P>, resident: bool) -> (Instance, Parts<P>) {
+        let parts = Parts {
+            config: setup.config,
+            place: Place {
+                root: setup.paths.backups,
+                origin: setup.origin,
+                known: self.known,
+            },
+            guide: setup.paths.guide,
+            phones: Arc::new(setup.phones),
+            resident,
+            notifier: setup.notifier,
+            answers: setup.answers,
+            open_page: setup.open_page,
+            clock: setup.clock,
+            keeper: self.keeper,
+            remembered: self.remembered,
+            last_poll: self.last_poll,
+            remarks: self.remarks,
+        };
+        (self.instance, parts)
+    }
+}
+
+fn set_aside(aside: &Path) -> String {
+    tracing::error!(aside = %aside.display(), "the state was damaged and begins anew");
+    format!(
+        "The state was damaged; it is kept at {} and begins anew, so older history is missing.",
+        aside.display()
+    )
+}

@@ -1,0 +1,368 @@
+//! The status document, schema 1: one shape for the local API, `status --json` and the page. A contract with scripts:
+//! additive changes only, pinned by snapshots. Verdicts come from `core`; here they are only put into words that stay.
+
+use std::collections::BTreeMap;
+
+use backupwatch_core::run::Progress;
+use backupwatch_core::verdict::{CloudState, NextCode, SafetyNet, UnknownWhy};
+use backupwatch_core::watcher::{BackupView, DeviceView, Remembered, Watcher};
+use backupwatch_core::{HostTime, LinkKind, LocalCopy, Now, Protection, Trust, Udid};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+use crate::exit::ExitCode;
+use crate::report;
+use crate::state::{State, StateError};
+
+/// The schema number of this document.
+pub const SCHEMA: u32 = 1;
+
+/// What is known about every device, as of a moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// When this was computed. Ages count up to here.
+    pub as_of: Timestamp,
+    /// Who watches.
+    pub agent: AgentStatus,
+    /// One entry a device, in the order of their UDIDs.
+    pub devices: Vec<DeviceStatus>,
+}
+
+/// The agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentStatus {
+    /// Whether one runs now.
+    pub running: bool,
+    /// When it last looked at what is attached.
+    pub last_poll: Option<Timestamp>,
+    /// Whether usbmuxd answers; absent when no agent runs.
+    pub usbmuxd: Option<bool>,
+    /// Why usbmuxd does not answer, the damaged state that was set aside, and the like: one sentence each.
+    #[serde(default)]
+    pub remarks: Vec<String>,
+}
+
+/// One device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeviceStatus {
+    /// Its identifier.
+    pub udid: String,
+    /// The name its owner gave it.
+    pub name: Option<String>,
+    /// What the person calls it in the configuration.
+    #[serde(default)]
+    pub nickname: Option<String>,
+    /// The product type, such as `iPhone14,4`.
+    pub model: Option<String>,
+    /// Its iOS or iPadOS version.
+    pub os_version: Option<String>,
+    /// How it is attached now: `usb`, `network`; empty when it is not.
+    pub links: Vec<String>,
+    /// `trusted`, or what stands in the way.
+    pub trust: String,
+    /// When it last answered.
+    pub seen_at: Option<Timestamp>,
+    /// Its iCloud backup.
+    pub icloud: CloudStatus,
+    /// The safety net on this computer.
+    pub local: LocalStatus,
+    /// `protected`, `at_risk`, `unprotected` or `unknown`.
+    pub protection: String,
+    /// Why, in one sentence.
+    pub reason: String,
+    /// What to do next.
+    pub next: NextStatus,
+    /// Nothing is said about it until then.
+    pub snoozed_until: Option<Timestamp>,
+    /// A local backup that is needed and has not begun.
+    #[serde(default)]
+    pub due: Option<DueStatus>,
+    /// The backup that runs now.
+    pub backup: Option<crate::api::words::Progress>,
+}
+
+/// A local backup that is needed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DueStatus {
+    /// Why.
+    pub reasons: Vec<String>,
+    /// Why it has not begun, in words.
+    pub waiting_for: String,
+}
+
+/// The iCloud backup of a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CloudStatus {
+    /// `fresh`, `late`, `stale`, `alarm`, `critical`, `off`, `none_yet` or `unknown`.
+    pub state: String,
+    /// Why it is unknown, a stable code; absent otherwise.
+    pub why: Option<String>,
+    /// Whether iCloud Backup is switched on; absent when the device does not say.
+    pub enabled: Option<bool>,
+    /// When the last one ended, by the device's clock.
+    pub last: Option<Timestamp>,
+    /// Its age in seconds when it was read off the device, plus the time since.
+    pub age_s: Option<i64>,
+}
+
+/// The local backup of a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalStatus {
+    /// `verified`, `unverified`, `elsewhere` or `none`.
+    pub state: String,
+    /// How deep it was checked, `L0` to `L4`.
+    pub level: Option<String>,
+    /// When it was made.
+    pub last: Option<Timestamp>,
+    /// Its age in seconds.
+    pub age_s: Option<i64>,
+    /// Whether it is encrypted.
+    pub encrypted: Option<bool>,
+}
+
+/// The next thing to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextStatus {
+    /// A stable code.
+    pub code: String,
+    /// The same for people.
+    pub words: String,
+}
+
+/// What only a running agent knows.
+#[derive(Debug, Clone, Default)]
+pub struct Live<'a> {
+    /// Running backups.
+    pub progress: BTreeMap<&'a Udid, Progress>,
+}
+
+/// The document of these views.
+pub fn document(
+    now: HostTime,
+    agent: AgentStatus,
+    views: &[DeviceView],
+    copies: &BTreeMap<Udid, LocalCopy>,
+    nicknames: &BTreeMap<Udid, String>,
+    live: &Live<'_>,
+) -> Status {
+    let devices = views
+        .iter()
+        .map(|view| DeviceStatus {
+            nickname: nicknames.get(&view.udid).cloned(),
+            backup: live.progress.get(&view.udid).map(report::progress),
+            ..device(view, copies.get(&view.udid))
+        })
+        .collect();
+    Status {
+        schema: SCHEMA,
+        as_of: now.0,
+        agent,
+        devices,
+    }
+}
+
+/// The document of a state folder on which no agent runs: the newest evidence there is, judged now.
+pub fn status_from_state(state: &State, config: &Config, now: &Now) -> Result<Status, StateError> {
+    let remembered: Vec<Remembered> = state
+        .devices()?
+        .into_iter()
+        .map(|device| device.remembered)
+        .collect();
+    let copies = copies(&remembered);
+    let views = Watcher::new(config.policies.clone(), remembered).devices(now);
+    let agent = AgentStatus {
+        running: false,
+        last_poll: state.agent()?.last_poll.map(|at| at.0),
+        usbmuxd: None,
+        remarks: Vec::new(),
+    };
+    Ok(document(
+        now.host,
+        agent,
+        &views,
+        &copies,
+        &config.nicknames,
+        &Live::default(),
+    ))
+}
+
+/// The newest verified copy of each device, as it was remembered.
+pub(crate) fn copies(remembered: &[Remembered]) -> BTreeMap<Udid, LocalCopy> {
+    remembered
+        .iter()
+        .filter_map(|one| Some((one.udid.clone(), one.past.copy.clone()?)))
+        .collect()
+}
+
+/// The exit code that says how these devices are: the worst one counts.
+pub fn exit_code(status: &Status) -> ExitCode {
+    let any = |word: Protection| {
+        status
+            .devices
+            .iter()
+            .any(|device| device.protection == word.code())
+    };
+    if status.devices.is_empty() {
+        ExitCode::NoDevice
+    } else if any(Protection::Unprotected) {
+        ExitCode::Unprotected
+    } else if any(Protection::AtRisk) || any(Protection::Unknown) {
+        ExitCode::AtRisk
+    } else {
+        ExitCode::Ok
+    }
+}
+
+fn device(view: &DeviceView, copy: Option<&LocalCopy>) -> DeviceStatus {
+    let facts = view.facts.as_ref();
+    let verdict = &view.verdict;
+    DeviceStatus {
+        udid: view.udid.to_string(),
+        name: view.name.clone(),
+        nickname: None,
+        model: facts.and_then(|facts| facts.model.clone().ok()),
+        os_version: facts.and_then(|facts| facts.os_version.clone().ok()),
+        links: view
+            .links
+            .iter()
+            .map(|link| link_code(*link).to_owned())
+            .collect(),
+        trust: view.trust.map_or("unknown", trust_code).to_owned(),
+        seen_at: view.seen_at.map(|at| at.0),
+        icloud: CloudStatus {
+            state: verdict.cloud.state.code().to_owned(),
+            why: match &verdict.cloud.state {
+                CloudState::Unknown(why) => Some(why_code(why).to_owned()),
+                CloudState::Fresh
+                | CloudState::Late
+                | CloudState::Stale
+                | CloudState::Alarm
+                | CloudState::Critical
+                | CloudState::Off
+                | CloudState::NoneYet => None,
+            },
+            enabled: verdict.cloud.enabled,
+            last: verdict.cloud.last.map(|at| at.0),
+            age_s: verdict.cloud.age_s,
+        },
+        local: local(&verdict.net, copy),
+        protection: verdict.protection.code().to_owned(),
+        reason: verdict.reason.clone(),
+        next: NextStatus {
+            code: next_code(verdict.next.code).to_owned(),
+            words: verdict.next.words.clone(),
+        },
+        snoozed_until: view.snoozed_until.map(|at| at.0),
+        due: match &view.backup {
+            BackupView::NotDue | BackupView::Running { .. } => None,
+            BackupView::Due {
+                reasons,
+                waiting_for,
+            } => Some(DueStatus {
+                reasons: reasons.clone(),
+                waiting_for: waiting_for.clone(),
+            }),
+        },
+        backup: None,
+    }
+}
+
+fn local(net: &SafetyNet, copy: Option<&LocalCopy>) -> LocalStatus {
+    let (state, level, last, age_s, encrypted) = match net {
+        SafetyNet::Verified { level, at, age_s } => {
+            let same = copy.filter(|copy| copy.at == *at);
+            (
+                "verified",
+                Some(report::level(*level)),
+                Some(at.0),
+                Some(*age_s),
+                same.map(|copy| copy.encrypted),
+            )
+        }
+        SafetyNet::Unverified {
+            at,
+            age_s,
+            medium_missing: _,
+        } => {
+            let same = copy.filter(|copy| copy.at == *at);
+            (
+                "unverified",
+                None,
+                Some(at.0),
+                Some(*age_s),
+                same.map(|copy| copy.encrypted),
+            )
+        }
+        SafetyNet::Elsewhere { at, age_s } => ("elsewhere", None, Some(at.0), Some(*age_s), None),
+        SafetyNet::None => ("none", None, None, None, None),
+    };
+    LocalStatus {
+        state: state.to_owned(),
+        level: level.map(str::to_owned),
+        last,
+        age_s,
+        encrypted,
+    }
+}
+
+fn link_code(link: LinkKind) -> &'static str {
+    match link {
+        LinkKind::Usb => "usb",
+        LinkKind::Network => "network",
+    }
+}
+
+/// The stable code of a device's trust.
+pub fn trust_code(trust: Trust) -> &'static str {
+    match trust {
+        Trust::Trusted => "trusted",
+        Trust::NotTrusted => "not_trusted",
+        Trust::DialogPending => "dialog_pending",
+        Trust::Denied => "denied",
+        Trust::LockedForPairing => "locked_for_pairing",
+        Trust::ManagedForbids => "managed_forbids",
+        Trust::CableNeeded => "cable_needed",
+        Trust::Expired => "expired",
+    }
+}
+
+fn why_code(why: &UnknownWhy) -> &'static str {
+    match why {
+        UnknownWhy::NeverAsked => "never_asked",
+        UnknownWhy::NotSeen { .. } => "not_seen",
+        UnknownWhy::NotTrusted => "not_trusted",
+        UnknownWhy::Locked => "locked",
+        UnknownWhy::NeverUnlocked => "never_unlocked",
+        UnknownWhy::Prohibited => "prohibited",
+        UnknownWhy::NoSwitch => "no_switch",
+        UnknownWhy::NoDate => "no_date",
+        UnknownWhy::Unreadable { .. } => "unreadable",
+        UnknownWhy::LinkLost => "link_lost",
+        UnknownWhy::SettingUp => "setting_up",
+        UnknownWhy::ClockWrong => "clock_wrong",
+    }
+}
+
+fn next_code(code: NextCode) -> &'static str {
+    match code {
+        NextCode::Nothing => "nothing",
+        NextCode::Wait => "wait",
+        NextCode::Connect => "connect",
+        NextCode::Trust => "trust",
+        NextCode::Unlock => "unlock",
+        NextCode::BackUpNow => "back_up_now",
+        NextCode::ShowSteps => "show_steps",
+        NextCode::SwitchOn => "switch_on",
+        NextCode::FixClock => "fix_clock",
+        NextCode::ConnectStore => "connect_store",
+        NextCode::AskAdministrator => "ask_administrator",
+        NextCode::EnterPasscode => "enter_passcode",
+        NextCode::KeepConnected => "keep_connected",
+    }
+}
+
+#[cfg(test)]
+mod tests;
