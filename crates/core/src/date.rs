@@ -62,3 +62,156 @@ fn in_words(raw: &RawDate) -> String {
             .collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn clock(text: &str) -> DeviceTime {
+        DeviceTime(text.parse().unwrap())
+    }
+
+    #[test]
+    fn vectors() {
+        // protocol.md 5.1, captures A and B; the other rows are the edges of the rule.
+        let table: &[(&str, RawDate, &str, Option<&str>)] = &[
+            (
+                "capture A",
+                RawDate::Integer(769_034_247),
+                "2025-05-16T21:03:08Z",
+                Some("2025-05-15T20:37:27Z"),
+            ),
+            (
+                "capture B",
+                RawDate::Integer(812_806_913),
+                "2026-10-04T12:00:00Z",
+                Some("2026-10-04T11:41:53Z"),
+            ),
+            (
+                "a real, fraction dropped",
+                RawDate::Real(769_034_247.9),
+                "2025-05-16T21:03:08Z",
+                Some("2025-05-15T20:37:27Z"),
+            ),
+            (
+                "a plist date",
+                RawDate::Date("2025-05-15T20:37:27Z".parse().unwrap()),
+                "2025-05-16T21:03:08Z",
+                Some("2025-05-15T20:37:27Z"),
+            ),
+            (
+                "the earliest",
+                RawDate::Integer(328_579_200),
+                "2026-01-01T00:00:00Z",
+                Some("2011-06-01T00:00:00Z"),
+            ),
+            (
+                "a second before the earliest",
+                RawDate::Integer(328_579_199),
+                "2026-01-01T00:00:00Z",
+                None,
+            ),
+            ("zero", RawDate::Integer(0), "2026-01-01T00:00:00Z", None),
+            (
+                "negative",
+                RawDate::Integer(-1),
+                "2026-01-01T00:00:00Z",
+                None,
+            ),
+            (
+                "a day ahead, exactly",
+                RawDate::Integer(788_918_400),
+                "2025-12-31T00:00:00Z",
+                Some("2026-01-01T00:00:00Z"),
+            ),
+            (
+                "a day and a second ahead",
+                RawDate::Integer(788_918_401),
+                "2025-12-31T00:00:00Z",
+                None,
+            ),
+            (
+                "a Unix time stamp",
+                RawDate::Integer(1_747_341_447),
+                "2025-05-16T21:03:08Z",
+                None,
+            ),
+            (
+                "a plist date in 1994",
+                RawDate::Date("1994-05-15T20:37:27Z".parse().unwrap()),
+                "2025-05-16T21:03:08Z",
+                None,
+            ),
+            (
+                "as wide as can be",
+                RawDate::Integer(i128::MAX),
+                "2026-01-01T00:00:00Z",
+                None,
+            ),
+            (
+                "as low as can be",
+                RawDate::Integer(i128::MIN),
+                "2026-01-01T00:00:00Z",
+                None,
+            ),
+            (
+                "not a number",
+                RawDate::Real(f64::NAN),
+                "2026-01-01T00:00:00Z",
+                None,
+            ),
+            (
+                "endless",
+                RawDate::Real(f64::INFINITY),
+                "2026-01-01T00:00:00Z",
+                None,
+            ),
+            (
+                "a text",
+                RawDate::Other("769034247".to_owned()),
+                "2025-05-16T21:03:08Z",
+                None,
+            ),
+        ];
+        for (name, raw, now, expected) in table {
+            let read = read(raw, clock(now));
+            match expected {
+                Some(date) => assert_eq!(read, Ok(clock(date)), "{name}"),
+                None => assert!(
+                    matches!(read, Err(NoAnswer::Unreadable { .. })),
+                    "{name}: {read:?}"
+                ),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_reported_raw_and_short() {
+        let now = clock("2026-01-01T00:00:00Z");
+        let raw = |raw: RawDate| match read(&raw, now) {
+            Err(NoAnswer::Unreadable { raw }) => raw,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(raw(RawDate::Integer(1_747_341_447)), "1747341447");
+        assert_eq!(
+            raw(RawDate::Other("x\u{1b}[31m".repeat(100)))
+                .chars()
+                .count(),
+            64
+        );
+        assert!(raw(RawDate::Other("\u{1b}\n".to_owned())).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn a_date_is_always_inside_the_window(seconds in any::<i64>(), now in 1_000_000_000_i64..4_000_000_000) {
+            let now = DeviceTime(Timestamp::from_second(now).unwrap());
+            for raw in [RawDate::Integer(seconds.into()), RawDate::Real(seconds as f64)] {
+                if let Ok(date) = read(&raw, now) {
+                    prop_assert!(date >= clock("2011-06-01T00:00:00Z") && date <= now.plus(AHEAD));
+                }
+            }
+        }
+    }
+}

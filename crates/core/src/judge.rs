@@ -13,6 +13,9 @@ use crate::verdict::{
 };
 use crate::words;
 
+#[cfg(test)]
+mod tests;
+
 /// Clocks that differ by more than this are mentioned (trap 9).
 const SKEW_MENTIONED: Period = Period::minutes(10);
 
@@ -56,6 +59,7 @@ pub fn judge(past: &Past, policy: &Policy, medium: Medium, now: &Now) -> Verdict
         cloud: &cloud,
         net: &net,
         protection,
+        medium,
         now,
     };
     let (reason, next) = (words::reason(&scene), words::next_step(&scene));

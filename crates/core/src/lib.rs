@@ -6,6 +6,8 @@
 
 pub mod date;
 pub mod facts;
+#[cfg(test)]
+mod fixture;
 pub mod judge;
 pub mod notice;
 pub mod past;

@@ -419,3 +419,100 @@ fn overlay(whole: &mut toml::Table, patch: &toml::Table) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_make_sense_and_survive_a_file() {
+        let policy = Policy::default();
+        assert_eq!(policy.check(), Ok(()));
+        let text = toml::to_string(&policy).unwrap();
+        assert_eq!(toml::from_str::<Policy>(&text).unwrap(), policy);
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_device_overrides_single_keys() {
+        let general: Policy = toml::from_str(
+            "icloud.late = 3\n[backup]\nmode = \"ask\"\n[notify.repeat]\nthen = \"10 d\"",
+        )
+        .unwrap();
+        let patch: toml::Table =
+            toml::from_str("backup.max_age = 1.5\nnotify.repeat.first = 5\nicloud.stale = \"5 d\"")
+                .unwrap();
+        let merged = general.overlaid(&patch).unwrap();
+        assert_eq!(merged.icloud.late, Period::days(3));
+        assert_eq!(merged.icloud.stale, Period::days(5));
+        assert_eq!(merged.backup.mode, Mode::Ask);
+        assert_eq!(merged.backup.max_age, Period::hours(36));
+        assert_eq!(merged.notify.repeat.first, Period::days(5));
+        assert_eq!(merged.notify.repeat.then, Period::days(10));
+    }
+
+    #[test]
+    fn mistakes_are_errors() {
+        let table = [
+            ("an unknown key", "icloud.stael = 4"),
+            ("an unknown section", "[cloud]\nstale = 4"),
+            (
+                "a bare number where days would surprise",
+                "poll.interval = 15",
+            ),
+            ("negative days", "icloud.stale = -4"),
+            ("more than a century", "icloud.stale = 1e12"),
+            ("not a mode", "backup.mode = \"always\""),
+            ("quiet hours without an end", "notify.quiet = \"22:00\""),
+            (
+                "quiet hours of 25 o'clock",
+                "notify.quiet = \"25:00-07:00\"",
+            ),
+            (
+                "quiet hours that are empty",
+                "notify.quiet = \"07:00-07:00\"",
+            ),
+        ];
+        for (name, text) in table {
+            assert!(toml::from_str::<Policy>(text).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn contradictions_are_found() {
+        let table = [
+            ("icloud.late = 5", "icloud.stale"),
+            ("icloud.alarm = 40", "icloud.critical"),
+            ("icloud.late = 0", "icloud.late"),
+            ("poll.interval = \"1 s\"", "poll.interval"),
+            ("notify.repeat.critical = \"1 min\"", "notify.repeat"),
+            ("backup.retry_passcode = \"1 min\"", "backup.retry_passcode"),
+            ("backup.parallel = 0", "backup.parallel"),
+        ];
+        for (text, key) in table {
+            let policy: Policy = toml::from_str(text).unwrap();
+            assert_eq!(policy.check().unwrap_err().key, key, "{text}");
+        }
+    }
+
+    #[test]
+    fn quiet_hours_cross_midnight() {
+        let table = [
+            ("22:00-07:00", 23 * 3_600, true),
+            ("22:00-07:00", 0, true),
+            ("22:00-07:00", 7 * 3_600, false),
+            ("22:00-07:00", 22 * 3_600 - 1, false),
+            ("12:00-13:00", 12 * 3_600, true),
+            ("12:00-13:00", 13 * 3_600, false),
+            ("off", 3_600, false),
+        ];
+        for (text, second, quiet) in table {
+            assert_eq!(
+                text.parse::<QuietHours>().unwrap().holds(second),
+                quiet,
+                "{text} at {second}"
+            );
+            assert_eq!(text.parse::<QuietHours>().unwrap().to_string(), text);
+        }
+    }
+}

@@ -265,3 +265,64 @@ impl de::Visitor<'_> for PeriodVisitor {
         self.of_days(days)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn periods_as_people_write_them() {
+        let table = [
+            ("15 min", Some(Period::minutes(15))),
+            ("15min", Some(Period::minutes(15))),
+            ("3 d", Some(Period::days(3))),
+            ("1 d 12 h", Some(Period::hours(36))),
+            ("90s", Some(Period::seconds(90))),
+            ("0 s", Some(Period::ZERO)),
+            ("2 weeks", Some(Period::days(14))),
+            ("1 month", None),
+            ("-3 d", None),
+            ("15", None),
+            ("soon", None),
+            ("", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(text.parse().ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn local_times() {
+        // 23:30 in UTC is half past one at UTC+2.
+        let now = Now::new("2026-03-01T23:30:00Z".parse().unwrap(), 7_200);
+        assert_eq!(now.second_of_day(), 5_400);
+        assert_eq!(now.next_at(7 * 3_600).to_string(), "2026-03-02T05:00:00Z");
+        assert_eq!(now.next_at(5_400).to_string(), "2026-03-02T23:30:00Z");
+    }
+
+    #[test]
+    fn the_end_of_time_is_no_panic() {
+        let end = HostTime(Timestamp::MAX);
+        assert_eq!(end.plus(Period::days(1)), end);
+        assert_eq!(
+            Period::days(i64::MAX)
+                .times(2)
+                .plus(Period::days(i64::MAX))
+                .as_seconds(),
+            i64::MAX
+        );
+        assert_eq!(
+            DeviceTime::from_reference_seconds(i128::from(i64::MAX)),
+            None
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_period_reads_back(seconds in 0_i64..4_000_000_000) {
+            let period = Period::seconds(seconds);
+            prop_assert_eq!(period.to_string().parse::<Period>(), Ok(period));
+        }
+    }
+}

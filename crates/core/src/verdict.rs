@@ -249,6 +249,31 @@ pub enum NextCode {
     ConnectStore,
     /// Ask whoever manages the device.
     AskAdministrator,
+    /// Enter the passcode that the device is asking for.
+    EnterPasscode,
+    /// Leave the device connected until its backup is done.
+    KeepConnected,
+}
+
+impl NextCode {
+    /// The stable code for machines.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Wait => "wait",
+            Self::Connect => "connect",
+            Self::Trust => "trust",
+            Self::Unlock => "unlock",
+            Self::BackUpNow => "back_up_now",
+            Self::ShowSteps => "show_steps",
+            Self::SwitchOn => "switch_on",
+            Self::FixClock => "fix_clock",
+            Self::ConnectStore => "connect_store",
+            Self::AskAdministrator => "ask_administrator",
+            Self::EnterPasscode => "enter_passcode",
+            Self::KeepConnected => "keep_connected",
+        }
+    }
 }
 
 /// The one next step.

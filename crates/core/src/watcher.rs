@@ -1,14 +1,16 @@
 //! The machine that decides: events and `now` go in, commands come out.
 //!
 //! No I/O, no clock, no waiting. It is the only place that decides and the only one that retries; everything else
-//! either tells it what happened or does what it says. What an event changes is in `intake`; what follows for the
-//! device is decided here, in `settle`; what a face may show is in `view`.
+//! either tells it what happened or does what it says. What an event changes is in `intake`, `contact` and
+//! `runs`; what follows for the device is decided here, in `settle`; what a face may show is in `view`.
 
+mod contact;
 mod device;
 mod due;
 pub mod event;
 mod intake;
 pub mod remembered;
+mod runs;
 mod telling;
 mod view;
 
@@ -20,18 +22,15 @@ pub use event::{Attachment, Command, Event, Job, Observation};
 pub use remembered::Remembered;
 pub use view::{BackupView, DeviceView};
 
-use crate::facts::{LinkKind, Trust};
+use crate::facts::Trust;
 use crate::judge::{Medium, judge};
-use crate::notice::NoticeKind;
 use crate::policy::Policies;
 use crate::run::{Phase, RunPlan};
 use crate::time::HostTime;
 use crate::udid::Udid;
-use crate::verdict::{Concern, Verdict};
-use crate::words::notices;
 use device::{Device, Running};
 use std::collections::BTreeMap;
-use telling::{Cadence, Scenery};
+use telling::{Decided, Outlook};
 
 /// The machine.
 #[derive(Debug)]
@@ -156,15 +155,18 @@ impl Watcher {
         let reasons = due::reasons(device, &verdict, policy, now);
         let hold = due::hold(device, policy, &self.store, running, now);
         let start = hold.is_none() && wants_backup(device, &reasons, now);
-        let scenery = Scenery {
+        let outlook = Outlook {
             verdict: &verdict,
             policy,
+            medium,
+            now,
+        };
+        let decided = Decided {
             reasons: &reasons,
             hold,
             starting: start,
-            now,
         };
-        let told = telling::tell(device, &scenery);
+        let told = telling::tell(device, &outlook, &decided);
         commands.extend(
             told.into_iter()
                 .map(|notice| Command::Notify(Box::new(notice))),
@@ -227,54 +229,6 @@ fn ask(device: &mut Device, now: &Now, commands: &mut Vec<Command>) {
             udid: device.udid().clone(),
             attachment,
         });
-    }
-}
-
-/// Asks for trust, once for each time that the device came by cable.
-fn ask_for_trust(
-    device: &mut Device,
-    verdict: &Verdict,
-    policies: &Policies,
-    now: &Now,
-    commands: &mut Vec<Command>,
-) {
-    let Some((attachment, LinkKind::Usb)) = device.best_link() else {
-        return;
-    };
-    let lacking = match device.memory.past.trust {
-        Some(
-            Trust::NotTrusted
-            | Trust::Expired
-            | Trust::Denied
-            | Trust::DialogPending
-            | Trust::LockedForPairing,
-        ) => true,
-        Some(Trust::ManagedForbids | Trust::CableNeeded | Trust::Trusted) | None => false,
-    };
-    if !lacking || !device.pairing.begin(now) {
-        return;
-    }
-    commands.push(Command::Pair {
-        udid: device.udid().clone(),
-        attachment,
-    });
-    let policy = policies.of(&device.memory.udid);
-    let cadence = Cadence::usual(&policy.notify.repeat);
-    if !device.is_snoozed(now)
-        && telling::may_tell(
-            &mut device.memory,
-            NoticeKind::PairingNeeded,
-            Concern::None,
-            cadence,
-            now,
-        )
-    {
-        let draft = notices::pairing_needed(&telling::scene(&device.memory, verdict, policy, now));
-        commands.push(Command::Notify(Box::new(telling::post(
-            &mut device.memory,
-            draft,
-            now,
-        ))));
     }
 }
 

@@ -7,7 +7,7 @@
 pub mod notices;
 
 use crate::facts::Trust;
-use crate::judge::{is_young, verified_age};
+use crate::judge::{Medium, is_young, verified_age};
 use crate::past::Past;
 use crate::policy::Policy;
 use crate::time::{DeviceTime, HostTime, Now, Period};
@@ -30,6 +30,8 @@ pub struct Scene<'a> {
     pub net: &'a SafetyNet,
     /// The one word.
     pub protection: Protection,
+    /// The folder or disk for backups.
+    pub medium: Medium,
     /// The moment of speaking.
     pub now: &'a Now,
 }
@@ -62,8 +64,8 @@ pub fn name(past: &Past) -> String {
 pub fn lasting(period: Period) -> String {
     let seconds = period.or_zero().as_seconds();
     let (count, unit) = match seconds {
-        0..7_200 => (seconds / 60, "minute"),
-        7_200..172_800 => (seconds / 3_600, "hour"),
+        0..3_600 => (seconds / 60, "minute"),
+        3_600..172_800 => (seconds / 3_600, "hour"),
         _ => (seconds / 86_400, "day"),
     };
     format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
@@ -233,8 +235,8 @@ fn net_clause(net: &SafetyNet) -> String {
     match net {
         SafetyNet::Verified { age_s, .. } => {
             format!(
-                "; the newest verified copy on this computer is {} old",
-                aged(*age_s)
+                "; the newest verified copy on this computer was made {}",
+                ago(Period::seconds(*age_s))
             )
         }
         SafetyNet::Unverified {
@@ -296,7 +298,7 @@ pub fn next_step(scene: &Scene<'_>) -> NextStep {
     let code = next_code(scene);
     NextStep {
         code,
-        words: next_words(code, scene),
+        words: next_words(code, scene.past),
     }
 }
 
@@ -364,30 +366,20 @@ fn next_code(scene: &Scene<'_>) -> NextCode {
 
 /// A finished local backup comes before any repair (`remediation.md` 3.1).
 fn copy_first(scene: &Scene<'_>, then: NextCode) -> NextCode {
-    match scene.net {
-        SafetyNet::Verified { .. }
-            if is_young(scene.net, scene.policy) && then != NextCode::Nothing =>
-        {
-            then
-        }
-        SafetyNet::Unverified {
-            medium_missing: true,
-            ..
-        } => NextCode::ConnectStore,
-        SafetyNet::Verified { .. }
-        | SafetyNet::Unverified { .. }
-        | SafetyNet::Elsewhere { .. }
-        | SafetyNet::None => NextCode::BackUpNow,
+    match scene.medium {
+        Medium::Missing => NextCode::ConnectStore,
+        Medium::There if is_young(scene.net, scene.policy) && then != NextCode::Nothing => then,
+        Medium::There => NextCode::BackUpNow,
     }
 }
 
-fn next_words(code: NextCode, scene: &Scene<'_>) -> String {
-    let noun = noun(scene.past);
+pub(crate) fn next_words(code: NextCode, past: &Past) -> String {
+    let noun = noun(past);
     match code {
         NextCode::Nothing => String::new(),
         NextCode::Wait => format!("Leave the {noun} on power and Wi-Fi, locked, for a night."),
         NextCode::Connect => format!("Connect the {noun} to this computer by cable."),
-        NextCode::Trust if scene.past.trust == Some(Trust::Denied) => {
+        NextCode::Trust if past.trust == Some(Trust::Denied) => {
             format!("Unplug the {noun}, plug it in again, unlock it and tap Trust.")
         }
         NextCode::Trust => format!("Unlock the {noun}, tap Trust and enter its passcode."),
@@ -405,6 +397,8 @@ fn next_words(code: NextCode, scene: &Scene<'_>) -> String {
             format!("Set date and time to automatic on the {noun} and on this computer.")
         }
         NextCode::ConnectStore => "Connect the disk with the local backups.".to_owned(),
+        NextCode::EnterPasscode => format!("Enter the passcode on the {noun}."),
+        NextCode::KeepConnected => format!("Leave the {noun} connected until the backup is done."),
         NextCode::AskAdministrator => {
             format!("Ask whoever manages the {noun} to allow connecting to computers.")
         }
@@ -412,7 +406,7 @@ fn next_words(code: NextCode, scene: &Scene<'_>) -> String {
 }
 
 /// With a capital at the beginning, but for Apple's own spellings.
-fn capital(text: &str) -> String {
+pub(crate) fn capital(text: &str) -> String {
     if text.starts_with("iCloud") || text.starts_with("iP") {
         return text.to_owned();
     }

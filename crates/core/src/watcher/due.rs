@@ -48,7 +48,7 @@ impl Hold {
             }
             Self::BackingOff { until } => {
                 format!(
-                    "{}, because the last try failed",
+                    "the pause after the last try, until {}",
                     words::day_and_time(until.0, now)
                 )
             }

@@ -3,7 +3,7 @@
 //! Only a device that is in contact now is told about: an absence escalates nothing (trap 1). What is held back by quiet
 //! hours or a snooze is not marked as told, so it follows when they end and is still true.
 
-use crate::judge::is_current;
+use crate::judge::{Medium, is_current};
 use crate::notice::{Notice, NoticeKind};
 use crate::policy::{Policy, Repeat};
 use crate::time::{HostTime, Now, Period};
@@ -14,40 +14,46 @@ use crate::watcher::remembered::{Remembered, Told};
 use crate::words::Scene;
 use crate::words::notices::{self, Done, Draft};
 
-/// What telling needs to know beside the device.
-#[derive(Debug)]
-pub(super) struct Scenery<'a> {
+/// A moment's judgement of one device, and what it was made with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outlook<'a> {
     pub(super) verdict: &'a Verdict,
     pub(super) policy: &'a Policy,
-    pub(super) reasons: &'a [String],
-    pub(super) hold: Option<Hold>,
-    /// A backup begins in this very moment.
-    pub(super) starting: bool,
+    pub(super) medium: Medium,
     pub(super) now: &'a Now,
 }
 
-/// A sentence's point of view on a device.
-pub(super) fn scene<'a>(
-    memory: &'a Remembered,
-    verdict: &'a Verdict,
-    policy: &'a Policy,
-    now: &'a Now,
-) -> Scene<'a> {
-    Scene {
-        past: &memory.past,
-        policy,
-        cloud: &verdict.cloud,
-        net: &verdict.net,
-        protection: verdict.protection,
-        now,
+impl<'a> Outlook<'a> {
+    /// What sentences are made from.
+    pub(super) fn scene(&self, memory: &'a Remembered) -> Scene<'a> {
+        Scene {
+            past: &memory.past,
+            policy: self.policy,
+            cloud: &self.verdict.cloud,
+            net: &self.verdict.net,
+            protection: self.verdict.protection,
+            medium: self.medium,
+            now: self.now,
+        }
     }
 }
 
+/// What is decided about a backup in the same moment.
+#[derive(Debug)]
+pub(super) struct Decided<'a> {
+    pub(super) reasons: &'a [String],
+    pub(super) hold: Option<Hold>,
+    /// One begins right now.
+    pub(super) starting: bool,
+}
+
 /// All notices that are due now, marked as told.
-pub(super) fn tell(device: &mut Device, at: &Scenery<'_>) -> Vec<Notice> {
+pub(super) fn tell(device: &mut Device, at: &Outlook<'_>, decided: &Decided<'_>) -> Vec<Notice> {
     let now = at.now;
     let in_contact = device.is_attached();
-    let current = in_contact
+    // Before the next answer is heard, nothing is told that it may correct.
+    let settled = device.probing.is_settled(now);
+    let current = settled
         && at
             .verdict
             .as_of
@@ -63,14 +69,14 @@ pub(super) fn tell(device: &mut Device, at: &Scenery<'_>) -> Vec<Notice> {
     let silent = device.is_snoozed(now) || at.policy.notify.quiet.holds(now.second_of_day());
     if !silent {
         if current {
-            drafts.extend(cloud(device, at));
+            drafts.extend(cloud(device, at, decided));
             drafts.extend(switch(device, at));
         }
         if in_contact {
             drafts.extend(unknown(device, at, current));
         }
-        if device.probing.is_settled(now) {
-            drafts.extend(backup(device, at));
+        if settled {
+            drafts.extend(backup(device, at, decided));
         }
     }
     device.memory.today.spend(drafts.len(), now);
@@ -189,7 +195,7 @@ fn forgive_clock(memory: &mut Remembered, now: &Now) {
 }
 
 /// iCloud works: what was told before is settled, and a person who was worried hears of it.
-fn good_news(device: &mut Device, at: &Scenery<'_>) -> Option<Draft> {
+fn good_news(device: &mut Device, at: &Outlook<'_>) -> Option<Draft> {
     let told = &mut device.memory.told;
     match at.verdict.cloud.state {
         CloudState::Fresh | CloudState::Late => {}
@@ -216,14 +222,14 @@ fn good_news(device: &mut Device, at: &Scenery<'_>) -> Option<Draft> {
     .map(|kind| told.remove(&kind).is_some());
     told.remove(&NoticeKind::UnknownForLong);
     told.remove(&NoticeKind::PairingNeeded);
-    let scene = scene(&device.memory, at.verdict, at.policy, at.now);
+    let scene = at.scene(&device.memory);
     worried
         .contains(&true)
         .then(|| notices::cloud_works(&scene))
 }
 
 /// The ladder of ages.
-fn cloud(device: &mut Device, at: &Scenery<'_>) -> Option<Draft> {
+fn cloud(device: &mut Device, at: &Outlook<'_>, decided: &Decided<'_>) -> Option<Draft> {
     let concern = at.verdict.cloud.concern;
     if concern < Concern::Stale {
         return None;
@@ -243,18 +249,15 @@ fn cloud(device: &mut Device, at: &Scenery<'_>) -> Option<Draft> {
         .not_before
         .filter(|next| at.now.host < *next && failures.in_a_row > 0)
     {
-        _ if at.starting || device.running.is_some() => Done::BackingUp,
+        _ if decided.starting || device.running.is_some() => Done::BackingUp,
         Some(next) => Done::Failed(next),
         None => Done::Nothing,
     };
-    Some(notices::cloud_stale(
-        &scene(&device.memory, at.verdict, at.policy, at.now),
-        done,
-    ))
+    Some(notices::cloud_stale(&at.scene(&device.memory), done))
 }
 
 /// Off: told once when it changed and reminded once, or asked once when it was always so (trap 4).
-fn switch(device: &mut Device, at: &Scenery<'_>) -> Option<Draft> {
+fn switch(device: &mut Device, at: &Outlook<'_>) -> Option<Draft> {
     let Device { memory, .. } = device;
     if at.verdict.cloud.state != CloudState::Off {
         return None;
@@ -290,7 +293,7 @@ fn switch(device: &mut Device, at: &Scenery<'_>) -> Option<Draft> {
         }
         other => other,
     };
-    draft.map(|words| words(&scene(memory, at.verdict, at.policy, at.now)))
+    draft.map(|words| words(&at.scene(memory)))
 }
 
 /// Switched on and off again since it was told: that is a new change.
@@ -309,7 +312,7 @@ fn forget_older_change(memory: &mut Remembered) {
 }
 
 /// In contact, and still nothing is known.
-fn unknown(device: &mut Device, at: &Scenery<'_>, current: bool) -> Option<Draft> {
+fn unknown(device: &mut Device, at: &Outlook<'_>, current: bool) -> Option<Draft> {
     let Device {
         memory, probing, ..
     } = device;
@@ -342,18 +345,18 @@ fn unknown(device: &mut Device, at: &Scenery<'_>, current: bool) -> Option<Draft
         cadence,
         at.now,
     )
-    .then(|| notices::unknown_for_long(&scene(memory, at.verdict, at.policy, at.now), since))
+    .then(|| notices::unknown_for_long(&at.scene(memory), since))
 }
 
 /// A backup is due and needs a person: a click, or a disk.
-fn backup(device: &mut Device, at: &Scenery<'_>) -> Option<Draft> {
+fn backup(device: &mut Device, at: &Outlook<'_>, decided: &Decided<'_>) -> Option<Draft> {
     let Device {
         memory, running, ..
     } = device;
-    if at.reasons.is_empty() || running.is_some() {
+    if decided.reasons.is_empty() || running.is_some() {
         return None;
     }
-    let (kind, words): (_, fn(&Scene<'_>, &[String]) -> Draft) = match at.hold {
+    let (kind, words): (_, fn(&Scene<'_>, &[String]) -> Draft) = match decided.hold {
         Some(Hold::ModeAsk) => (NoticeKind::BackupDue, notices::backup_due),
         Some(Hold::StoreMissing) => (NoticeKind::StoreMissing, notices::store_missing),
         Some(
@@ -371,15 +374,20 @@ fn backup(device: &mut Device, at: &Scenery<'_>) -> Option<Draft> {
         )
         | None => return None,
     };
-    // A notice about iCloud of the same day has the same button.
-    let offered = memory
-        .told
-        .get(&NoticeKind::CloudStale)
-        .is_some_and(|told| at.now.host.since(told.at) < Period::days(1));
-    if kind == NoticeKind::BackupDue && offered {
+    // A notice about iCloud of the same day says the same and has the same button.
+    let said = [
+        NoticeKind::CloudStale,
+        NoticeKind::SwitchedOff,
+        NoticeKind::StillOff,
+        NoticeKind::OffOnPurpose,
+    ]
+    .iter()
+    .filter_map(|kind| memory.told.get(kind))
+    .any(|told| at.now.host.since(told.at) < Period::days(1));
+    if said {
         return None;
     }
     let cadence = Cadence::usual(&at.policy.notify.repeat);
     may_tell(memory, kind, Concern::None, cadence, at.now)
-        .then(|| words(&scene(memory, at.verdict, at.policy, at.now), at.reasons))
+        .then(|| words(&at.scene(memory), decided.reasons))
 }

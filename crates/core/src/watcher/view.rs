@@ -5,10 +5,11 @@ use crate::policy::Policy;
 use crate::run::Phase;
 use crate::time::{HostTime, Now};
 use crate::udid::Udid;
-use crate::verdict::Verdict;
+use crate::verdict::{NextCode, NextStep, Verdict};
 use crate::watcher::StoreState;
 use crate::watcher::device::Device;
 use crate::watcher::due;
+use crate::words;
 use serde::{Deserialize, Serialize};
 
 /// What a face shows of one device.
@@ -63,6 +64,11 @@ pub(super) fn view(
     now: &Now,
 ) -> DeviceView {
     let past = &device.memory.past;
+    let mut verdict = verdict;
+    let backup = backup(device, &verdict, policy, store, running, now);
+    if let Some(run) = device.running {
+        verdict.next = while_running(device, run.phase);
+    }
     DeviceView {
         udid: device.udid().clone(),
         name: past.name.clone(),
@@ -70,12 +76,29 @@ pub(super) fn view(
         trust: past.trust,
         seen_at: past.facts.as_ref().map(|facts| facts.seen_at),
         facts: past.facts.clone(),
-        backup: backup(device, &verdict, policy, store, running, now),
+        backup,
         verdict,
         snoozed_until: device
             .memory
             .snoozed_until
             .filter(|until| now.host < *until),
+    }
+}
+
+/// A running backup has a next step of its own.
+fn while_running(device: &Device, phase: Phase) -> NextStep {
+    let code = match phase {
+        Phase::WaitingForPasscode => NextCode::EnterPasscode,
+        Phase::Opening
+        | Phase::Preparing
+        | Phase::Transferring
+        | Phase::Moving
+        | Phase::Verifying
+        | Phase::Committing => NextCode::KeepConnected,
+    };
+    NextStep {
+        code,
+        words: words::next_words(code, &device.memory.past),
     }
 }
 

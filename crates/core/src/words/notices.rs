@@ -5,6 +5,7 @@
 
 use super::{Scene, ago, capital, lasting, name, next_step, noun, reason};
 use crate::facts::Trust;
+use crate::judge::Medium;
 use crate::notice::{Action, NoticeKind, Urgency};
 use crate::run::{CancelledBy, RunFailure};
 use crate::time::{HostTime, Period};
@@ -44,7 +45,7 @@ pub fn cloud_stale(scene: &Scene<'_>, done: Done) -> Draft {
         CloudState::Stale | CloudState::Alarm | CloudState::Critical => {
             format!(
                 "{}: no iCloud backup for {}",
-                name(scene.past),
+                capital(&name(scene.past)),
                 lasting(age)
             )
         }
@@ -53,14 +54,25 @@ pub fn cloud_stale(scene: &Scene<'_>, done: Done) -> Draft {
         | CloudState::Off
         | CloudState::NoneYet
         | CloudState::Unknown(_) => {
-            format!("{}: no iCloud backup that we know of", name(scene.past))
+            format!(
+                "{}: no iCloud backup that we know of",
+                capital(&name(scene.past))
+            )
         }
     };
     let mut sentences = vec![reason(scene)];
     sentences.extend(deletion(scene, age));
     sentences.extend(done_already(scene, done));
-    sentences.push(next_step(scene).words);
     let backing_up = done == Done::BackingUp;
+    let no_store = scene.medium == Medium::Missing;
+    sentences.push(if backing_up {
+        format!(
+            "Have the {} at hand: it will ask for its passcode.",
+            noun(scene.past)
+        )
+    } else {
+        next_step(scene).words
+    });
     Draft {
         kind: NoticeKind::CloudStale,
         level: match concern {
@@ -70,7 +82,7 @@ pub fn cloud_stale(scene: &Scene<'_>, done: Done) -> Draft {
         },
         title,
         body: join(sentences),
-        actions: if backing_up {
+        actions: if backing_up || no_store {
             vec![Action::ShowSteps, Action::Snooze]
         } else {
             vec![Action::BackUpNow, Action::ShowSteps, Action::Snooze]
@@ -112,7 +124,10 @@ pub fn cloud_expiry(scene: &Scene<'_>) -> Draft {
     Draft {
         kind: NoticeKind::CloudExpiry,
         level: Urgency::Normal,
-        title: format!("{}: the old iCloud copy will be deleted", name(scene.past)),
+        title: format!(
+            "{}: the old iCloud copy will be deleted",
+            capital(&name(scene.past))
+        ),
         body: join(vec![
             format!(
                 "iCloud Backup is off on this {noun}, and its last iCloud backup is {} old.",
@@ -135,7 +150,10 @@ pub fn switched_off(scene: &Scene<'_>) -> Draft {
     Draft {
         kind: NoticeKind::SwitchedOff,
         level: Urgency::Normal,
-        title: format!("{}: iCloud Backup was switched off", name(scene.past)),
+        title: format!(
+            "{}: iCloud Backup was switched off",
+            capital(&name(scene.past))
+        ),
         body: format!(
             "It was on when the {noun} was last seen; the change was noticed {}. If that was not meant, switch it on again: \
              Settings, your name, iCloud, iCloud Backup. If it was, choose Local Backups Only.",
@@ -154,7 +172,7 @@ pub fn still_off(scene: &Scene<'_>) -> Draft {
     Draft {
         kind: NoticeKind::StillOff,
         level: Urgency::Normal,
-        title: format!("{}: iCloud Backup is still off", name(scene.past)),
+        title: format!("{}: iCloud Backup is still off", capital(&name(scene.past))),
         body: format!(
             "It has been off for {}. Switch it on again, or choose Local Backups Only. You will not be reminded again.",
             lasting(since)
@@ -169,7 +187,10 @@ pub fn off_on_purpose(scene: &Scene<'_>) -> Draft {
     Draft {
         kind: NoticeKind::OffOnPurpose,
         level: Urgency::Quiet,
-        title: format!("{}: iCloud Backup is off. Is that meant?", name(scene.past)),
+        title: format!(
+            "{}: iCloud Backup is off. Is that meant?",
+            capital(&name(scene.past))
+        ),
         body: format!(
             "If it is, choose Local Backups Only, and this computer alone will keep the {noun} safe. If not, switch it on: \
              Settings, your name, iCloud, iCloud Backup. You will not be asked again."
@@ -183,7 +204,7 @@ pub fn cloud_works(scene: &Scene<'_>) -> Draft {
     Draft {
         kind: NoticeKind::CloudWorks,
         level: Urgency::Normal,
-        title: format!("{}: iCloud Backup works again", name(scene.past)),
+        title: format!("{}: iCloud Backup works again", capital(&name(scene.past))),
         body: join(vec![
             reason(scene),
             "There is nothing more to do.".to_owned(),
@@ -220,7 +241,10 @@ pub fn unknown_for_long(scene: &Scene<'_>, since: HostTime) -> Draft {
     Draft {
         kind: NoticeKind::UnknownForLong,
         level: Urgency::Normal,
-        title: format!("{}: nobody knows whether it is backed up", name(scene.past)),
+        title: format!(
+            "{}: nobody knows whether it is backed up",
+            capital(&name(scene.past))
+        ),
         body: why,
         actions: vec![Action::ShowSteps, Action::Snooze],
     }
@@ -261,7 +285,10 @@ pub fn backup_due(scene: &Scene<'_>, reasons: &[String]) -> Draft {
     Draft {
         kind: NoticeKind::BackupDue,
         level: Urgency::Normal,
-        title: format!("{}: time for a backup to this computer", name(scene.past)),
+        title: format!(
+            "{}: time for a backup to this computer",
+            capital(&name(scene.past))
+        ),
         body: join(vec![
             format!("It is due: {}.", reasons.join(", ")),
             format!(
@@ -336,7 +363,7 @@ pub fn backup_failed(scene: &Scene<'_>, failure: &RunFailure, next: Option<HostT
     Draft {
         kind: NoticeKind::BackupFailed,
         level: Urgency::Normal,
-        title: format!("{}: the backup did not finish", name(scene.past)),
+        title: format!("{}: the backup did not finish", capital(&name(scene.past))),
         body: join(vec![
             format!("{}.", capital(&what)),
             "The copy before it is untouched.".to_owned(),
@@ -445,7 +472,7 @@ pub fn failure_words(failure: &RunFailure, noun: &str) -> (String, String) {
             "Check the disk for backups.".into(),
         ),
         RunFailure::Internal(_) => say(
-            "backupwatch itself failed".into(),
+            "an internal error stopped it".into(),
             "The log has the details.".into(),
         ),
     }

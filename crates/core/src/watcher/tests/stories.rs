@@ -1,0 +1,487 @@
+//! The main stories, from event to command, word for word.
+
+use super::story::Story;
+use crate::facts::{LinkKind, NoAnswer, Setup, Trust};
+use crate::fixture::{ANNA, BEN, at, copy, earlier, facts, failed, later, udid, verified};
+use crate::policy::{Mode, Policy};
+use crate::run::{Phase, RunFailure};
+use crate::time::Period;
+use crate::watcher::{Attachment, Event, Job};
+
+fn evening() -> crate::time::Now {
+    at("2026-11-20T17:00:00Z")
+}
+
+fn asking() -> Policy {
+    let mut policy = Policy::default();
+    policy.backup.mode = Mode::Ask;
+    policy
+}
+
+#[test]
+fn a_phone_that_has_not_backed_up_for_58_days() {
+    let mut story = Story::new(evening(), Policy::default());
+    story.send(Event::MuxUp);
+    story.send(Event::StoreReady {
+        free: Some(500_000_000_000),
+    });
+    let stale = facts(&story.now, Period::days(58));
+    story.plug_in(stale);
+    story.show();
+    story
+        .wait(Period::seconds(3))
+        .send(Event::BackupStarted { udid: udid(ANNA) });
+    story.wait(Period::seconds(2)).send(Event::BackupPhase {
+        udid: udid(ANNA),
+        phase: Phase::WaitingForPasscode,
+    });
+    story.send(Event::BackupPhase {
+        udid: udid(ANNA),
+        phase: Phase::WaitingForPasscode,
+    });
+    story.show();
+    story.wait(Period::seconds(50)).send(Event::BackupPhase {
+        udid: udid(ANNA),
+        phase: Phase::Transferring,
+    });
+    story.wait(Period::minutes(40));
+    let report = verified(&story.now);
+    story.send(Event::BackupFinished(report));
+    let stale = facts(&story.now, Period::days(58));
+    story.send(Event::Probed(Box::new(stale)));
+    story.show();
+    story.note("a day later the steps have helped");
+    story.live(Period::hours(20), |now| facts(now, Period::days(59)));
+    let fresh = facts(&story.now, Period::hours(1));
+    story.send(Event::DomainChanged { udid: udid(ANNA) });
+    story.send(Event::Probed(Box::new(fresh)));
+    story.show();
+    insta::assert_snapshot!(story.transcript());
+}
+
+#[test]
+fn nobody_enters_the_passcode() {
+    let mut story = Story::new(evening(), Policy::default());
+    let stale = facts(&story.now, Period::days(20));
+    story.plug_in(stale);
+    story.send(Event::BackupPhase {
+        udid: udid(ANNA),
+        phase: Phase::WaitingForPasscode,
+    });
+    story.wait(Period::minutes(30));
+    let report = failed(&story.now, RunFailure::PasscodeTimeout);
+    story.send(Event::BackupFinished(report));
+    let mut unlocked = facts(&story.now, Period::days(20));
+    unlocked.locked = Ok(false);
+    story.send(Event::Probed(Box::new(unlocked)));
+    story.note("unlocked, but the pause holds; and the agent's restart does not end it");
+    story.show();
+    story.restart();
+    let mut unlocked = facts(&story.now, Period::days(20));
+    unlocked.locked = Ok(false);
+    story.plug_in(unlocked);
+    story.note("a person may always ask");
+    story.send(Event::AskBackup { udid: udid(ANNA) });
+    let report = failed(&story.now, RunFailure::PasscodeCancelled);
+    story.send(Event::BackupFinished(report));
+    story.show();
+    insta::assert_snapshot!(story.transcript());
+}
+
+#[test]
+fn a_phone_that_does_not_trust_us() {
+    let mut story = Story::new(evening(), Policy::default());
+    let anna = || udid(ANNA);
+    story.send(Event::Attached {
+        udid: anna(),
+        link: LinkKind::Usb,
+        attachment: Attachment(7),
+    });
+    story.wait(Period::seconds(1)).send(Event::ProbeFailed {
+        udid: anna(),
+        why: NoAnswer::NotTrusted,
+    });
+    story.show();
+    story.wait(Period::seconds(20)).send(Event::PairAnswer {
+        udid: anna(),
+        trust: Trust::Denied,
+    });
+    story.wait(Period::seconds(10)).send(Event::Tick);
+    story.send(Event::ProbeFailed {
+        udid: anna(),
+        why: NoAnswer::NotTrusted,
+    });
+    story.note("not asked again before it is plugged in anew, and no second notice then");
+    story.show();
+    story.unplug();
+    story.wait(Period::minutes(5));
+    story.send(Event::Attached {
+        udid: anna(),
+        link: LinkKind::Usb,
+        attachment: Attachment(8),
+    });
+    story.send(Event::ProbeFailed {
+        udid: anna(),
+        why: NoAnswer::NotTrusted,
+    });
+    story.wait(Period::seconds(20)).send(Event::PairAnswer {
+        udid: anna(),
+        trust: Trust::Trusted,
+    });
+    let fresh = facts(&story.now, Period::hours(9));
+    story.send(Event::Probed(Box::new(fresh)));
+    story.show();
+    insta::assert_snapshot!(story.transcript());
+}
+
+#[test]
+fn a_locked_phone_is_asked_for_trust_when_it_can_show_the_question() {
+    let mut story = Story::new(evening(), Policy::default());
+    let anna = || udid(ANNA);
+    story.send(Event::Attached {
+        udid: anna(),
+        link: LinkKind::Usb,
+        attachment: Attachment(7),
+    });
+    story.send(Event::ProbeFailed {
+        udid: anna(),
+        why: NoAnswer::NotTrusted,
+    });
+    story.send(Event::PairAnswer {
+        udid: anna(),
+        trust: Trust::LockedForPairing,
+    });
+    story.show();
+    story.wait(Period::seconds(30)).send(Event::Tick);
+    story.send(Event::ProbeFailed {
+        udid: anna(),
+        why: NoAnswer::NotTrusted,
+    });
+    story.send(Event::PairAnswer {
+        udid: anna(),
+        trust: Trust::DialogPending,
+    });
+    story.wait(Period::minutes(1)).send(Event::Tick);
+    story.send(Event::ProbeFailed {
+        udid: anna(),
+        why: NoAnswer::NotTrusted,
+    });
+    story.send(Event::Paired {
+        attachment: Attachment(7),
+    });
+    insta::assert_snapshot!(story.transcript());
+}
+
+#[test]
+fn cable_and_wifi_are_one_phone() {
+    let mut story = Story::new(evening(), Policy::default());
+    let anna = || udid(ANNA);
+    story.send(Event::Attached {
+        udid: anna(),
+        link: LinkKind::Network,
+        attachment: Attachment(3),
+    });
+    let fresh = facts(&story.now, Period::hours(9));
+    story.send(Event::Probed(Box::new(fresh)));
+    story.note("plugged in as well: asked at once, by cable");
+    story.wait(Period::minutes(1)).send(Event::Attached {
+        udid: anna(),
+        link: LinkKind::Usb,
+        attachment: Attachment(9),
+    });
+    story.note("the same attachment again changes nothing");
+    story.send(Event::Attached {
+        udid: anna(),
+        link: LinkKind::Usb,
+        attachment: Attachment(9),
+    });
+    let fresh = facts(&story.now, Period::hours(9));
+    story.send(Event::Probed(Box::new(fresh)));
+    story.note("unplugged: Wi-Fi goes on");
+    story.wait(Period::minutes(1)).send(Event::Detached {
+        attachment: Attachment(9),
+    });
+    story.wait(Period::minutes(14)).send(Event::Tick);
+    story.note("usbmuxd restarts: one question under way stays one");
+    story.send(Event::MuxDown {
+        why: "connection reset".to_owned(),
+    });
+    story.send(Event::MuxUp);
+    story.send(Event::Attached {
+        udid: anna(),
+        link: LinkKind::Network,
+        attachment: Attachment(1),
+    });
+    story.send(Event::ProbeFailed {
+        udid: anna(),
+        why: NoAnswer::LinkLost,
+    });
+    story.wait(Period::seconds(30)).send(Event::Tick);
+    insta::assert_snapshot!(story.transcript());
+}
+
+#[test]
+fn a_device_that_cannot_be_asked_is_asked_less_and_less() {
+    let mut story = Story::new(evening(), Policy::default());
+    let anna = || udid(ANNA);
+    story.send(Event::Attached {
+        udid: anna(),
+        link: LinkKind::Usb,
+        attachment: Attachment(7),
+    });
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        story.send(Event::ProbeFailed {
+            udid: anna(),
+            why: NoAnswer::LinkLost,
+        });
+        let next = story.watcher.poll_timeout(&story.now).unwrap();
+        waits.push(next.since(story.now.host).as_seconds());
+        story.now.host = next;
+        story.send(Event::Tick);
+    }
+    assert_eq!(waits, [30, 60, 120, 240, 480, 900, 900, 900]);
+    story.note("four days later nobody knows anything, and a person hears of it once");
+    for _ in 0..500 {
+        story.send(Event::ProbeFailed {
+            udid: anna(),
+            why: NoAnswer::LinkLost,
+        });
+        story.now.host = story.watcher.poll_timeout(&story.now).unwrap();
+        story.send(Event::Tick);
+    }
+    assert_eq!(story.kinds(), [crate::notice::NoticeKind::UnknownForLong]);
+    insta::assert_snapshot!(
+        story
+            .notices
+            .iter()
+            .map(|n| format!("{}\n{}\n", n.title, n.body))
+            .collect::<String>()
+    );
+}
+
+#[test]
+fn asked_first() {
+    let mut story = Story::new(evening(), asking());
+    let stale = facts(&story.now, Period::days(9));
+    story.plug_in(stale);
+    story.show();
+    story
+        .wait(Period::minutes(2))
+        .send(Event::AskBackup { udid: udid(ANNA) });
+    story.wait(Period::minutes(10));
+    let report = verified(&story.now);
+    story.send(Event::BackupFinished(report));
+    insta::assert_snapshot!(story.transcript());
+}
+
+#[test]
+fn local_backups_only() {
+    let mut story = Story::new(evening(), asking());
+    let off = |now: &crate::time::Now| {
+        let mut off = facts(now, Period::days(40));
+        off.cloud_enabled = Ok(false);
+        off
+    };
+    let first = off(&story.now);
+    story.plug_in(first);
+    story.show();
+    story.wait(Period::minutes(1)).send(Event::LocalOnly {
+        udid: udid(ANNA),
+        chosen: true,
+    });
+    story.show();
+    let made = copy(story.now.host);
+    story.send(Event::StoreScanned {
+        udid: udid(ANNA),
+        copy: Some(made),
+    });
+    story.show();
+    story.note("ten days pass without another copy");
+    story.live(Period::days(10), off);
+    story.show();
+    insta::assert_snapshot!(story.transcript());
+}
+
+#[test]
+fn the_disk_for_backups_is_away() {
+    let mut story = Story::new(evening(), Policy::default());
+    story.send(Event::StoreMissing {
+        why: "not mounted".to_owned(),
+    });
+    let stale = facts(&story.now, Period::days(9));
+    story.plug_in(stale);
+    story.show();
+    story.live(Period::days(1), |now| facts(now, Period::days(9)));
+    story.note("the disk comes back while somebody is at the phone");
+    story.unplug();
+    let stale = facts(&story.now, Period::days(10));
+    story.plug_in(stale);
+    story.wait(Period::minutes(1)).send(Event::StoreReady {
+        free: Some(1_000_000_000_000),
+    });
+    insta::assert_snapshot!(story.transcript());
+}
+
+#[test]
+fn a_full_disk_is_not_tried_again_before_there_is_room() {
+    let mut story = Story::new(evening(), Policy::default());
+    story.send(Event::StoreReady {
+        free: Some(30_000_000_000),
+    });
+    let stale = facts(&story.now, Period::days(9));
+    story.plug_in(stale);
+    story.wait(Period::minutes(2));
+    let report = failed(
+        &story.now,
+        RunFailure::HostNoSpace {
+            need: 45_000_000_000,
+            free: 30_000_000_000,
+        },
+    );
+    story.send(Event::BackupFinished(report));
+    story.unplug();
+    story.wait(Period::hours(2));
+    let stale = facts(&story.now, Period::days(9));
+    story.plug_in(stale);
+    story.show();
+    story.send(Event::StoreReady {
+        free: Some(60_000_000_000),
+    });
+    insta::assert_snapshot!(story.transcript());
+}
+
+#[test]
+fn quiet_hours_snooze_and_an_empty_battery() {
+    let mut story = Story::new(at("2026-11-20T21:00:00Z"), Policy::default());
+    let stale = facts(&story.now, Period::days(20));
+    story.plug_in(stale);
+    story.show();
+    story.note("in the morning the notice follows; nobody is at the phone");
+    story.live(Period::hours(9), |now| facts(now, Period::days(20)));
+    story.show();
+    story.send(Event::Snooze {
+        udid: udid(ANNA),
+        until: later(&story.now, Period::days(1)).host,
+    });
+    story.unplug();
+    story.wait(Period::hours(1));
+    let stale = facts(&story.now, Period::days(20));
+    story.plug_in(stale);
+    story.show();
+    story.unplug();
+    story.wait(Period::days(1));
+    let mut empty = facts(&story.now, Period::days(21));
+    empty.battery = Ok(crate::facts::Battery {
+        percent: 12,
+        on_power: false,
+    });
+    story.plug_in(empty);
+    story.show();
+    insta::assert_snapshot!(story.transcript());
+}
+
+#[test]
+fn a_restoring_phone_is_left_alone() {
+    let mut story = Story::new(evening(), Policy::default());
+    let mut restoring = facts(&story.now, Period::days(58));
+    restoring.setup = Ok(Setup::Restoring);
+    story.plug_in(restoring);
+    story.send(Event::AskBackup { udid: udid(ANNA) });
+    story.show();
+    insta::assert_snapshot!(story.transcript());
+}
+
+#[test]
+fn jobs_that_break_are_over() {
+    let mut story = Story::new(evening(), Policy::default());
+    story.send(Event::Attached {
+        udid: udid(ANNA),
+        link: LinkKind::Usb,
+        attachment: Attachment(7),
+    });
+    story.send(Event::JobPanicked {
+        what: Job::Probe,
+        udid: Some(udid(ANNA)),
+    });
+    story.wait(Period::seconds(30)).send(Event::Tick);
+    let stale = facts(&story.now, Period::days(9));
+    story.send(Event::Probed(Box::new(stale)));
+    story.send(Event::JobPanicked {
+        what: Job::Backup,
+        udid: Some(udid(ANNA)),
+    });
+    story.show();
+    story.send(Event::JobPanicked {
+        what: Job::Observe,
+        udid: Some(udid(BEN)),
+    });
+    insta::assert_snapshot!(story.transcript());
+}
+
+#[test]
+fn two_at_a_time_and_the_third_follows() {
+    let mut story = Story::new(evening(), Policy::default());
+    for (number, device) in [ANNA, BEN, "00008120-000C3D4E5F607182"]
+        .into_iter()
+        .enumerate()
+    {
+        let attachment = Attachment(u32::try_from(number).unwrap());
+        story.send(Event::Attached {
+            udid: udid(device),
+            link: LinkKind::Usb,
+            attachment,
+        });
+        let mut stale = facts(&story.now, Period::days(9));
+        stale.udid = udid(device);
+        stale.name = Ok(format!("Phone {number}"));
+        story.send(Event::Probed(Box::new(stale)));
+    }
+    story.wait(Period::minutes(5));
+    let report = verified(&story.now);
+    story.send(Event::BackupFinished(report));
+    insta::assert_snapshot!(story.transcript());
+}
+
+#[test]
+fn cancelled_by_the_person() {
+    let mut story = Story::new(evening(), Policy::default());
+    let stale = facts(&story.now, Period::days(9));
+    story.plug_in(stale);
+    story
+        .wait(Period::minutes(1))
+        .send(Event::AskCancel { udid: udid(ANNA) });
+    let report = failed(
+        &story.now,
+        RunFailure::Cancelled {
+            by: crate::run::CancelledBy::Person,
+        },
+    );
+    story.send(Event::BackupFinished(report));
+    let stale = facts(&story.now, Period::days(9));
+    story.send(Event::Probed(Box::new(stale)));
+    story.show();
+    insta::assert_snapshot!(story.transcript());
+}
+
+#[test]
+fn a_due_backup_prints_its_reasons() {
+    let mut story = Story::new(evening(), Policy::default());
+    let made = copy(earlier(&story.now, Period::days(9)));
+    story.send(Event::StoreScanned {
+        udid: udid(ANNA),
+        copy: Some(made),
+    });
+    let stale = facts(&story.now, Period::days(58));
+    let commands = story.plug_in(stale);
+    let mut plans = Vec::new();
+    for command in commands {
+        if let crate::watcher::Command::StartBackup { plan, .. } = command {
+            plans.push(plan.to_string());
+        }
+    }
+    assert_eq!(
+        plans,
+        ["backup due: iCloud 58 d old, newest verified copy 9 d old"]
+    );
+}
