@@ -1,2 +1,122 @@
-//! The backupwatch command.
-fn main() {}
+//! The backupwatch command: parse, build, run, exit. What a command does is in `commands`.
+
+mod choice;
+mod cli;
+mod commands;
+mod failure;
+mod reach;
+mod setup;
+mod show;
+mod terminal;
+mod words;
+
+use crate::{
+    cli::{Cli, Command},
+    failure::Failure,
+    terminal::Terminal,
+};
+use backupwatch_agent::{
+    config::Config,
+    exit::ExitCode,
+    logging::{self, Sink},
+};
+use clap::Parser as _;
+
+fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    let terminal = Terminal::new();
+    let json = wants_json(cli.command.as_ref());
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            terminal.say(&format!("backupwatch: failed to start: {error}"));
+            return ExitCode::Internal.into();
+        }
+    };
+    let result = runtime.block_on(run(cli, terminal));
+    // A thread that waits for a stuck disk must not keep a finished command.
+    runtime.shutdown_background();
+    match result {
+        Ok(code) => code.into(),
+        Err(failure) => {
+            if json {
+                // Where stdout is gone too, the exit code still tells.
+                let _ = terminal.data(&failure.json());
+            }
+            terminal.say(&failure.words());
+            failure.code.into()
+        }
+    }
+}
+
+async fn run(cli: Cli, terminal: Terminal) -> Result<ExitCode, Failure> {
+    let global = cli.global;
+    match cli.command.unwrap_or(Command::Status { json: false }) {
+        Command::Completions { shell } => return commands::manual::completions(terminal, shell),
+        Command::Man { out } => return commands::manual::man(terminal, out.as_deref()),
+        Command::Simulate(arguments) => {
+            return commands::simulate::run(terminal, &arguments).await;
+        }
+        Command::Demo { once } => return commands::demo::run(terminal, once).await,
+        Command::Config { command } => {
+            let path = setup::config_path(&global)?;
+            let path = path.display().to_string();
+            return commands::config::run(terminal, setup::load(&global), command, &path);
+        }
+        Command::Agent { log_to_stderr } => {
+            let setup = setup::load(&global)?;
+            return commands::agent::run(terminal, &setup, global.verbose, log_to_stderr).await;
+        }
+        command => {
+            let setup = setup::load(&global)?;
+            let _log = quiet_log(terminal, &setup.config, global.verbose)?;
+            commands::run(terminal, &setup, command).await
+        }
+    }
+}
+
+/// A command's own log goes to standard error, and says nothing that is not asked for or wrong.
+fn quiet_log(
+    terminal: Terminal,
+    config: &Config,
+    verbose: u8,
+) -> Result<logging::LogGuard, Failure> {
+    let filter = if verbose == 0 {
+        "error".to_owned()
+    } else {
+        log_filter(config, verbose)
+    };
+    logging::start(Sink::Stderr, &filter, terminal.is_live())
+        .map_err(|error| Failure::from_error(ExitCode::Usage, "log", &error))
+}
+
+/// The configured filter, or the louder one that was asked for.
+fn log_filter(config: &Config, verbose: u8) -> String {
+    match verbose {
+        0 => config.own.log.filter.clone(),
+        1 => "info,backupwatch=debug,backupwatch_core=debug,backupwatch_backup=debug,backupwatch_device=debug,backupwatch_agent=debug,backupwatch_notify=debug"
+            .to_owned(),
+        _ => "trace".to_owned(),
+    }
+}
+
+fn wants_json(command: Option<&Command>) -> bool {
+    match command {
+        Some(
+            Command::Status { json }
+            | Command::Check { json }
+            | Command::Backup { json, .. }
+            | Command::Pair { json, .. }
+            | Command::History { json, .. },
+        ) => *json,
+        Some(
+            Command::Agent { .. }
+            | Command::Config { .. }
+            | Command::Simulate(_)
+            | Command::Demo { .. }
+            | Command::Completions { .. }
+            | Command::Man { .. },
+        )
+        | None => false,
+    }
+}

@@ -1,0 +1,43 @@
+//! `agent`: what launchd and systemd start.
+
+use crate::{failure::Failure, reach, setup::Setup, terminal::Terminal};
+use backupwatch_agent::{
+    exit::ExitCode,
+    logging::{self, Sink},
+    process, signals,
+};
+use backupwatch_notify::{Desktop, Notifier, Recorder};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Answers to notices that may wait for the loop.
+const ANSWERS: usize = 16;
+
+pub async fn run(
+    terminal: Terminal,
+    setup: &Setup,
+    verbose: u8,
+    log_to_stderr: bool,
+) -> Result<ExitCode, Failure> {
+    let sink = match &setup.paths.logs {
+        Some(folder) if !log_to_stderr => Sink::Folder(folder),
+        Some(_) | None => Sink::Stderr,
+    };
+    let filter = crate::log_filter(&setup.config, verbose);
+    let _log = logging::start(sink, &filter, terminal.is_live())
+        .map_err(|error| Failure::from_error(ExitCode::Usage, "log", &error))?;
+    let shutdown = CancellationToken::new();
+    signals::cancel_on_signal(shutdown.clone())?;
+    let (answer, answers) = mpsc::channel(ANSWERS);
+    let notifier: Arc<dyn Notifier> = if setup.config.own.notify.desktop {
+        Arc::new(Desktop::new(tokio::runtime::Handle::current(), answer))
+    } else {
+        Arc::new(Recorder::new())
+    };
+    let setup = reach::process_setup(setup, None, notifier, answers)?;
+    process::serve(setup, shutdown)
+        .await
+        .map_err(|error| reach::start(&error))?;
+    Ok(ExitCode::Ok)
+}

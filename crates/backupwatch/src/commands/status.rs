@@ -1,0 +1,84 @@
+//! `status` and `check`.
+
+use crate::{failure::Failure, reach, setup::Setup, show, terminal::Terminal};
+use backupwatch_agent::{
+    clock::{Clock as _, SystemClock},
+    exit::ExitCode,
+    state::{self, StateError},
+    status::{AgentStatus, SCHEMA, Status, status_from_state},
+};
+use backupwatch_backup::Clock as _;
+use backupwatch_core::Now;
+use jiff::tz::TimeZone;
+
+/// What is known, without looking.
+pub async fn status(terminal: Terminal, setup: &Setup, json: bool) -> Result<ExitCode, Failure> {
+    let status = known(setup).await?;
+    print(terminal, &status, json)?;
+    Ok(show::exit_code(&status, true))
+}
+
+/// Look, and say what is known then.
+pub async fn check(terminal: Terminal, setup: &Setup, json: bool) -> Result<ExitCode, Failure> {
+    let (status, agent_counts) = match reach::agent(setup).await? {
+        Some(client) => {
+            let status = client.check().await;
+            (
+                status.map_err(|error| reach::refused_by_agent(&error))?,
+                true,
+            )
+        }
+        None => {
+            let process = reach::in_process(setup, None)?;
+            let status = process.check().await;
+            process
+                .finish()
+                .await
+                .map_err(|error| reach::start(&error))?;
+            // A check without an agent is an answer of its own: nobody claimed that one runs.
+            (status.map_err(|refusal| reach::refused(&refusal))?, false)
+        }
+    };
+    print(terminal, &status, json)?;
+    Ok(show::exit_code(&status, agent_counts))
+}
+
+/// From the agent, or from what the last one left behind.
+pub async fn known(setup: &Setup) -> Result<Status, Failure> {
+    if let Some(client) = reach::agent(setup).await? {
+        return client
+            .status()
+            .await
+            .map_err(|error| reach::refused_by_agent(&error));
+    }
+    let clock = SystemClock;
+    let now = Now {
+        host: clock.now(),
+        utc_offset_s: clock.utc_offset_s(),
+    };
+    let from_state = state::open_read_only(&setup.paths.database)
+        .and_then(|state| status_from_state(&state, &setup.config, &now));
+    match from_state {
+        Ok(status) => Ok(status),
+        Err(StateError::Missing { .. }) => Ok(Status {
+            schema: SCHEMA,
+            as_of: now.host.0,
+            agent: AgentStatus {
+                running: false,
+                last_poll: None,
+                usbmuxd: None,
+                remarks: Vec::new(),
+            },
+            devices: Vec::new(),
+        }),
+        Err(error) => Err(Failure::from_error(ExitCode::Internal, "state", &error)),
+    }
+}
+
+fn print(terminal: Terminal, status: &Status, json: bool) -> Result<(), Failure> {
+    if json {
+        super::json(terminal, status)
+    } else {
+        Ok(terminal.data(&show::status(status, &TimeZone::system()))?)
+    }
+}

@@ -1,0 +1,169 @@
+//! The way to an answer: the agent where one runs, this process where none does.
+
+use crate::{failure::Failure, setup::Setup};
+use backupwatch_agent::{
+    agent::Refusal,
+    client::{Client, ClientError},
+    clock::SystemClock,
+    exit::ExitCode,
+    medium::Origin,
+    phones::usbmuxd::Usbmuxd,
+    process::{self, InProcess, StartError},
+};
+use backupwatch_device::MuxAddress;
+use backupwatch_notify::{Answer, Notifier};
+use std::{path::Path, sync::Arc};
+use tokio::sync::mpsc;
+
+/// A client of the agent, if one answers.
+pub async fn agent(setup: &Setup) -> Result<Option<Client>, Failure> {
+    let client = Client::new(&setup.paths.socket);
+    match client.version().await {
+        Ok(_) => Ok(Some(client)),
+        Err(ClientError::NotRunning) => Ok(None),
+        Err(error) => Err(refused_by_agent(&error)),
+    }
+}
+
+/// The loop in this process, with the backups below `root` if one was named just now.
+pub fn in_process(setup: &Setup, root: Option<&Path>) -> Result<InProcess<Usbmuxd>, Failure> {
+    // Nobody answers a notice of a command that is about to end; its words are on the terminal.
+    let (_, answers) = mpsc::channel(1);
+    let notifier = Arc::new(backupwatch_notify::Recorder::new());
+    InProcess::start(process_setup(setup, root, notifier, answers)?).map_err(|error| start(&error))
+}
+
+/// Everything a process is made of.
+pub fn process_setup(
+    setup: &Setup,
+    root: Option<&Path>,
+    notifier: Arc<dyn Notifier>,
+    answers: mpsc::Receiver<Answer>,
+) -> Result<process::Setup<Usbmuxd>, Failure> {
+    Ok(process_setup_at(
+        mux_address(setup)?,
+        setup,
+        root,
+        notifier,
+        answers,
+    ))
+}
+
+/// The same with usbmuxd at this address, whatever the environment says.
+pub fn process_setup_at(
+    address: MuxAddress,
+    setup: &Setup,
+    root: Option<&Path>,
+    notifier: Arc<dyn Notifier>,
+    answers: mpsc::Receiver<Answer>,
+) -> process::Setup<Usbmuxd> {
+    let mut paths = setup.paths.clone();
+    let mut origin = if setup.config.own.backup.root.is_some() {
+        Origin::Configured
+    } else {
+        Origin::OurOwn
+    };
+    if let Some(root) = root {
+        paths.backups = root.to_owned();
+        origin = Origin::OurOwn;
+    }
+    process::Setup {
+        config: setup.config.clone(),
+        paths,
+        origin,
+        phones: Usbmuxd::new(address, host_name()),
+        notifier,
+        answers,
+        open_page: Arc::new(open_page),
+        clock: Arc::new(SystemClock),
+    }
+}
+
+fn mux_address(setup: &Setup) -> Result<MuxAddress, Failure> {
+    let variable = std::env::var("USBMUXD_SOCKET_ADDRESS").ok();
+    let text = variable
+        .filter(|text| !text.trim().is_empty())
+        .or_else(|| setup.config.own.usbmuxd.address.clone());
+    MuxAddress::resolve(text.as_deref()).map_err(|error| {
+        Failure::new(
+            ExitCode::Usage,
+            "usbmuxd_address",
+            format!("the address of usbmuxd cannot be used: {error}"),
+        )
+        .next("Set USBMUXD_SOCKET_ADDRESS to a path, UNIX:/path or host:port, or leave it empty.")
+    })
+}
+
+/// What a phone calls this computer in its question for trust.
+fn host_name() -> Option<String> {
+    rustix::system::uname()
+        .nodename()
+        .to_str()
+        .ok()
+        .map(str::to_owned)
+}
+
+/// Opens a page with the desktop's own program.
+fn open_page(path: &Path) -> std::io::Result<()> {
+    let program = if cfg!(target_os = "macos") {
+        "open"
+    } else {
+        "xdg-open"
+    };
+    let mut child = std::process::Command::new(program)
+        .arg(path)
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()?;
+    // The opener ends at once or with the browser; either way somebody has to take its last word.
+    std::thread::spawn(move || child.wait());
+    Ok(())
+}
+
+/// An agent that says no, or none that can be talked to.
+pub fn refused_by_agent(error: &ClientError) -> Failure {
+    match error {
+        ClientError::Refused(failure) => {
+            let mut out = Failure::new(ExitCode::Usage, "refused", failure.message.clone());
+            out.next.clone_from(&failure.next);
+            out
+        }
+        ClientError::NotRunning => Failure::new(
+            ExitCode::AgentDown,
+            "agent_down",
+            "the agent is not running",
+        )
+        .next("Start it with `backupwatch agent`."),
+        ClientError::Connect { .. }
+        | ClientError::Broken(_)
+        | ClientError::Late(_)
+        | ClientError::Answer(_) => Failure::from_error(ExitCode::AgentDown, "agent", error)
+            .next("If this stays, end the agent and start it again."),
+    }
+}
+
+/// The loop in this process says no.
+pub fn refused(refusal: &Refusal) -> Failure {
+    let code = match refusal {
+        Refusal::UnknownDevice => ExitCode::NoDevice,
+        Refusal::NotAttached | Refusal::NotNow { .. } => ExitCode::BackupFailed,
+        Refusal::NoBackup => ExitCode::Usage,
+        Refusal::Page(_) | Refusal::Ending => ExitCode::Internal,
+    };
+    let mut failure = Failure::new(code, refusal.code(), refusal.to_string());
+    failure.next = refusal.next().map(str::to_owned);
+    failure
+}
+
+/// A process that cannot start.
+pub fn start(error: &StartError) -> Failure {
+    let code = match error {
+        StartError::Paths(_) | StartError::Instance(_) => ExitCode::Usage,
+        StartError::State(_)
+        | StartError::Listen(_)
+        | StartError::Api(_)
+        | StartError::Broken(_) => ExitCode::Internal,
+    };
+    Failure::from_error(code, "start", error)
+}

@@ -1,0 +1,40 @@
+//! What holds for this call: the configuration, the places, the address of usbmuxd.
+
+use crate::{cli::Global, failure::Failure};
+use backupwatch_agent::{
+    config::Config,
+    exit::ExitCode,
+    paths::{Base, Moved, Paths},
+};
+use std::path::PathBuf;
+
+#[derive(Debug, Clone)]
+pub struct Setup {
+    pub config: Config,
+    pub paths: Paths,
+}
+
+/// The path of the configuration file, whether or not it is right.
+pub fn config_path(global: &Global) -> Result<PathBuf, Failure> {
+    Ok(base()?.config_file(global.config.as_deref()))
+}
+
+/// Reads the configuration and finds every place.
+pub fn load(global: &Global) -> Result<Setup, Failure> {
+    let base = base()?;
+    let file = base.config_file(global.config.as_deref());
+    let config = Config::load(&file, global.config.is_some())
+        .map_err(|error| Failure::from_error(ExitCode::Usage, "config", &error))?;
+    let in_file = config.moved();
+    let moved = Moved {
+        config: Some(file),
+        state: global.state_dir.clone().or(in_file.state),
+        ..in_file
+    };
+    let paths = Paths::resolve(&base, &moved);
+    Ok(Setup { config, paths })
+}
+
+fn base() -> Result<Base, Failure> {
+    Base::of_this_user().map_err(|error| Failure::from_error(ExitCode::Usage, "no_home", &error))
+}

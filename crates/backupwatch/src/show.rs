@@ -1,0 +1,265 @@
+//! The status document in words for a terminal.
+
+use crate::terminal::Tone;
+use crate::words;
+use backupwatch_agent::{
+    api::words::{History, HistoryEntry, Progress, RunSummary},
+    exit::ExitCode,
+    status::{CloudStatus, DeviceStatus, LocalStatus, Status},
+};
+use jiff::{Timestamp, tz::TimeZone};
+use std::fmt::Write as _;
+
+/// Everything known, one block a device, and a line about the agent.
+pub fn status(status: &Status, zone: &TimeZone) -> String {
+    let mut out = String::new();
+    for device in &status.devices {
+        block(&mut out, device, status.as_of, zone);
+        out.push('\n');
+    }
+    if status.devices.is_empty() {
+        out.push_str("No device is known yet.\nConnect the iPhone with a cable, unlock it, and run `backupwatch pair`.\n\n");
+    }
+    out.push_str(&agent(status));
+    for remark in &status.agent.remarks {
+        out.push_str(&format!("\n{}", Tone::Warning.set(remark)));
+    }
+    out
+}
+
+/// What the exit code says of the whole: the worst device; then an agent that is not there; then no device at all.
+pub fn exit_code(status: &Status, agent_counts: bool) -> ExitCode {
+    let any = |words: &[&str]| {
+        status
+            .devices
+            .iter()
+            .any(|device| words.contains(&device.protection.as_str()))
+    };
+    if any(&["unprotected"]) {
+        ExitCode::Unprotected
+    } else if any(&["at_risk"]) {
+        ExitCode::AtRisk
+    } else if agent_counts && !status.agent.running {
+        ExitCode::AgentDown
+    } else if status.devices.is_empty() {
+        ExitCode::NoDevice
+    } else if status
+        .devices
+        .iter()
+        .all(|device| device.protection == "protected")
+    {
+        ExitCode::Ok
+    } else {
+        // Not known is not green.
+        ExitCode::AtRisk
+    }
+}
+
+fn agent(status: &Status) -> String {
+    let last = status.agent.last_poll.map_or_else(
+        || "it has not looked yet".to_owned(),
+        |at| format!("it last looked {}", words::ago(at, status.as_of)),
+    );
+    if status.agent.running {
+        let muxd = if status.agent.usbmuxd == Some(false) {
+            "; usbmuxd does not answer, so no phone can be seen"
+        } else {
+            ""
+        };
+        Tone::Dim.set(&format!("The agent is running; {last}{muxd}."))
+    } else {
+        Tone::Warning.set(&format!(
+            "The agent is not running; {last}. Start it with `backupwatch agent`."
+        ))
+    }
+}
+
+fn block(out: &mut String, device: &DeviceStatus, now: Timestamp, zone: &TimeZone) {
+    let name = device.name.as_deref().unwrap_or(&device.udid);
+    let about: Vec<String> = [
+        device.model.clone(),
+        device
+            .os_version
+            .as_ref()
+            .map(|version| format!("iOS {version}")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let about = if about.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", about.join(", "))
+    };
+    let (tone, word) = protection(&device.protection);
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "{}{about}: {}", Tone::Bold.set(name), tone.set(word));
+    let _ = writeln!(out, "  {}", device.reason);
+    let mut line = |label: &str, text: &str| {
+        let _ = writeln!(out, "  {} {text}", Tone::Dim.set(&format!("{label:<14}")));
+    };
+    line("iCloud backup", &cloud(&device.icloud, zone));
+    line("Local backup", &local(&device.local, zone));
+    line("Seen", &seen(device, now));
+    if let Some(progress) = &device.backup {
+        line("Right now", &phase(progress));
+    }
+    if let Some(until) = device.snoozed_until.filter(|until| *until > now) {
+        line("Snoozed until", &words::date(until, zone));
+    }
+    if !device.next.words.is_empty() {
+        line("Next", &device.next.words);
+    }
+}
+
+fn protection(word: &str) -> (Tone, &'static str) {
+    match word {
+        "protected" => (Tone::Good, "protected"),
+        "at_risk" => (Tone::Warning, "at risk"),
+        "unprotected" => (Tone::Bad, "UNPROTECTED"),
+        _ => (Tone::Unsure, "not known"),
+    }
+}
+
+fn cloud(cloud: &CloudStatus, zone: &TimeZone) -> String {
+    let switch = match cloud.enabled {
+        Some(true) => "switched on",
+        Some(false) => "switched off",
+        None => "switch not known",
+    };
+    match (cloud.last, cloud.age_s) {
+        (Some(last), Some(age)) => {
+            format!(
+                "{} ({} old), {switch}",
+                words::date(last, zone),
+                words::span(age)
+            )
+        }
+        (Some(last), None) => format!("{}, {switch}", words::date(last, zone)),
+        (None, _) => format!("no date known, {switch}"),
+    }
+}
+
+fn local(local: &LocalStatus, zone: &TimeZone) -> String {
+    let when = local.last.map_or_else(String::new, |last| {
+        let age = local
+            .age_s
+            .map_or_else(String::new, |age| format!(" ({} old)", words::span(age)));
+        format!("{}{age}", words::date(last, zone))
+    });
+    let sealed = match local.encrypted {
+        Some(true) => ", encrypted",
+        Some(false) => ", not encrypted",
+        None => "",
+    };
+    match local.state.as_str() {
+        "verified" => format!(
+            "{when}, verified ({}){sealed}",
+            local.level.as_deref().unwrap_or("L?")
+        ),
+        "unverified" => format!("{when}, not verified{sealed}"),
+        "elsewhere" => format!("{when}, made by another computer and not checked here"),
+        _ => "none".to_owned(),
+    }
+}
+
+fn seen(device: &DeviceStatus, now: Timestamp) -> String {
+    let when = device
+        .seen_at
+        .map_or_else(|| "never".to_owned(), |at| words::ago(at, now));
+    let link = match device.links.first().map(String::as_str) {
+        Some("usb") => ", on the cable now",
+        Some("network") => ", on Wi-Fi now",
+        _ => ", not attached now",
+    };
+    format!("{when}{link}")
+}
+
+/// Where a running backup is, as a sentence without its full stop.
+pub fn phase(progress: &Progress) -> String {
+    let words = match progress.phase.as_str() {
+        "opening" => "talking to the phone",
+        "waiting_for_passcode" => "waiting for the passcode on the phone",
+        "preparing" => "the phone is preparing its backup; this can take some minutes",
+        "transferring" => "copying",
+        "moving" => "the phone is putting the files in order",
+        "verifying" => "checking every file",
+        "committing" => "putting the new backup in place",
+        other => other,
+    };
+    if progress.files == 0 {
+        words.to_owned()
+    } else {
+        format!(
+            "{words}: {} files, {}",
+            words::count(progress.files),
+            words::bytes(progress.bytes)
+        )
+    }
+}
+
+/// How a run ended, for a person who waited for it.
+pub fn run(run: &RunSummary) -> String {
+    let seconds = run.ended.as_second() - run.started.as_second();
+    let mut out = if run.ok {
+        Tone::Good.set(&run.words)
+    } else {
+        Tone::Bad.set(&run.words)
+    };
+    if run.ok {
+        out.push_str(&format!(
+            "\n  {} files, {} received in {}",
+            words::count(run.files),
+            words::bytes(run.bytes),
+            if seconds < 60 {
+                format!("{seconds} s")
+            } else {
+                words::span(seconds)
+            }
+        ));
+    }
+    if run.refused > 0 {
+        out.push_str(&format!(
+            "\n  {} files could not be read on the phone and are not in this backup",
+            words::count(run.refused)
+        ));
+    }
+    for warning in &run.warnings {
+        out.push_str(&format!("\n  {}", Tone::Warning.set(warning)));
+    }
+    out
+}
+
+/// Runs and notices, newest first.
+pub fn history(history: &History, status: &Status, zone: &TimeZone) -> String {
+    if history.entries.is_empty() {
+        return "Nothing has happened yet.".to_owned();
+    }
+    let name = |udid: &str| {
+        status
+            .devices
+            .iter()
+            .find(|device| device.udid == udid)
+            .and_then(|device| device.name.clone())
+            .unwrap_or_else(|| udid.to_owned())
+    };
+    let mut out = String::new();
+    for entry in &history.entries {
+        let when = Tone::Dim.set(&words::date(entry.at(), zone));
+        let line = match entry {
+            HistoryEntry::Run(run) => {
+                let tone = if run.ok { Tone::Good } else { Tone::Bad };
+                format!("{when}  {}: {}", name(&run.udid), tone.set(&run.words))
+            }
+            HistoryEntry::Notice(notice) => {
+                format!(
+                    "{when}  Notice: {}\n    {}",
+                    Tone::Bold.set(&notice.title),
+                    notice.body
+                )
+            }
+        };
+        let _ = writeln!(out, "{line}");
+    }
+    out
+}

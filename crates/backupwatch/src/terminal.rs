@@ -1,0 +1,100 @@
+//! The one owner of the terminal: data goes to stdout, everything else to stderr, and colour only where a person looks.
+
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{self, IsTerminal as _, Write};
+
+/// What is said to the person. Cheap to clone; holds nothing but what it found out about the terminal.
+#[derive(Debug, Clone, Copy)]
+pub struct Terminal {
+    /// A person watches standard error, so progress can redraw a line.
+    live: bool,
+}
+
+/// How a word is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    Bold,
+    Dim,
+    Good,
+    Warning,
+    Bad,
+    Unsure,
+}
+
+impl Tone {
+    fn style(self) -> Style {
+        let colour = |colour: AnsiColor| Style::new().fg_color(Some(colour.into())).bold();
+        match self {
+            Self::Bold => Style::new().bold(),
+            Self::Dim => Style::new().dimmed(),
+            Self::Good => colour(AnsiColor::Green),
+            Self::Warning => colour(AnsiColor::Yellow),
+            Self::Bad => colour(AnsiColor::Red),
+            Self::Unsure => colour(AnsiColor::Magenta),
+        }
+    }
+
+    /// `text` in this tone; the escape codes are taken out again where nobody would see colours.
+    pub fn set(self, text: &str) -> String {
+        let style = self.style();
+        format!("{style}{text}{style:#}")
+    }
+}
+
+impl Terminal {
+    pub fn new() -> Self {
+        Self {
+            live: io::stderr().is_terminal(),
+        }
+    }
+
+    /// A person watches standard error.
+    pub fn is_live(self) -> bool {
+        self.live
+    }
+
+    /// Data. A reader that went away (`| head`) ends the program quietly, as people expect of a pipe.
+    pub fn data(self, text: &str) -> io::Result<()> {
+        let stdout = io::stdout();
+        let choice = AutoStream::choice(&stdout);
+        put(AutoStream::new(stdout.lock(), choice), text)
+    }
+
+    /// Raw bytes: a manual page or a completion script.
+    pub fn bytes(self, bytes: &[u8]) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(bytes).and_then(|()| stdout.flush())
+    }
+
+    /// What is not data. There is nobody left to tell when this fails.
+    pub fn say(self, text: &str) {
+        let stderr = io::stderr();
+        let choice: ColorChoice = AutoStream::choice(&stderr);
+        let _ = put(AutoStream::new(stderr.lock(), choice), text);
+    }
+
+    /// A line that is redrawn while something goes on; invisible off a terminal.
+    pub fn progress(self) -> ProgressBar {
+        let target = if self.live {
+            ProgressDrawTarget::stderr_with_hz(10)
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let bar = ProgressBar::with_draw_target(Some(1000), target);
+        // Both templates are constants that the tests draw; the fall-back is only a plainer bar.
+        let style = ProgressStyle::with_template("{spinner} [{bar:28}] {percent:>3}%  {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        bar.set_style(style.progress_chars("=> "));
+        bar
+    }
+}
+
+fn put(mut stream: impl Write, text: &str) -> io::Result<()> {
+    stream.write_all(text.as_bytes())?;
+    if !text.ends_with('\n') {
+        stream.write_all(b"\n")?;
+    }
+    stream.flush()
+}
