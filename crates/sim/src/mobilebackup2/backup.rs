@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::host::Stop;
 use super::link::{Link, to_file};
-use super::previous::{Begin, Files, digest, files_of, prefixes};
+use super::previous::{Begin, Files, digest, files_of, in_folder, prefixes};
 use super::side::{Finished, How, Keys, Snapshot};
 use super::upload::{Source, Upload};
 use crate::contents::{FileId, Item, noise};
@@ -664,9 +664,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<'_, S> {
         let mut missing = 0_usize;
         for (folder, listing) in self.link.list_folders("").await? {
             let listing = listing.unwrap_or_default();
-            missing += files
-                .keys()
-                .filter(|id| id.starts_with(&folder) && !listing.contains_key(*id))
+            missing += in_folder(&files, &folder)
+                .filter(|id| !listing.contains_key(*id))
                 .count();
         }
         if missing > 0 {

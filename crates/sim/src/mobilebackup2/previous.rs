@@ -133,8 +133,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Link<S> {
                     format!("Error listing backup directory: {}", code.words()),
                 )
             })?;
-            let wanted = files.keys().filter(|id| id.starts_with(&folder));
-            if wanted.into_iter().any(|id| !present.contains_key(id)) {
+            if in_folder(&files, &folder).any(|id| !present.contains_key(id)) {
                 return Ok(Begin::Full);
             }
         }
@@ -217,6 +216,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Link<S> {
         }
         Ok(out)
     }
+}
+
+/// The names of the blobs that belong into one of the 256 folders.
+pub fn in_folder<'a>(files: &'a Files, folder: &'a str) -> impl Iterator<Item = &'a String> {
+    let from = files.range(folder.to_owned()..).map(|(id, _)| id);
+    from.take_while(move |id| id.starts_with(folder))
 }
 
 /// "00" to "ff".
