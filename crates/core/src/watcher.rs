@@ -66,7 +66,7 @@ impl Watcher {
     pub fn new(policies: impl Into<Policies>, remembered: Vec<Remembered>) -> Self {
         let known = remembered
             .into_iter()
-            .map(|memory| (memory.udid.clone(), Device::new(memory)));
+            .map(|memory| (memory.udid.clone(), Device::remembered(memory)));
         Self {
             policies: policies.into(),
             devices: known.collect(),
@@ -233,8 +233,8 @@ fn ask(device: &mut Device, now: &Now, commands: &mut Vec<Command>) {
 }
 
 fn remember(device: &mut Device, commands: &mut Vec<Command>) {
-    if device.memory != device.stored && !device.is_forgettable() {
-        device.stored = device.memory.clone();
+    if !device.is_blank() && device.stored.as_ref() != Some(&device.memory) {
+        device.stored = Some(device.memory.clone());
         // Before the notices of this turn: told twice would be worse than told and lost.
         commands.insert(0, Command::Remember(Box::new(device.memory.clone())));
     }

@@ -8,7 +8,7 @@ use crate::run::Phase;
 use crate::time::{HostTime, Now, Period};
 use crate::udid::Udid;
 use crate::watcher::event::Attachment;
-use crate::watcher::remembered::Remembered;
+use crate::watcher::remembered::{Failures, Remembered};
 use std::collections::BTreeMap;
 
 /// Hints of the device (its domain changed, it was unlocked) are followed at once, but not more often than this: a
@@ -29,7 +29,7 @@ pub(super) const WISH: Period = Period::minutes(30);
 pub(super) struct Device {
     pub(super) memory: Remembered,
     /// What the agent has been told to remember last.
-    pub(super) stored: Remembered,
+    pub(super) stored: Option<Remembered>,
     pub(super) links: BTreeMap<Attachment, LinkKind>,
     pub(super) probing: Probing,
     pub(super) pairing: Pairing,
@@ -74,9 +74,19 @@ pub(super) struct Running {
 }
 
 impl Device {
-    pub(super) fn new(memory: Remembered) -> Self {
+    /// A device that nobody has met.
+    pub(super) fn new(udid: Udid) -> Self {
+        Self::with(Remembered::new(udid), None)
+    }
+
+    /// A device that the agent remembers.
+    pub(super) fn remembered(memory: Remembered) -> Self {
+        Self::with(memory.clone(), Some(memory))
+    }
+
+    fn with(memory: Remembered, stored: Option<Remembered>) -> Self {
         Self {
-            stored: memory.clone(),
+            stored,
             memory,
             links: BTreeMap::new(),
             probing: Probing::default(),
@@ -144,16 +154,24 @@ impl Device {
 
     /// Whether nothing would be lost by forgetting the device: a visitor that never told anything.
     pub(super) fn is_forgettable(&self) -> bool {
-        let past = &self.memory.past;
-        !self.is_attached()
+        self.is_blank()
+            && !self.is_attached()
             && self.running.is_none()
+            && self.wish.is_none()
             && self.probing.in_flight.is_none()
             && self.pairing.in_flight.is_none()
+    }
+
+    /// Whether there is nothing worth remembering, and nothing remembered.
+    pub(super) fn is_blank(&self) -> bool {
+        let past = &self.memory.past;
+        self.stored.is_none()
             && past.facts.is_none()
             && past.copy.is_none()
             && past.local_only.is_none()
             && self.memory.told.is_empty()
             && self.memory.snoozed_until.is_none()
+            && self.memory.failures == Failures::default()
     }
 
     /// Whether a face should show the device although it is away: a visitor that never let us in is not shown.

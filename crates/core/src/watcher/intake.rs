@@ -10,7 +10,6 @@ use crate::udid::Udid;
 use crate::verdict::Verdict;
 use crate::watcher::device::{Device, Running};
 use crate::watcher::event::{Attachment, Command, Event, Job};
-use crate::watcher::remembered::Remembered;
 
 /// More attachments than this are no household; what claims them is not believed.
 const MOST_ATTACHMENTS: usize = 4_096;
@@ -145,7 +144,7 @@ impl Watcher {
     pub(super) fn device(&mut self, udid: &Udid) -> &mut Device {
         self.devices
             .entry(udid.clone())
-            .or_insert_with(|| Device::new(Remembered::new(udid.clone())))
+            .or_insert_with(|| Device::new(udid.clone()))
     }
 
     pub(super) fn on_known(&mut self, udid: &Udid, change: impl FnOnce(&mut Device)) -> Touched {

@@ -391,12 +391,15 @@ impl World {
         let before: BTreeMap<_, _> = self.clouds();
         let json = serde_json::to_string(&self.stored.values().collect::<Vec<_>>()).unwrap();
         self.watcher = Watcher::new(self.policy.clone(), serde_json::from_str(&json).unwrap());
+        if self.store_is_missing {
+            let why = "still gone".to_owned();
+            self.watcher.handle(&self.now, Event::StoreMissing { why });
+        }
         let after = self.clouds();
         for (device, cloud) in &after {
             assert_eq!(before.get(device), Some(cloud), "the memory of {device}");
         }
-        (self.store_is_missing, self.running, self.probing) =
-            (false, BTreeMap::new(), BTreeMap::new());
+        (self.running, self.probing) = (BTreeMap::new(), BTreeMap::new());
         self.attached.clear();
     }
 

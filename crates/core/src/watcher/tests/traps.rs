@@ -472,7 +472,7 @@ fn slow_first_upload() {
         assert_eq!(story.kinds(), [], "day {day}");
     }
     story.note("it has stopped growing");
-    story.live(Period::hours(36), dateless);
+    story.live(Period::hours(12), dateless);
     assert_eq!(story.kinds(), [NoticeKind::CloudStale]);
 }
 
