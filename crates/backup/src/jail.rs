@@ -78,14 +78,6 @@ impl Jail {
         Ok(Self { root })
     }
 
-    /// A second handle of the same folder.
-    ///
-    /// # Errors
-    /// When there are no more descriptors.
-    pub fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self { root: self.root.try_clone()? })
-    }
-
     /// The folder itself, for calls that speak of the file system it is on.
     #[must_use]
     pub fn as_fd(&self) -> BorrowedFd<'_> {

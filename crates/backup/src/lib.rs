@@ -2,6 +2,7 @@
 //!
 //! Not here: how a phone is reached (`device`), when a backup is due (`core`), who is told (`notify`).
 
+pub mod engine;
 mod info;
 mod jail;
 mod ledger;
@@ -10,5 +11,7 @@ pub mod port;
 mod services;
 pub mod store;
 
+pub use engine::{Purgeable, RunOptions, run};
 pub use port::{About, Clock, OpenError, Opened, Phone};
 pub use store::{Store, StoreError};
+pub use verify::{VerifyReport, verify};

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use error::StoreError;
 pub use roll::{Reconciled, RolledForward};
+pub(crate) use durable::SYNC_EACH_FILE;
 pub(crate) use heal::read as read_file;
 pub(crate) use run::{Begin, Claim, Run, WorkTree};
 

@@ -72,12 +72,6 @@ impl Part {
         self.len
     }
 
-    /// Whether nothing was written; a file of no bytes is still a file.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     /// Gives the file its name, in the place of what has it now. With `sync` its bytes are on the medium before.
     ///
     /// # Errors

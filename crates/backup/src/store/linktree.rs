@@ -113,7 +113,7 @@ fn link_folder(
                     linked.fetch_add(1, Ordering::Relaxed);
                 }
                 Err(
-                    e @ (Errno::PERM | Errno::NOTSUP | Errno::OPNOTSUPP | Errno::MLINK | Errno::XDEV | Errno::NOSYS),
+                    e @ (Errno::PERM | Errno::NOTSUP | Errno::MLINK | Errno::XDEV | Errno::NOSYS),
                 ) => return Err(LinkError::Refused(e)),
                 Err(e) => return Err(e.into()),
             }

@@ -119,7 +119,7 @@ fn exchange(layout: &Layout, udid: &Udid, plain: bool) -> Result<Option<PathBuf>
                 return Ok(None);
             }
             // Not on this file system: two renames, of which the journal tells a later start to do the second.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP | Errno::OPNOTSUPP) => {
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
                 let version = version_path(layout, udid, &current)?;
                 fs::rename(&current, &version).context("keep as a version", &current)?;
                 durable::sync_parent(&version).context("sync", &version)?;

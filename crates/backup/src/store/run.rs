@@ -149,10 +149,10 @@ impl Run {
         self.origin.resumed
     }
 
-    /// Ends before the time, in order: what arrived is made durable, and the phone goes on from it next time.
-    pub(crate) fn pause(self, ledger: Ledger) -> Result<(), StoreError> {
-        let path = self.layout.work_ledger(&self.udid);
-        ledger.close().map_err(|e| StoreError::io("close", &path, io::Error::other(e)))?;
+    /// Ends before the time, in order: what arrived is made durable, and the phone goes on from it next time. The ledger is
+    /// closed by then; when it could not be, call nothing: the next run heals the tree.
+    pub(crate) fn pause(self) -> Result<(), StoreError> {
+        self.sync_ledger()?;
         self.barrier.wait(&self.tree).context("sync", &self.folder())?;
         self.write_journal(State::Paused(self.origin.clone()))
     }
@@ -171,9 +171,7 @@ impl Run {
         let (layout, udid, work) = (&self.layout, &self.udid, self.folder());
         let from = layout.work_ledger(udid);
         ledger.close().map_err(|e| StoreError::io("close", &from, io::Error::other(e)))?;
-        if durable::SYNC_EACH_FILE {
-            File::open(&from).and_then(|file| Ok(rustix::fs::fsync(&file)?)).context("sync", &from)?;
-        }
+        self.sync_ledger()?;
         self.barrier.wait(&self.tree).context("sync", &work)?;
         let Some(tree) = TreeId::of(&work).context("read", &work)? else {
             return Err(StoreError::NotAFolder { path: work });
@@ -187,6 +185,14 @@ impl Run {
         durable::sync_parent(&copies).context("sync", &copies)?;
         self.write_journal(State::Verified { tree })?;
         roll::roll_forward(layout, udid, self.plain_renames)?;
+        Ok(())
+    }
+
+    fn sync_ledger(&self) -> Result<(), StoreError> {
+        if durable::SYNC_EACH_FILE {
+            let path = self.layout.work_ledger(&self.udid);
+            File::open(&path).and_then(|file| Ok(rustix::fs::fsync(&file)?)).context("sync", &path)?;
+        }
         Ok(())
     }
 

@@ -147,7 +147,8 @@ fn what_a_run_does_does_not_show_in_the_current_backup() {
     assert_eq!(old.ino(), fs::metadata(run.folder().join("ab/abc")).unwrap().ino(), "a link, not a copy");
     put(&run.tree(), "ab/abc", "two");
     run.tree().remove("Status.plist").unwrap();
-    run.pause(ledger).unwrap();
+    ledger.close().unwrap();
+    run.pause().unwrap();
     assert_eq!(read(&store.folder(&udid()).join("ab/abc")), "one");
     assert_eq!(store.current(&udid()).unwrap(), Some(copy(10)));
 }
@@ -160,7 +161,8 @@ fn checklist_42_an_interrupted_run_is_gone_on_with() {
     put(&run.tree(), "Status.plist", "uploading");
     put(&run.tree(), "Snapshot/ab/abd", "new");
     hashed(&mut ledger, "Snapshot/ab/abd", "new");
-    run.pause(ledger).unwrap();
+    ledger.close().unwrap();
+    run.pause().unwrap();
 
     let (run, ledger) = begin(&store, 30);
     assert!(run.resumed() > 0);
@@ -225,7 +227,8 @@ fn a_condemned_tree_is_begun_anew_and_then_from_nothing() {
     let (_dir, store) = store();
     backup(&store, 10, "one");
     let (run, ledger) = begin(&store, 20);
-    run.pause(ledger).unwrap();
+    ledger.close().unwrap();
+    run.pause().unwrap();
     let (run, ledger) = begin(&store, 30);
     assert!(run.resumed() > 0);
     drop(ledger);
@@ -250,7 +253,8 @@ fn a_forced_full_run_begins_with_nothing() {
     let request = Begin { now: at(20), force_full: true };
     let (run, ledger) = Claim::take(&store, &udid()).unwrap().prepare(&request, &GO).unwrap();
     assert_eq!(fs::read_dir(run.folder()).unwrap().count(), 0);
-    run.pause(ledger).unwrap();
+    ledger.close().unwrap();
+    run.pause().unwrap();
     let (run, _ledger) = begin(&store, 30);
     assert!(run.resumed() > 0, "and is gone on with as such");
     assert!(!run.folder().join("ab").exists());
@@ -262,7 +266,8 @@ fn an_attempt_on_another_current_backup_is_not_gone_on_with() {
     backup(&store, 10, "one");
     let (run, ledger) = begin(&store, 20);
     put(&run.tree(), "Snapshot/x", "x");
-    run.pause(ledger).unwrap();
+    ledger.close().unwrap();
+    run.pause().unwrap();
     // Another program writes into the folder.
     fs::remove_file(store.folder(&udid()).join("Status.plist")).unwrap();
     fs::write(store.folder(&udid()).join("Status.plist"), b"theirs").unwrap();

@@ -1,0 +1,432 @@
+//! One run of a backup, from the lock to the report: what a phone sends becomes a work tree, the work tree is verified, and
+//! only then it becomes the current backup.
+//!
+//! Not here: when to run and what a failure leads to (`core`), how the phone is reached ([`crate::port`]).
+
+mod attend;
+mod chores;
+mod link;
+mod pool;
+mod receive;
+mod serve;
+mod session;
+mod stop;
+mod tally;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use backupwatch_core::run::{Phase, Progress, RunEnd, RunFailure, RunKind, RunReport};
+use backupwatch_core::{HostTime, Level, LocalCopy, Udid};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::info::{self, Extras};
+use crate::ledger::{Keeper, Ledger};
+use crate::port::{About, Clock, Opened, Phone};
+use crate::services::afc::Afc;
+use crate::services::apps;
+use crate::services::notifications::Notifications;
+use crate::services::sync_lock::SyncLock;
+use crate::store::{Begin, Claim, Run, Store};
+use crate::verify::{self, VerifyReport};
+use attend::Attendant;
+use link::Link;
+use pool::Pool;
+use stop::Stop;
+use tally::Tally;
+
+/// How long the goodbyes may take, when the phone may be gone already.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// How long the phone may take for its list of apps and its small files; without them Info.plist is a bit shorter.
+const EXTRAS: Duration = Duration::from_secs(30);
+
+/// Runs that went on with the same work tree and failed in the same manner, after which it is begun anew.
+const STUBBORN: u32 = 2;
+
+/// What a person or the watcher can choose for one run.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    /// Begin with nothing, so that the phone sends everything.
+    pub force_full: bool,
+    /// What the system would free for us beyond what is free, where it can say so (macOS).
+    pub purgeable: Option<Purgeable>,
+}
+
+/// Asks the system for the bytes that it would make available for something important.
+#[derive(Clone)]
+pub struct Purgeable(Arc<dyn Fn() -> Option<u64> + Send + Sync>);
+
+impl Purgeable {
+    pub fn new(ask: impl Fn() -> Option<u64> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(ask))
+    }
+
+    fn ask(&self) -> Option<u64> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Purgeable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Purgeable")
+    }
+}
+
+/// Makes a backup of `phone` in `store`.
+///
+/// However it ends, the backup that was current before is either still there byte for byte, or it is the version before a
+/// new one that was verified. Cancelling the token ends it politely; dropping the future ends it like a crash, which the next
+/// run heals.
+pub async fn run<P: Phone>(
+    phone: &P,
+    store: &Store,
+    clock: &dyn Clock,
+    options: RunOptions,
+    progress: watch::Sender<Progress>,
+    cancel: CancellationToken,
+) -> RunReport {
+    let udid = phone.udid().clone();
+    let started = clock.now();
+    let first = Progress { phase: Phase::Opening, percent: None, bytes: 0, files: 0, started };
+    let mut attendant = Attendant::new(cancel, first, progress);
+    let mut tally = Tally::default();
+    let mut notes = Notes { kind: RunKind::Full, warnings: Vec::new() };
+    let outcome = attempt(phone, store, clock, &options, &mut attendant, &mut tally, &mut notes).await;
+    let Notes { kind, mut warnings } = notes;
+    let (bytes, files) = (attendant.progress().bytes, attendant.progress().files);
+    tally.seen.prompt = attendant.prompt_seen;
+    let end = match outcome {
+        Ok(copy) => {
+            attendant.done();
+            RunEnd::Verified(copy)
+        }
+        Err(End::Stopped(stop)) => RunEnd::Failed(stop.into_failure(&tally.seen)),
+        Err(End::NotWhole(failure)) => RunEnd::Failed(failure),
+    };
+    let refused = tally.into_report(&mut warnings);
+    RunReport { udid, started, ended: clock.now(), end, kind, bytes, files, refused, warnings }
+}
+
+/// What a report says beside its end.
+struct Notes {
+    kind: RunKind,
+    warnings: Vec<String>,
+}
+
+/// The two ways not to end well.
+enum End {
+    Stopped(Stop),
+    /// The phone called it a success, and the check on disk does not.
+    NotWhole(RunFailure),
+}
+
+impl<E: Into<Stop>> From<E> for End {
+    fn from(stop: E) -> Self {
+        Self::Stopped(stop.into())
+    }
+}
+
+async fn attempt<P: Phone>(
+    phone: &P,
+    store: &Store,
+    clock: &dyn Clock,
+    options: &RunOptions,
+    attendant: &mut Attendant<P::Stream>,
+    tally: &mut Tally,
+    notes: &mut Notes,
+) -> Result<LocalCopy, End> {
+    let udid = phone.udid();
+    let claim = {
+        let (store, udid) = (store.clone(), udid.clone());
+        blocking(move || Claim::take(&store, &udid)).await??
+    };
+    let cancel = attendant.cancel.clone();
+    let opened = tokio::select! {
+        () = cancel.cancelled() => return Err(Stop::Cancelled.into()),
+        opened = phone.open() => opened.map_err(Stop::Open)?,
+    };
+    let Opened { about, backup, notifications, afc, apps } = opened;
+
+    // The work tree is linked while the phone is greeted.
+    let begin = Begin { now: attendant.progress().started, force_full: options.force_full };
+    let prepared = prepare(claim, begin, cancel.clone());
+    let greeting = greet(backup, notifications, afc, apps, attendant, &mut notes.warnings);
+    let (prepared, greeted) = tokio::join!(prepared, greeting);
+    let (run, ledger) = prepared?;
+    notes.kind = run.kind();
+    let keeper = match Keeper::start(ledger, run.tree()) {
+        Ok(keeper) => keeper,
+        Err(e) => return Err(Stop::Internal(e.to_string()).into()),
+    };
+
+    let (talked, extras) = match greeted {
+        Ok(greeted) => talk(greeted, attendant, udid, &run, &keeper, options, tally).await,
+        Err(stop) => (Err(stop), Extras::default()),
+    };
+    let ledger = match blocking(move || keeper.finish()).await? {
+        Ok(ledger) => ledger,
+        // The tree is as after a crash: without its hashes it must not be called put away in order.
+        Err(e) => return Err(talked.err().unwrap_or_else(|| Stop::Host(with_cause(&e))).into()),
+    };
+    match talked {
+        Ok(()) => finish(run, ledger, clock, attendant, udid, &about, &extras, tally, notes).await,
+        Err(stop) => {
+            drop(ledger);
+            let stubborn = run.resumed() >= STUBBORN && stop.is_the_trees_or_the_phones();
+            let condemned = stop.condemns() || stubborn;
+            if let Err(e) = let_go(run, condemned).await {
+                notes.warnings.push(e);
+            }
+            Err(stop.into())
+        }
+    }
+}
+
+async fn prepare(claim: Claim, begin: Begin, cancel: CancellationToken) -> Result<(Run, Ledger), Stop> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&stop);
+    let mut work = std::pin::pin!(blocking(move || claim.prepare(&begin, &told)));
+    let prepared = tokio::select! {
+        prepared = &mut work => prepared,
+        () = cancel.cancelled() => {
+            stop.store(true, Ordering::Relaxed);
+            work.await
+        }
+    };
+    Ok(prepared??)
+}
+
+/// The services after their greetings.
+struct Greeted<S> {
+    link: Link<S>,
+    afc: Afc<S>,
+    lock: SyncLock,
+    extras: Extras,
+}
+
+/// Takes the sync lock, reads what Info.plist wants to know, and greets mobilebackup2.
+async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
+    backup: S,
+    notifications: S,
+    afc: S,
+    apps: Option<S>,
+    attendant: &mut Attendant<S>,
+    warnings: &mut Vec<String>,
+) -> Result<Greeted<S>, Stop> {
+    let mut extras = Extras::default();
+    let mut afc = Afc::new(afc);
+    let cancel = attendant.cancel.clone();
+    let locking = async {
+        let mut notifications = Notifications::observe(notifications).await.map_err(Stop::from_link)?;
+        let lock = SyncLock::take(&mut notifications, &mut afc).await?;
+        Ok::<_, Stop>((notifications, lock))
+    };
+    let (notifications, lock) = tokio::select! {
+        () = cancel.cancelled() => return Err(Stop::Cancelled),
+        locked = tokio::time::timeout(attend::BETWEEN, locking) => {
+            locked.map_err(|_| Stop::Silent(attend::BETWEEN))??
+        }
+    };
+    attendant.notifications = Some(notifications);
+    let asking = async {
+        extras.read_files(&mut afc).await.map_err(io::Error::other)?;
+        if let Some(apps) = apps {
+            extras.apps = apps::browse(apps).await?;
+        }
+        Ok(())
+    };
+    match attendant.during(EXTRAS, asking).await {
+        Ok(()) => {}
+        Err(stop @ (Stop::Cancelled | Stop::CancelledOnPhone)) => return Err(stop),
+        Err(_) => warnings.push("the phone did not tell all that Info.plist can hold".to_owned()),
+    }
+    let mut link = Link::new(backup);
+    session::greet(&mut link, attendant).await?;
+    Ok(Greeted { link, afc, lock, extras })
+}
+
+/// The backup itself, and the goodbyes.
+async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
+    greeted: Greeted<S>,
+    attendant: &mut Attendant<S>,
+    udid: &Udid,
+    run: &Run,
+    keeper: &Keeper,
+    options: &RunOptions,
+    tally: &mut Tally,
+) -> (Result<(), Stop>, Extras) {
+    let Greeted { mut link, mut afc, lock, extras } = greeted;
+    let (tree, handle) = (run.tree(), keeper.handle());
+    let talked = match Pool::start(Arc::clone(&tree), handle.clone()) {
+        Ok(pool) => {
+            let hands = session::Hands {
+                udid,
+                tree: &tree,
+                keeper: &handle,
+                pool: &pool,
+                purgeable: options.purgeable.as_ref(),
+            };
+            let talked = session::back_up(&mut link, attendant, &hands, options.force_full, tally).await;
+            let ended = blocking(move || pool.end()).await;
+            match ended {
+                Ok(Ok(())) => talked,
+                Ok(Err(e)) => talked.and(Err(Stop::Internal(e.to_string()))),
+                Err(stop) => talked.and(Err(stop)),
+            }
+        }
+        Err(e) => Err(Stop::Internal(e.to_string())),
+    };
+    let reason = if talked.is_ok() { "done" } else { "stopped" };
+    let goodbye = async {
+        let _ = link.close(reason).await;
+        if let Some(notifications) = &mut attendant.notifications {
+            let _ = lock.release(notifications, &mut afc).await;
+        }
+    };
+    // A phone that is gone does not hear it, and its lock went with the connection.
+    let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+    (talked, extras)
+}
+
+/// Everything arrived, says the phone: proves it, and makes it the current backup.
+#[expect(clippy::too_many_arguments, reason = "the end of a run, where all of it comes together")]
+async fn finish<S: AsyncRead + AsyncWrite + Unpin>(
+    run: Run,
+    mut ledger: Ledger,
+    clock: &dyn Clock,
+    attendant: &mut Attendant<S>,
+    udid: &Udid,
+    about: &About,
+    extras: &Extras,
+    tally: &Tally,
+    notes: &mut Notes,
+) -> Result<LocalCopy, End> {
+    attendant.phase(Phase::Verifying);
+    let now = clock.now();
+    let checked = match refused_l0(tally) {
+        Some(failure) => Err(End::NotWhole(failure)),
+        None => {
+            let tree = run.tree();
+            let guid = blocking({
+                let tree = Arc::clone(&tree);
+                move || existing_guid(&tree)
+            })
+            .await?;
+            let info = info::compose(udid, about, extras, guid, now).map_err(|e| Stop::Host(e.to_string()))?;
+            let (folder, udid, stop) = (run.folder(), udid.clone(), Arc::new(AtomicBool::new(false)));
+            let told = Arc::clone(&stop);
+            let mut work = std::pin::pin!(blocking(move || {
+                write_info(&tree, &info)?;
+                let report = verify::check(&tree, &folder, &udid, Some(&mut ledger), &told);
+                report.map(|report| (report, ledger)).map_err(|e| match e {
+                    verify::VerifyError::Stopped => Stop::Cancelled,
+                    e => Stop::Host(with_cause(&e)),
+                })
+            }));
+            let checked = tokio::select! {
+                checked = &mut work => checked,
+                () = attendant.cancel.cancelled() => {
+                    stop.store(true, Ordering::Relaxed);
+                    work.await
+                }
+            };
+            checked.and_then(|checked| checked).map_err(End::Stopped)
+        }
+    };
+    let (report, ledger) = match checked {
+        Ok(checked) => checked,
+        Err(end) => {
+            let condemned = matches!(end, End::NotWhole(_));
+            if let Err(e) = let_go(run, condemned).await {
+                notes.warnings.push(e);
+            }
+            return Err(end);
+        }
+    };
+    notes.warnings.extend(report.notes.iter().cloned());
+    let Some(copy) = verified(&report, now) else {
+        let failure = not_whole(&report);
+        drop(ledger);
+        if let Err(e) = let_go(run, true).await {
+            notes.warnings.push(e);
+        }
+        return Err(End::NotWhole(failure));
+    };
+    attendant.phase(Phase::Committing);
+    let told = copy.clone();
+    blocking(move || run.commit(ledger, &told)).await?.map_err(Stop::from)?;
+    Ok(copy)
+}
+
+/// L0: the phone wrote its status in this run, and nothing that it asked for was refused.
+fn refused_l0(tally: &Tally) -> Option<RunFailure> {
+    let detail = match (tally.status_written, tally.refusals()) {
+        (true, 0) => return None,
+        (false, _) => "the phone says that it finished, but it did not write its status".to_owned(),
+        (true, count) => format!("{count} files or requests of the phone were refused or could not be written"),
+    };
+    Some(RunFailure::Verification { level: Level::L0, missing: tally.refusals(), detail })
+}
+
+fn verified(report: &VerifyReport, at: HostTime) -> Option<LocalCopy> {
+    let level = report.level.filter(|_| report.is_verified())?;
+    Some(LocalCopy { level, at, encrypted: report.encrypted, bytes: report.bytes, files: report.files })
+}
+
+fn not_whole(report: &VerifyReport) -> RunFailure {
+    let level = match report.level {
+        None | Some(Level::L0) => Level::L1,
+        Some(Level::L1 | Level::L2 | Level::L3 | Level::L4) => Level::L2,
+    };
+    let first = report.findings.first().map(ToString::to_string);
+    let detail = match (first, report.wrong) {
+        (Some(first), 0 | 1) => first,
+        (Some(first), wrong) => format!("{first}, and {} more", wrong - 1),
+        (None, _) => "the check came to no end".to_owned(),
+    };
+    RunFailure::Verification { level, missing: report.missing, detail }
+}
+
+/// Ends a run that is to be gone on with, or one whose tree is no good. The words of a failure are for the report.
+async fn let_go(run: Run, condemned: bool) -> Result<(), String> {
+    let done = blocking(move || if condemned { run.condemn() } else { run.pause() }).await;
+    let done = match done {
+        Ok(done) => done.map_err(|e| e.to_string()),
+        Err(_) => Err("a thread of the store broke".to_owned()),
+    };
+    done.map_err(|e| format!("the interrupted backup was not put away in order: {e}"))
+}
+
+fn existing_guid(tree: &crate::store::WorkTree) -> Option<String> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    tree.open_file("Info.plist").ok()?.take(8 << 20).read_to_end(&mut bytes).ok()?;
+    info::guid_in(&bytes)
+}
+
+fn write_info(tree: &crate::store::WorkTree, info: &[u8]) -> Result<(), Stop> {
+    let written = tree.begin("Info.plist").map_err(io::Error::from).and_then(|mut part| {
+        part.write(info)?;
+        part.keep(true)
+    });
+    written.map_err(|e| Stop::Host(format!("failed to write Info.plist: {e}")))
+}
+
+/// An error with the error behind it.
+fn with_cause(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+/// Runs work on a thread that may block. A panic in it is an error, not the end of the agent.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Stop> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| Stop::Internal(format!("a job broke: {e}")))
+}

@@ -1,0 +1,137 @@
+//! Waiting without being deaf: while something is awaited, the person's cancel, the phone's notifications and the clock are
+//! heard too. Progress is told from here.
+
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use backupwatch_core::run::{Phase, Progress};
+use backupwatch_wire::notification_proxy as np;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::stop::Stop;
+use crate::services::notifications::Notifications;
+
+/// How long the phone may be silent after it was asked for a backup: it waits 30 minutes for its passcode (protocol.md 9.3).
+pub(super) const FIRST: Duration = Duration::from_secs(31 * 60);
+
+/// How long it may be silent later: scans of a big library take minutes (9.4).
+pub(super) const BETWEEN: Duration = Duration::from_secs(10 * 60);
+
+pub(super) struct Attendant<S> {
+    pub(super) notifications: Option<Notifications<S>>,
+    pub(super) cancel: CancellationToken,
+    pub(super) prompt_seen: bool,
+    progress: Progress,
+    watchers: watch::Sender<Progress>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Attendant<S> {
+    pub(super) fn new(cancel: CancellationToken, progress: Progress, watchers: watch::Sender<Progress>) -> Self {
+        Self { notifications: None, cancel, prompt_seen: false, progress, watchers }
+    }
+
+    /// Awaits `what` of the phone for at most `limit`, or [`FIRST`] while it shows its passcode prompt.
+    pub(super) async fn during<T>(
+        &mut self,
+        limit: Duration,
+        what: impl Future<Output = io::Result<T>>,
+    ) -> Result<T, Stop> {
+        let mut what = std::pin::pin!(what);
+        let mut clock = std::pin::pin!(tokio::time::sleep(limit));
+        loop {
+            tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => return Err(Stop::Cancelled),
+                done = &mut what => return done.map_err(Stop::from_link),
+                heard = hear(&mut self.notifications) => match heard {
+                    Ok(name) => {
+                        let was_waiting = self.progress.phase == Phase::WaitingForPasscode;
+                        self.heard(&name)?;
+                        let waits = self.progress.phase == Phase::WaitingForPasscode;
+                        if waits != was_waiting {
+                            let limit = if waits { FIRST.max(limit) } else { limit };
+                            clock.as_mut().reset(tokio::time::Instant::now() + limit);
+                        }
+                    }
+                    // The backup does not need them; that the phone is gone will show on its own stream.
+                    Err(_) => self.notifications = None,
+                },
+                () = &mut clock => {
+                    return Err(if self.progress.phase == Phase::WaitingForPasscode {
+                        Stop::NoPasscode
+                    } else {
+                        Stop::Silent(limit)
+                    });
+                }
+            }
+        }
+    }
+
+    fn heard(&mut self, name: &str) -> Result<(), Stop> {
+        match name {
+            np::SYNC_CANCEL_REQUEST => return Err(Stop::CancelledOnPhone),
+            np::PASSCODE_PRESENTED => {
+                self.prompt_seen = true;
+                self.phase(Phase::WaitingForPasscode);
+            }
+            np::PASSCODE_DISMISSED if self.progress.phase == Phase::WaitingForPasscode => {
+                self.phase(Phase::Preparing);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    pub(super) fn phase(&mut self, phase: Phase) {
+        if self.progress.phase != phase {
+            self.progress.phase = phase;
+            self.tell();
+        }
+    }
+
+    /// The phone's own figure. It goes back and forth, and it says 100 before the end: only a finished run does (8.2).
+    pub(super) fn percent(&mut self, percent: Option<f64>) {
+        let Some(percent) = percent.filter(|percent| percent.is_finite()) else {
+            return;
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "a percentage")]
+        let percent = percent.clamp(0.0, 99.9) as f32;
+        if self.progress.percent.is_none_or(|before| before < percent) {
+            self.progress.percent = Some(percent);
+            self.tell();
+        }
+    }
+
+    pub(super) fn received(&mut self, bytes: u64) {
+        self.progress.bytes = self.progress.bytes.saturating_add(bytes);
+        self.tell();
+    }
+
+    pub(super) fn file_whole(&mut self) {
+        self.progress.files = self.progress.files.saturating_add(1);
+        self.tell();
+    }
+
+    pub(super) fn done(&mut self) {
+        self.progress.percent = Some(100.0);
+        self.tell();
+    }
+
+    fn tell(&self) {
+        self.watchers.send_replace(self.progress.clone());
+    }
+}
+
+async fn hear<S: AsyncRead + AsyncWrite + Unpin>(notifications: &mut Option<Notifications<S>>) -> io::Result<String> {
+    match notifications {
+        Some(notifications) => notifications.next().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,275 @@
+//! The threads that write: the async side hands them pieces of files, they hash and write, and bytes under way are bounded.
+//!
+//! All pieces of one file go to one thread, in order; small files are one piece each, and several threads write them side by
+//! side. A failure of one file is kept for the answer, and its later pieces are swallowed: the stream is drained whatever
+//! happens here (protocol.md 8.4).
+
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use backupwatch_wire::devicelink::StatusCode;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::jail::Part;
+use crate::ledger::{Change, KeeperHandle, Seen};
+use crate::store::WorkTree;
+
+/// Longest piece; a longer file comes in several.
+pub(super) const PIECE: usize = 128 << 10;
+
+/// Bytes under way to the disk, in the unit that permits are counted in.
+const BUDGET: usize = (4 << 20) / UNIT;
+const UNIT: usize = 1 << 10;
+
+/// Failures of one stream that are kept; a phone sends 128 files at a time.
+const MAX_FAULTS: usize = 4096;
+
+/// Buffers kept to be used again.
+const SPARE: usize = 16;
+
+const MAX_THREADS: usize = 4;
+
+/// A part of a file.
+#[derive(Debug)]
+pub(super) struct Piece {
+    /// With the first piece: where the file belongs.
+    pub(super) start: Option<Start>,
+    pub(super) data: Vec<u8>,
+    /// With the last piece: whether the file is whole.
+    pub(super) end: Option<End>,
+}
+
+#[derive(Debug)]
+pub(super) struct Start {
+    /// Below the phone's folder.
+    pub(super) inside: String,
+    /// The phone's name of the file, by which failures are told.
+    pub(super) key: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Whole,
+    /// The phone could not read it to its end: what came is dropped.
+    Broken,
+}
+
+/// A file that could not be written.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) key: String,
+    pub(super) inside: String,
+    pub(super) code: StatusCode,
+    pub(super) text: String,
+}
+
+/// What went wrong in one stream.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    pub(super) kept: Vec<Fault>,
+    /// How many more there were.
+    pub(super) lost: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Pool {
+    workers: Vec<Worker>,
+    budget: Arc<Semaphore>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Worker {
+    inbox: Sender<(Piece, OwnedSemaphorePermit)>,
+    queued: Arc<AtomicUsize>,
+    thread: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    tree: Arc<WorkTree>,
+    keeper: KeeperHandle,
+    faults: Mutex<Faults>,
+    spare: Mutex<Vec<Vec<u8>>>,
+}
+
+/// Which thread has a file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WorkerId(usize);
+
+impl Pool {
+    pub(super) fn start(tree: Arc<WorkTree>, keeper: KeeperHandle) -> io::Result<Self> {
+        let shared = Arc::new(Shared { tree, keeper, faults: Mutex::default(), spare: Mutex::default() });
+        let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, MAX_THREADS);
+        let mut workers = Vec::with_capacity(threads);
+        for number in 0..threads {
+            let (inbox, pieces) = channel();
+            let queued = Arc::new(AtomicUsize::new(0));
+            let (shared, count) = (Arc::clone(&shared), Arc::clone(&queued));
+            let thread = std::thread::Builder::new()
+                .name(format!("writer {number}"))
+                .stack_size(256 << 10)
+                .spawn(move || work(&shared, &pieces, &count))?;
+            workers.push(Worker { inbox, queued, thread });
+        }
+        Ok(Self { workers, budget: Arc::new(Semaphore::new(BUDGET)), shared })
+    }
+
+    /// The thread with the least to do.
+    pub(super) fn pick(&self) -> WorkerId {
+        let least = self.workers.iter().enumerate().min_by_key(|(_, worker)| worker.queued.load(Ordering::Relaxed));
+        WorkerId(least.map_or(0, |(number, _)| number))
+    }
+
+    /// An empty buffer.
+    pub(super) fn buffer(&self) -> Vec<u8> {
+        lock(&self.shared.spare).pop().unwrap_or_default()
+    }
+
+    /// Gives a piece to a thread, when there is room for it.
+    pub(super) async fn put(&self, worker: WorkerId, piece: Piece) -> io::Result<()> {
+        // A piece without data costs something too, or their number would have no bound.
+        let units = piece.data.len().div_ceil(UNIT).max(1);
+        let permit = Arc::clone(&self.budget)
+            .acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX))
+            .await
+            .map_err(io::Error::other)?;
+        let worker = self.workers.get(worker.0).ok_or_else(|| io::Error::other("no such writer"))?;
+        worker.queued.fetch_add(units, Ordering::Relaxed);
+        worker.inbox.send((piece, permit)).map_err(|_| io::Error::other("a writer thread broke"))
+    }
+
+    /// Waits until everything that was given is written, and takes what went wrong.
+    pub(super) async fn settle(&self) -> io::Result<Faults> {
+        let all = u32::try_from(BUDGET).unwrap_or(u32::MAX);
+        let _idle = self.budget.acquire_many(all).await.map_err(io::Error::other)?;
+        if self.workers.iter().any(|worker| worker.thread.is_finished()) {
+            return Err(io::Error::other("a writer thread broke"));
+        }
+        Ok(std::mem::take(&mut *lock(&self.shared.faults)))
+    }
+
+    /// Bytes that the disk has left.
+    pub(super) fn free(&self) -> u64 {
+        crate::store::space::free(self.shared.tree.as_fd()).unwrap_or(0)
+    }
+
+    /// Ends the threads. Files that are not whole leave nothing behind. Blocks for as long as they write.
+    pub(super) fn end(self) -> io::Result<()> {
+        let mut broken = false;
+        for worker in self.workers {
+            drop(worker.inbox);
+            broken |= worker.thread.join().is_err();
+        }
+        if broken { Err(io::Error::other("a writer thread broke")) } else { Ok(()) }
+    }
+}
+
+/// The file that a thread is at.
+struct Open {
+    start: Start,
+    /// `None` after a failure.
+    part: Option<Part>,
+    hasher: blake3::Hasher,
+}
+
+fn work(shared: &Shared, pieces: &Receiver<(Piece, OwnedSemaphorePermit)>, queued: &AtomicUsize) {
+    let mut open: Option<Open> = None;
+    for (piece, permit) in pieces {
+        let units = permit.num_permits();
+        let Piece { start, data, end } = piece;
+        if let Some(start) = start {
+            open = Some(shared.begin(start));
+        }
+        if let Some(file) = &mut open {
+            shared.write(file, &data);
+        }
+        if let Some(end) = end
+            && let Some(file) = open.take()
+        {
+            shared.finish(file, end);
+        }
+        shared.give_back(data);
+        queued.fetch_sub(units, Ordering::Relaxed);
+        drop(permit);
+    }
+}
+
+impl Shared {
+    fn begin(&self, start: Start) -> Open {
+        let part = match self.tree.begin(&start.inside) {
+            Ok(part) => Some(part),
+            Err(e) => {
+                self.fault(&start, &e.into());
+                None
+            }
+        };
+        Open { start, part, hasher: blake3::Hasher::new() }
+    }
+
+    fn write(&self, file: &mut Open, data: &[u8]) {
+        let Some(part) = &mut file.part else {
+            return;
+        };
+        match part.write(data) {
+            Ok(()) => {
+                file.hasher.update(data);
+            }
+            Err(e) => {
+                self.fault(&file.start, &e);
+                file.part = None;
+            }
+        }
+    }
+
+    fn finish(&self, file: Open, end: End) {
+        let (Some(part), End::Whole) = (file.part, end) else {
+            return;
+        };
+        let seen = Seen { len: part.len(), hash: file.hasher.finalize() };
+        match part.keep(must_sync(&file.start.inside)) {
+            Ok(()) => self.keeper.tell(Change::Put { path: file.start.inside, seen }),
+            Err(e) => self.fault(&file.start, &e),
+        }
+    }
+
+    fn fault(&self, start: &Start, error: &io::Error) {
+        let code = StatusCode::from_io(error);
+        let mut faults = lock(&self.faults);
+        if faults.kept.len() >= MAX_FAULTS {
+            faults.lost += 1;
+            return;
+        }
+        faults.kept.push(Fault {
+            key: start.key.clone(),
+            inside: start.inside.clone(),
+            code,
+            text: error.to_string(),
+        });
+    }
+
+    fn give_back(&self, mut buffer: Vec<u8>) {
+        if buffer.capacity() < PIECE {
+            return;
+        }
+        buffer.clear();
+        let mut spare = lock(&self.spare);
+        if spare.len() < SPARE {
+            spare.push(buffer);
+        }
+    }
+}
+
+/// The few files that say what the tree is are on the medium before they have their names. Blobs are made durable together at
+/// the end (see `store::durable`), and those of a run that crashes are read again before they count.
+fn must_sync(inside: &str) -> bool {
+    let name = inside.strip_prefix("Snapshot/").unwrap_or(inside);
+    !name.contains('/') || crate::store::SYNC_EACH_FILE
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
