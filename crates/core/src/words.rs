@@ -4,6 +4,7 @@
 //! nothing else personal does. What the wording claims is no more than the evidence says: an absent date is never
 //! called "never backed up".
 
+pub mod failures;
 pub mod notices;
 
 use crate::facts::Trust;
@@ -430,4 +431,24 @@ pub fn short_age(period: Period) -> String {
 /// For a plan: "3 h" since a moment.
 pub fn short_since(moment: HostTime, now: &Now) -> String {
     short_age(now.host.since(moment))
+}
+
+/// "2.1 GB", in the units that disks are sold in.
+pub fn size(bytes: u64) -> String {
+    const STEPS: [(u64, &str); 4] = [
+        (1_000_000_000_000, "TB"),
+        (1_000_000_000, "GB"),
+        (1_000_000, "MB"),
+        (1_000, "KB"),
+    ];
+    STEPS
+        .into_iter()
+        .find(|(unit, _)| bytes >= *unit)
+        .map_or_else(
+            || format!("{bytes} bytes"),
+            |(unit, word)| {
+                let tenths = u128::from(bytes) * 10 / u128::from(unit);
+                format!("{}.{} {word}", tenths / 10, tenths % 10)
+            },
+        )
 }

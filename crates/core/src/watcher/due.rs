@@ -40,7 +40,7 @@ impl Hold {
             Self::StoreMissing => "the disk for backups to be connected".to_owned(),
             Self::StoreFull { need } => format!(
                 "{} of free space on the disk for backups",
-                words::notices::size(need)
+                words::size(need)
             ),
             Self::ModeOff => "somebody to ask for it (backup.mode is off)".to_owned(),
             Self::Snoozed { until } => {

@@ -3,11 +3,11 @@
 //! Whether and when one is posted is decided in `watcher::telling`. Texts from the phone's own errors never stand here:
 //! they can hold file paths (`protocol.md` section 10).
 
-use super::{Scene, ago, capital, lasting, name, next_step, noun, reason};
+use super::{Scene, ago, capital, failures, lasting, name, next_step, noun, reason, size};
 use crate::facts::Trust;
 use crate::judge::Medium;
 use crate::notice::{Action, NoticeKind, Urgency};
-use crate::run::{CancelledBy, RunFailure};
+use crate::run::RunFailure;
 use crate::time::{HostTime, Period};
 use crate::verdict::{CloudState, Concern, LocalCopy, UnknownWhy};
 
@@ -207,7 +207,10 @@ pub fn cloud_works(scene: &Scene<'_>) -> Draft {
         title: format!("{}: iCloud Backup works again", capital(&name(scene.past))),
         body: join(vec![
             reason(scene),
-            "There is nothing more to do.".to_owned(),
+            match next_step(scene).words {
+                none if none.is_empty() => "There is nothing more to do.".to_owned(),
+                step => step,
+            },
         ]),
         actions: Vec::new(),
     }
@@ -353,7 +356,7 @@ pub fn backup_verified(scene: &Scene<'_>, copy: &LocalCopy, refused: usize) -> D
 
 /// Not done: what happened, and what happens next.
 pub fn backup_failed(scene: &Scene<'_>, failure: &RunFailure, next: Option<HostTime>) -> Draft {
-    let (what, step) = failure_words(failure, noun(scene.past));
+    let (what, step) = failures::words(failure, noun(scene.past));
     let after = next.map(|next| {
         format!(
             "The next try is not before {}.",
@@ -374,110 +377,6 @@ pub fn backup_failed(scene: &Scene<'_>, failure: &RunFailure, next: Option<HostT
     }
 }
 
-/// What happened, as a fragment, and the one next step, as a sentence.
-pub fn failure_words(failure: &RunFailure, noun: &str) -> (String, String) {
-    let say = |what: String, step: String| (what, step);
-    match failure {
-        RunFailure::PasscodeTimeout => say(
-            format!("nobody entered the passcode on the {noun}"),
-            "Choose Back Up Now when you have it at hand.".into(),
-        ),
-        RunFailure::PasscodeCancelled => say(
-            format!("the question for the passcode was dismissed on the {noun}"),
-            "Choose Back Up Now when you have it at hand.".into(),
-        ),
-        RunFailure::DeviceLocked => say(
-            format!("the {noun} was locked"),
-            format!("Unlock the {noun} and try again."),
-        ),
-        RunFailure::Unplugged => say(
-            format!("the connection to the {noun} ended"),
-            "Connect it again; what arrived is kept, and the backup goes on from there.".into(),
-        ),
-        RunFailure::Cancelled {
-            by: CancelledBy::Person,
-        } => say("it was stopped here".into(), String::new()),
-        RunFailure::Cancelled {
-            by: CancelledBy::Phone,
-        } => say(
-            format!("it was stopped on the {noun}"),
-            "Choose Back Up Now to go on.".into(),
-        ),
-        RunFailure::Cancelled {
-            by: CancelledBy::Shutdown,
-        } => say("the agent was ended".into(), String::new()),
-        RunFailure::HostNoSpace { need, free } => say(
-            format!(
-                "this computer's disk is full: {} needed, {} free",
-                size(*need),
-                size(*free)
-            ),
-            "Make room, or choose another disk for backups.".into(),
-        ),
-        RunFailure::DeviceNoSpace => say(
-            format!("the {noun} is too full to prepare a backup"),
-            format!("Make some room on the {noun}."),
-        ),
-        RunFailure::Busy => say(
-            format!("another program is synchronising with the {noun}"),
-            "Let it finish, or quit it.".into(),
-        ),
-        RunFailure::StoreInUse => say(
-            "another backup is using the same folder".into(),
-            "Let it finish.".into(),
-        ),
-        RunFailure::StoreMissing => say(
-            "the folder or disk for backups is not there".into(),
-            "Connect the disk with the local backups.".into(),
-        ),
-        RunFailure::NotTrusted => say(
-            format!("the {noun} does not trust this computer"),
-            format!("Unlock the {noun}, tap Trust and enter its passcode."),
-        ),
-        RunFailure::NeverUnlocked => say(
-            format!("the {noun} has restarted and has not been unlocked since"),
-            format!("Unlock the {noun} once while it is connected."),
-        ),
-        RunFailure::EncryptionRequired => say(
-            format!("the {noun} is managed and allows encrypted backups only"),
-            "Set a backup password in Finder, iTunes or the Apple Devices app.".into(),
-        ),
-        RunFailure::SettingUp => say(
-            format!("the {noun} is being set up or restored"),
-            "Let it finish first.".into(),
-        ),
-        RunFailure::BackupCorrupt => say(
-            format!("the {noun} calls the unfinished copy damaged"),
-            "Choose Back Up Now to begin a new one.".into(),
-        ),
-        RunFailure::Verification { missing, .. } => say(
-            match missing {
-                0 => "everything arrived, but the check on disk found fault".into(),
-                files => format!(
-                    "everything arrived, but the check on disk found {files} files missing or damaged"
-                ),
-            },
-            "Choose Back Up Now to fetch them again.".into(),
-        ),
-        RunFailure::Protocol(_) => say(
-            format!("the {noun} answered in a way that makes no sense"),
-            format!("Restart the {noun} and try again."),
-        ),
-        RunFailure::Device { code, .. } => say(
-            format!("the {noun} ended the backup with error {code}"),
-            format!("Restart the {noun} and try again."),
-        ),
-        RunFailure::Io(_) => say(
-            "reading or writing on this computer's disk failed".into(),
-            "Check the disk for backups.".into(),
-        ),
-        RunFailure::Internal(_) => say(
-            "an internal error stopped it".into(),
-            "The log has the details.".into(),
-        ),
-    }
-}
-
 /// A backup is due and has nowhere to go.
 pub fn store_missing(scene: &Scene<'_>, reasons: &[String]) -> Draft {
     Draft {
@@ -494,26 +393,6 @@ pub fn store_missing(scene: &Scene<'_>, reasons: &[String]) -> Draft {
         ]),
         actions: vec![Action::ShowSteps, Action::Snooze],
     }
-}
-
-/// "2.1 GB", in the units that disks are sold in.
-pub fn size(bytes: u64) -> String {
-    const STEPS: [(u64, &str); 4] = [
-        (1_000_000_000_000, "TB"),
-        (1_000_000_000, "GB"),
-        (1_000_000, "MB"),
-        (1_000, "KB"),
-    ];
-    STEPS
-        .into_iter()
-        .find(|(unit, _)| bytes >= *unit)
-        .map_or_else(
-            || format!("{bytes} bytes"),
-            |(unit, word)| {
-                let tenths = u128::from(bytes) * 10 / u128::from(unit);
-                format!("{}.{} {word}", tenths / 10, tenths % 10)
-            },
-        )
 }
 
 fn join(sentences: Vec<String>) -> String {
