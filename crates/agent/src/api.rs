@@ -37,14 +37,9 @@ impl std::fmt::Debug for Context {
     }
 }
 
-/// Serves until `shutdown`; then answers what is being asked, and ends.
-pub async fn serve(
-    listener: Listener,
-    context: Context,
-    shutdown: CancellationToken,
-) -> std::io::Result<()> {
+/// Serves until `shutdown`; then answers what is being asked, and ends. A request that never arrives whole keeps it from
+/// ending, so the caller sets a bound.
+pub async fn serve(listener: Listener, context: Context, shutdown: CancellationToken) {
     let router = routes::router(context, shutdown.clone());
-    axum::serve(listener, router)
-        .with_graceful_shutdown(shutdown.cancelled_owned())
-        .await
+    listener.serve(router, shutdown).await;
 }

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use backupwatch_core::policy::Mode;
 use backupwatch_core::watcher::Remembered;
@@ -28,6 +29,9 @@ use crate::paths::{Paths, PathsError};
 use crate::phones::Phones;
 use crate::state::{self, StateError};
 use crate::status::Status;
+
+/// How long the last answers may take after the loop has ended.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// What a process is made of.
 pub struct Setup<P> {
@@ -73,9 +77,6 @@ pub enum StartError {
     /// The socket.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// The socket, later.
-    #[error("serve the local API")]
-    Api(#[source] std::io::Error),
     /// A part of this process broke.
     #[error("keep the agent running: a part of it broke")]
     Broken(#[source] tokio::task::JoinError),
@@ -107,18 +108,20 @@ pub async fn serve<P: Phones>(
     let mut server = tokio::spawn(api::serve(listener, context, shutdown.clone()));
     let mut watch = tokio::spawn(agent::run(parts, asks, shutdown.clone()));
     // Either may end first only by a fault; then the other one is ended politely too.
-    let result = tokio::select! {
-        ended = &mut watch => {
+    let (watched, served) = tokio::select! {
+        watched = &mut watch => {
             shutdown.cancel();
-            let served = server.await.map_err(StartError::Broken).and_then(|served| served.map_err(StartError::Api));
-            ended.map_err(StartError::Broken).and(served)
+            // By now every answer is on its way; who still sends a request has had its time.
+            let served = tokio::time::timeout(LAST_ANSWERS, &mut server).await;
+            server.abort();
+            (watched, served.unwrap_or(Ok(())))
         }
-        ended = &mut server => {
+        served = &mut server => {
             shutdown.cancel();
-            let watched = watch.await.map_err(StartError::Broken);
-            ended.map_err(StartError::Broken).and_then(|served| served.map_err(StartError::Api)).and(watched)
+            (watch.await, served)
         }
     };
+    let result = watched.and(served).map_err(StartError::Broken);
     drop(instance);
     tracing::info!("the agent has ended");
     result

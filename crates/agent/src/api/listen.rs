@@ -3,18 +3,26 @@
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::unix::SocketAddr;
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
 
 /// Connections at once; the next one waits in the kernel's queue.
 const CONNECTIONS: usize = 64;
+/// How long a request may take to arrive, so that a forgotten connection gives its place back.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The head of a request is shorter.
+const REQUEST_MAX: usize = 32 << 10;
+/// Pause after an accept that failed.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 
 /// A socket that answers this user only, and is removed when it is dropped.
 #[derive(Debug)]
@@ -84,26 +92,37 @@ impl Drop for Listener {
     }
 }
 
-impl axum::serve::Listener for Listener {
-    type Io = Connection;
-    type Addr = SocketAddr;
+impl Listener {
+    /// Serves until `shutdown`; then lets what is being asked be answered. Whoever has to be quicker drops the future.
+    pub(super) async fn serve(self, router: Router, shutdown: CancellationToken) {
+        let service = TowerToHyperService::new(router);
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                Some(ended) = connections.join_next() => told(ended),
+                (stream, permit) = self.accept() => {
+                    connections.spawn(converse(stream, permit, service.clone(), shutdown.clone()));
+                }
+            }
+        }
+        while let Some(ended) = connections.join_next().await {
+            told(ended);
+        }
+    }
 
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+    /// The next connection of this user. May be dropped and called again.
+    async fn accept(&self) -> (UnixStream, OwnedSemaphorePermit) {
         loop {
             let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
                 // The semaphore is never closed.
                 return std::future::pending().await;
             };
             match self.inner.accept().await {
-                Ok((stream, address)) => match stream.peer_cred() {
+                Ok((stream, _)) => match stream.peer_cred() {
                     Ok(peer) if peer.uid() == self.uid || peer.uid() == 0 => {
-                        return (
-                            Connection {
-                                stream,
-                                _permit: permit,
-                            },
-                            address,
-                        );
+                        return (stream, permit);
                     }
                     Ok(peer) => {
                         tracing::warn!(uid = peer.uid(), "another user tried to reach the agent")
@@ -111,50 +130,41 @@ impl axum::serve::Listener for Listener {
                     Err(error) => tracing::debug!(%error, "a peer left before it was identified"),
                 },
                 Err(error) => {
-                    // Out of file descriptors, most likely: waiting is the only cure (as hyper's own server does it).
+                    // Out of file descriptors, most likely: waiting is the only cure.
                     tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    tokio::time::sleep(ACCEPT_AGAIN).await;
                 }
             }
         }
     }
+}
 
-    fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.inner.local_addr()
+fn told(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "answering a request broke");
     }
 }
 
-/// One accepted connection; it gives its place back when it ends.
-#[derive(Debug)]
-pub struct Connection {
+async fn converse(
     stream: UnixStream,
     _permit: OwnedSemaphorePermit,
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    service: TowerToHyperService<Router>,
+    shutdown: CancellationToken,
+) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .max_buf_size(REQUEST_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = shutdown.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke");
     }
 }

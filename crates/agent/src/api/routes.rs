@@ -2,6 +2,7 @@
 
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -62,6 +63,11 @@ pub(super) fn router(context: Context, shutdown: CancellationToken) -> Router {
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(App { context, shutdown })
 }
+
+/// What a client sent, or why it could not be taken. Not unwrapped by axum, whose refusals are not JSON.
+type Sent = Result<Bytes, BytesRejection>;
+/// The device in the path, likewise.
+type Named = Result<Path<String>, PathRejection>;
 
 /// An answer that is not the one that was asked for. Boxed, because it is larger than what is asked for.
 struct No(Box<Response>);
@@ -128,7 +134,7 @@ async fn check(State(app): State<App>) -> Result<Response, No> {
 
 async fn show_history(
     State(app): State<App>,
-    query: Result<Query<HistoryQuery>, axum::extract::rejection::QueryRejection>,
+    query: Result<Query<HistoryQuery>, QueryRejection>,
 ) -> Result<Response, No> {
     let Query(query) = query.map_err(|error| bad_request(&error.body_text()))?;
     let udid = query.udid.as_deref().map(parse_udid).transpose()?;
@@ -152,8 +158,8 @@ async fn show_history(
     }
 }
 
-async fn pair(State(app): State<App>, body: Bytes) -> Result<Response, No> {
-    let PairRequest { udid } = parse(&body)?;
+async fn pair(State(app): State<App>, body: Sent) -> Result<Response, No> {
+    let PairRequest { udid } = parse(body)?;
     let device = parse_udid(&udid)?;
     let trust = app.context.desk.pair(device).await?;
     Ok(json(&PairAnswer {
@@ -163,8 +169,8 @@ async fn pair(State(app): State<App>, body: Bytes) -> Result<Response, No> {
     }))
 }
 
-async fn snooze(State(app): State<App>, body: Bytes) -> Result<Response, No> {
-    let SnoozeRequest { udid, until } = parse(&body)?;
+async fn snooze(State(app): State<App>, body: Sent) -> Result<Response, No> {
+    let SnoozeRequest { udid, until } = parse(body)?;
     Ok(json(
         &app.context
             .desk
@@ -173,8 +179,8 @@ async fn snooze(State(app): State<App>, body: Bytes) -> Result<Response, No> {
     ))
 }
 
-async fn local_only(State(app): State<App>, body: Bytes) -> Result<Response, No> {
-    let LocalOnlyRequest { udid, chosen } = parse(&body)?;
+async fn local_only(State(app): State<App>, body: Sent) -> Result<Response, No> {
+    let LocalOnlyRequest { udid, chosen } = parse(body)?;
     Ok(json(
         &app.context
             .desk
@@ -183,41 +189,48 @@ async fn local_only(State(app): State<App>, body: Bytes) -> Result<Response, No>
     ))
 }
 
-async fn guide(State(app): State<App>, Path(udid): Path<String>) -> Result<Response, No> {
-    let path = app.context.desk.guide(parse_udid(&udid)?).await?;
+async fn guide(State(app): State<App>, udid: Named) -> Result<Response, No> {
+    let udid = device_of(udid)?;
+    let path = app.context.desk.guide(udid.clone()).await?;
     Ok(json(&GuideAnswer {
         schema: SCHEMA,
-        udid,
+        udid: udid.into(),
         path: path.to_string_lossy().into_owned(),
     }))
 }
 
-async fn backup(
-    State(app): State<App>,
-    Path(udid): Path<String>,
-    body: Bytes,
-) -> Result<Response, No> {
-    let request: BackupRequest = if body.is_empty() {
-        BackupRequest::default()
-    } else {
-        parse(&body)?
-    };
+async fn backup(State(app): State<App>, udid: Named, body: Sent) -> Result<Response, No> {
+    let request: BackupRequest = parse_or_default(body)?;
     let following = app
         .context
         .desk
-        .backup(parse_udid(&udid)?, request.full)
+        .backup(device_of(udid)?, request.full)
         .await?;
     let body = Body::new(Story::of(following, app.shutdown));
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
 }
 
-async fn cancel(State(app): State<App>, Path(udid): Path<String>) -> Result<Response, No> {
-    app.context.desk.cancel(parse_udid(&udid)?).await?;
+async fn cancel(State(app): State<App>, udid: Named) -> Result<Response, No> {
+    app.context.desk.cancel(device_of(udid)?).await?;
     Ok(json(&serde_json::json!({ "schema": SCHEMA })))
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, No> {
-    serde_json::from_slice(body).map_err(|error| bad_request(&error.to_string()))
+fn parse<T: DeserializeOwned>(body: Sent) -> Result<T, No> {
+    let body = body.map_err(|error| rejected(error.status(), &error.body_text()))?;
+    serde_json::from_slice(&body).map_err(|error| bad_request(&error.to_string()))
+}
+
+/// An empty body is the default.
+fn parse_or_default<T: DeserializeOwned + Default>(body: Sent) -> Result<T, No> {
+    match body {
+        Ok(empty) if empty.is_empty() => Ok(T::default()),
+        other => parse(other),
+    }
+}
+
+fn device_of(named: Named) -> Result<Udid, No> {
+    let Path(name) = named.map_err(|error| rejected(error.status(), &error.body_text()))?;
+    parse_udid(&name)
 }
 
 fn parse_udid(text: &str) -> Result<Udid, No> {
@@ -225,8 +238,12 @@ fn parse_udid(text: &str) -> Result<Udid, No> {
 }
 
 fn bad_request(why: &str) -> No {
+    rejected(StatusCode::BAD_REQUEST, why)
+}
+
+fn rejected(status: StatusCode, why: &str) -> No {
     No::of(failure(
-        StatusCode::BAD_REQUEST,
+        status,
         "bad_request",
         &format!("the request cannot be understood: {why}"),
         None,

@@ -168,7 +168,7 @@ pub struct History {
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "entry", rename_all = "snake_case")]
 pub enum HistoryEntry {
     /// A backup run.
     Run(RunSummary),
@@ -200,3 +200,6 @@ pub struct NoticeEntry {
     /// Its text.
     pub body: String,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! The local API as any client meets it: bytes over a Unix socket, hostile ones too.
+
+mod common;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use backupwatch_agent::api::words::Failure;
+use common::{ADA, Home, ada};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+
+/// Sends a request as it stands and returns the status and the body of the answer.
+async fn raw(socket: &Path, request: &[u8]) -> (u16, String) {
+    let mut stream = UnixStream::connect(socket).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(8), stream.read_to_end(&mut answer));
+    // A server that closes while we still send may reset the connection; what it has said counts.
+    let _reset = read.await.expect("no answer");
+    let text = String::from_utf8(answer).unwrap();
+    let status = text
+        .get(9..12)
+        .and_then(|digits| digits.parse().ok())
+        .unwrap_or(0);
+    let body = text
+        .split_once("\r\n\r\n")
+        .map(|(_, body)| body.to_owned())
+        .unwrap_or_default();
+    (status, body)
+}
+
+fn request(method: &str, path: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
+}
+
+#[tokio::test]
+async fn every_refusal_is_json_with_a_stable_code() {
+    let home = Home::with(vec![ada()]);
+    let agent = home.agent("[backup]\nmode = \"off\"").up().await;
+    let stranger = "00008110-0000000000000001";
+    let of = |path: &str| path.replace("DEVICE", stranger);
+    let long = format!("{{\"udid\":\"{}\"}}", "a".repeat(40 << 10));
+    let rows: [(&str, String, &str, u16, &str); 16] = [
+        ("GET", "/v1/nothing".into(), "", 404, "no_such_route"),
+        ("GET", "/".into(), "", 404, "no_such_route"),
+        ("DELETE", "/v1/status".into(), "", 405, "wrong_method"),
+        ("GET", "/v1/check".into(), "", 405, "wrong_method"),
+        ("POST", "/v1/pair".into(), "", 400, "bad_request"),
+        ("POST", "/v1/pair".into(), "{}", 400, "bad_request"),
+        (
+            "POST",
+            "/v1/pair".into(),
+            "{\"udid\":\"../../etc\"}",
+            400,
+            "bad_request",
+        ),
+        ("POST", "/v1/pair".into(), &long, 413, "bad_request"),
+        (
+            "POST",
+            "/v1/pair".into(),
+            "{\"udid\":\"00008110-0000000000000001\"}",
+            404,
+            "unknown_device",
+        ),
+        (
+            "POST",
+            "/v1/snooze".into(),
+            "{\"udid\":\"00008110-0000000000000001\",\"until\":\"soon\"}",
+            400,
+            "bad_request",
+        ),
+        (
+            "POST",
+            of("/v1/devices/DEVICE/backup"),
+            "",
+            404,
+            "unknown_device",
+        ),
+        (
+            "POST",
+            of("/v1/devices/DEVICE/backup"),
+            "{\"root\":\"/\"}",
+            400,
+            "bad_request",
+        ),
+        (
+            "DELETE",
+            of("/v1/devices/DEVICE/backup"),
+            "",
+            409,
+            "no_backup",
+        ),
+        (
+            "POST",
+            "/v1/devices/%ff/guide".into(),
+            "",
+            400,
+            "bad_request",
+        ),
+        (
+            "GET",
+            "/v1/history?limit=many".into(),
+            "",
+            400,
+            "bad_request",
+        ),
+        ("GET", "/v1/history?udid=..".into(), "", 400, "bad_request"),
+    ];
+    for (method, path, body, status, code) in rows {
+        let (got, answer) = raw(&agent.socket, &request(method, &path, body)).await;
+        let failure: Failure =
+            serde_json::from_str(&answer).unwrap_or_else(|_| panic!("{method} {path}: {answer}"));
+        assert_eq!(
+            (got, failure.error.as_str(), failure.schema),
+            (status, code, 1),
+            "{method} {path}: {answer}"
+        );
+        assert!(!failure.message.is_empty());
+    }
+    agent.end().await;
+}
+
+#[tokio::test]
+async fn rubbish_and_silence_do_not_disturb_the_others() {
+    let home = Home::with(vec![]);
+    let agent = home.agent("").up().await;
+    let mut silent = Vec::new();
+    for _ in 0..40 {
+        silent.push(UnixStream::connect(&agent.socket).await.unwrap());
+    }
+    for rubbish in [
+        b"\x00\x01\x02\x03\r\n\r\n".as_slice(),
+        b"GET\r\n\r\n",
+        &[b'A'; 100_000],
+        b"POST /v1/pair HTTP/1.1\r\nContent-Length: 18446744073709551615\r\n\r\n",
+    ] {
+        let _whatever = raw(&agent.socket, rubbish).await;
+    }
+    let status = agent.client.status().await.unwrap();
+    assert_eq!(status.devices, []);
+    drop(silent);
+    agent.end().await;
+}
+
+#[tokio::test]
+async fn the_socket_is_private_and_replaces_a_left_over() {
+    let home = Home::with(vec![]);
+    let paths = home.paths();
+    paths.create_state().unwrap();
+    drop(std::os::unix::net::UnixListener::bind(&paths.socket).unwrap());
+    let agent = home.agent("").up().await;
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&agent.socket), mode(&paths.state)), (0o600, 0o700));
+    let version = agent.client.version().await.unwrap();
+    assert_eq!((version.pid, version.schema), (std::process::id(), 1));
+    agent.end().await;
+
+    std::fs::write(&paths.socket, "precious").unwrap();
+    let refused = home.agent("").up_or_error().await;
+    assert!(refused.contains("not a socket"), "{refused}");
+    assert_eq!(std::fs::read_to_string(&paths.socket).unwrap(), "precious");
+}
+
+/// What curl shows of a whole agent: read by scripts, so it is pinned with everything that changes taken out.
+#[tokio::test]
+async fn the_status_document_of_a_real_agent() {
+    let home = Home::with(vec![ada()]);
+    let agent = home
+        .agent("[backup]\nmode = \"off\"\n[notify]\nquiet = \"off\"")
+        .up()
+        .await;
+    agent
+        .when("judged", |status| {
+            common::device(status, ADA).is_some_and(|one| one.icloud.state == "critical")
+        })
+        .await;
+    let (status, body) = raw(&agent.socket, &request("GET", "/v1/status", "")).await;
+    assert_eq!(status, 200);
+    let mut document: serde_json::Value = serde_json::from_str(&body).unwrap();
+    for changing in [
+        "/as_of",
+        "/agent/last_poll",
+        "/devices/0/seen_at",
+        "/devices/0/icloud/last",
+        "/devices/0/icloud/age_s",
+        "/devices/0/local/last",
+        "/devices/0/local/age_s",
+        "/devices/0/reason",
+        "/devices/0/next/words",
+        "/devices/0/due",
+    ] {
+        let value = document.pointer_mut(changing).unwrap();
+        assert!(!value.is_null(), "{changing}");
+        *value = "[changes]".into();
+    }
+    insta::assert_snapshot!(serde_json::to_string_pretty(&document).unwrap());
+    agent.end().await;
+}
