@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use backupwatch_agent::{exit::ExitCode, status::DeviceStatus};
 use backupwatch_core::Udid;
 
-/// The one device that `asked` names: a UDID, a unique beginning of one, or a name. Left out, the only one known.
+/// The one device that `asked` names: a UDID, a unique beginning of one, a name or a nickname. Left out, the only one known.
 pub fn device<'a>(
     devices: &'a [DeviceStatus],
     asked: Option<&str>,
@@ -28,10 +28,10 @@ pub fn device<'a>(
     let by_name: Vec<_> = devices
         .iter()
         .filter(|device| {
-            device
-                .name
-                .as_deref()
-                .is_some_and(|name| name.to_lowercase() == asked.to_lowercase())
+            [&device.name, &device.nickname]
+                .into_iter()
+                .flatten()
+                .any(|name| name.to_lowercase() == asked.to_lowercase())
         })
         .collect();
     // A name is what people type; a beginning of a UDID only counts where no device is called so.
@@ -86,6 +86,7 @@ mod tests {
         DeviceStatus {
             udid: udid.into(),
             name: Some(name.into()),
+            nickname: None,
             model: None,
             os_version: None,
             links: vec![],
@@ -112,6 +113,7 @@ mod tests {
                 words: String::new(),
             },
             snoozed_until: None,
+            due: None,
             backup: None,
         }
     }

@@ -160,10 +160,7 @@ pub fn refused(refusal: &Refusal) -> Failure {
 pub fn start(error: &StartError) -> Failure {
     let code = match error {
         StartError::Paths(_) | StartError::Instance(_) => ExitCode::Usage,
-        StartError::State(_)
-        | StartError::Listen(_)
-        | StartError::Api(_)
-        | StartError::Broken(_) => ExitCode::Internal,
+        StartError::State(_) | StartError::Listen(_) | StartError::Broken(_) => ExitCode::Internal,
     };
     Failure::from_error(code, "start", error)
 }

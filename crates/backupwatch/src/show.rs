@@ -1,6 +1,6 @@
 //! The status document in words for a terminal.
 
-use crate::terminal::Tone;
+use crate::terminal::{Terminal, Tone};
 use crate::words;
 use backupwatch_agent::{
     api::words::{History, HistoryEntry, Progress, RunSummary},
@@ -11,10 +11,10 @@ use jiff::{Timestamp, tz::TimeZone};
 use std::fmt::Write as _;
 
 /// Everything known, one block a device, and a line about the agent.
-pub fn status(status: &Status, zone: &TimeZone) -> String {
+pub fn status(terminal: Terminal, status: &Status, zone: &TimeZone) -> String {
     let mut out = String::new();
     for device in &status.devices {
-        block(&mut out, device, status.as_of, zone);
+        block(terminal, &mut out, device, status.as_of, zone);
         out.push('\n');
     }
     if status.devices.is_empty() {
@@ -74,8 +74,18 @@ fn agent(status: &Status) -> String {
     }
 }
 
-fn block(out: &mut String, device: &DeviceStatus, now: Timestamp, zone: &TimeZone) {
-    let name = device.name.as_deref().unwrap_or(&device.udid);
+fn block(
+    terminal: Terminal,
+    out: &mut String,
+    device: &DeviceStatus,
+    now: Timestamp,
+    zone: &TimeZone,
+) {
+    let name = [&device.nickname, &device.name]
+        .into_iter()
+        .flatten()
+        .next()
+        .unwrap_or(&device.udid);
     let about: Vec<String> = [
         device.model.clone(),
         device
@@ -94,9 +104,10 @@ fn block(out: &mut String, device: &DeviceStatus, now: Timestamp, zone: &TimeZon
     let (tone, word) = protection(&device.protection);
     // Writing to a string cannot fail.
     let _ = writeln!(out, "{}{about}: {}", Tone::Bold.set(name), tone.set(word));
-    let _ = writeln!(out, "  {}", device.reason);
+    let _ = writeln!(out, "{}", terminal.wrapped("  ", &device.reason, 2));
     let mut line = |label: &str, text: &str| {
-        let _ = writeln!(out, "  {} {text}", Tone::Dim.set(&format!("{label:<14}")));
+        let label = format!("  {} ", Tone::Dim.set(&format!("{label:<14}")));
+        let _ = writeln!(out, "{}", terminal.wrapped(&label, text, 17));
     };
     line("iCloud backup", &cloud(&device.icloud, zone));
     line("Local backup", &local(&device.local, zone));
@@ -199,13 +210,10 @@ pub fn phase(progress: &Progress) -> String {
 }
 
 /// How a run ended, for a person who waited for it.
-pub fn run(run: &RunSummary) -> String {
+pub fn run(terminal: Terminal, run: &RunSummary) -> String {
     let seconds = run.ended.as_second() - run.started.as_second();
-    let mut out = if run.ok {
-        Tone::Good.set(&run.words)
-    } else {
-        Tone::Bad.set(&run.words)
-    };
+    let tone = if run.ok { Tone::Good } else { Tone::Bad };
+    let mut out = terminal.wrapped("", &tone.set(&run.words), 2);
     if run.ok {
         out.push_str(&format!(
             "\n  {} files, {} received in {}",
@@ -231,7 +239,7 @@ pub fn run(run: &RunSummary) -> String {
 }
 
 /// Runs and notices, newest first.
-pub fn history(history: &History, status: &Status, zone: &TimeZone) -> String {
+pub fn history(terminal: Terminal, history: &History, status: &Status, zone: &TimeZone) -> String {
     if history.entries.is_empty() {
         return "Nothing has happened yet.".to_owned();
     }
@@ -249,7 +257,8 @@ pub fn history(history: &History, status: &Status, zone: &TimeZone) -> String {
         let line = match entry {
             HistoryEntry::Run(run) => {
                 let tone = if run.ok { Tone::Good } else { Tone::Bad };
-                format!("{when}  {}: {}", name(&run.udid), tone.set(&run.words))
+                let text = format!("{}: {}", name(&run.udid), tone.set(&run.words));
+                terminal.wrapped(&format!("{when}  "), &text, 4)
             }
             HistoryEntry::Notice(notice) => {
                 format!(

@@ -10,7 +10,12 @@ use std::io::{self, IsTerminal as _, Write};
 pub struct Terminal {
     /// A person watches standard error, so progress can redraw a line.
     live: bool,
+    /// Columns of the terminal that standard output is; none where it is a file or a pipe.
+    width: Option<usize>,
 }
+
+/// Longer lines are hard to read however wide the window is.
+const WIDEST: usize = 100;
 
 /// How a word is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,9 +50,25 @@ impl Tone {
 
 impl Terminal {
     pub fn new() -> Self {
+        let (_, columns) = console::Term::stdout().size();
         Self {
             live: io::stderr().is_terminal(),
+            width: io::stdout()
+                .is_terminal()
+                .then_some(usize::from(columns).clamp(40, WIDEST)),
         }
+    }
+
+    /// `text` behind `label`, broken between words where a person reads it; the lines that follow are indented by
+    /// `hang` columns.
+    pub fn wrapped(self, label: &str, text: &str, hang: usize) -> String {
+        let whole = format!("{label}{text}");
+        let Some(width) = self.width else {
+            return whole;
+        };
+        let indent = " ".repeat(hang);
+        let options = textwrap::Options::new(width).subsequent_indent(&indent);
+        textwrap::fill(&whole, options)
     }
 
     /// A person watches standard error.
@@ -75,15 +96,19 @@ impl Terminal {
         let _ = put(AutoStream::new(stderr.lock(), choice), text);
     }
 
-    /// A line that is redrawn while something goes on; invisible off a terminal.
-    pub fn progress(self) -> ProgressBar {
-        let target = if self.live {
+    /// Where such a line is drawn; nowhere off a terminal.
+    pub fn draw_target(self) -> ProgressDrawTarget {
+        if self.live {
             ProgressDrawTarget::stderr_with_hz(10)
         } else {
             ProgressDrawTarget::hidden()
-        };
-        let bar = ProgressBar::with_draw_target(Some(1000), target);
-        // Both templates are constants that the tests draw; the fall-back is only a plainer bar.
+        }
+    }
+
+    /// A line that is redrawn while something goes on; invisible until it is given [`Self::draw_target`].
+    pub fn progress(self) -> ProgressBar {
+        let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::hidden());
+        // The template is a constant; the fall-back is only a plainer bar.
         let style = ProgressStyle::with_template("{spinner} [{bar:28}] {percent:>3}%  {msg}")
             .unwrap_or_else(|_| ProgressStyle::default_bar());
         bar.set_style(style.progress_chars("=> "));

@@ -44,11 +44,7 @@ pub fn bytes(bytes: u64) -> String {
         unit += 1;
     }
     let name = UNITS.get(unit).copied().unwrap_or("bytes");
-    if tenths >= 1000 {
-        format!("{} {name}", tenths / 10)
-    } else {
-        format!("{}.{} {name}", tenths / 10, tenths % 10)
-    }
+    format!("{}.{} {name}", tenths / 10, tenths % 10)
 }
 
 /// `1,234`.
@@ -91,8 +87,8 @@ mod tests {
             (999, "999 bytes"),
             (1_000, "1.0 kB"),
             (3_149_000_000, "3.1 GB"),
-            (129_700_000_000, "129 GB"),
-            (u64::MAX, "1844674 TB"),
+            (129_700_000_000, "129.7 GB"),
+            (u64::MAX, "1844674.4 TB"),
         ] {
             assert_eq!(bytes(size), words, "{size}");
         }

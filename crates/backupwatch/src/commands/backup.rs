@@ -126,7 +126,7 @@ async fn follow<F: Future<Output = ()>>(
     mut source: Source,
     stop: impl Fn() -> F,
 ) -> Result<Ended, Failure> {
-    let mut shown = Shown::new(terminal, json);
+    let mut shown = Shown::new(terminal, json, terminal.progress());
     let mut stopped = false;
     loop {
         let event = tokio::select! {
@@ -170,7 +170,7 @@ fn finish(terminal: Terminal, json: bool, ended: Ended) -> Result<ExitCode, Fail
     if json {
         line(terminal, &BackupEvent::Ended(summary.clone()))?;
     } else {
-        terminal.data(&show::run(&summary))?;
+        terminal.data(&show::run(terminal, &summary))?;
     }
     Ok(match summary.outcome.as_str() {
         "verified" => ExitCode::Ok,
@@ -201,12 +201,10 @@ pub struct Shown {
 const PLAIN_LINE_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
 
 impl Shown {
-    pub fn new(terminal: Terminal, json: bool) -> Self {
-        let bar = if json {
-            ProgressBar::hidden()
-        } else {
-            terminal.progress()
-        };
+    pub fn new(terminal: Terminal, json: bool, bar: ProgressBar) -> Self {
+        if !json {
+            bar.set_draw_target(terminal.draw_target());
+        }
         Self {
             terminal,
             json,
@@ -299,7 +297,7 @@ impl Rate {
                 reason = "an estimate in whole seconds"
             )]
             let left = ((100.0 - percent) / moved * seconds as f32) as i64;
-            out.push_str(&format!(", about {} left", words::span(left)));
+            out.push_str(&format!(", {} left", words::span(left)));
         }
         Some(out)
     }

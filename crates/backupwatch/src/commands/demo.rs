@@ -22,6 +22,7 @@ use backupwatch_device::MuxAddress;
 use backupwatch_notify::Notifier;
 use backupwatch_sim::{Listen, Sim, SimHandle, phone::PhoneHandle};
 use backupwatch_wire::address::SocketAddress;
+use indicatif::ProgressBar;
 use jiff::tz::TimeZone;
 use std::{path::Path, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
@@ -50,7 +51,11 @@ pub async fn run(terminal: Terminal, once: bool) -> Result<ExitCode, Failure> {
     let setup = setup(home.path())?;
     let stop = CancellationToken::new();
     let (_keep, answers) = mpsc::channel(1);
-    let notifier = Arc::new(OnTerminal { terminal });
+    let bar = terminal.progress();
+    let notifier = Arc::new(OnTerminal {
+        terminal,
+        bar: bar.clone(),
+    });
     let agent = tokio::spawn(process::serve(
         reach::process_setup_at(
             MuxAddress::from(SocketAddress::Unix(mux)),
@@ -63,7 +68,7 @@ pub async fn run(terminal: Terminal, once: bool) -> Result<ExitCode, Failure> {
     ));
 
     let told = tokio::select! {
-        told = tell(terminal, &setup, &phone) => told,
+        told = tell(terminal, &setup, &phone, bar) => told,
         _ = tokio::signal::ctrl_c() => Ok(false),
     };
     if matches!(told, Ok(true)) && !once {
@@ -82,7 +87,12 @@ pub async fn run(terminal: Terminal, once: bool) -> Result<ExitCode, Failure> {
 }
 
 /// The story itself. True when it came to its end.
-async fn tell(terminal: Terminal, setup: &Setup, phone: &PhoneHandle) -> Result<bool, Failure> {
+async fn tell(
+    terminal: Terminal,
+    setup: &Setup,
+    phone: &PhoneHandle,
+    bar: ProgressBar,
+) -> Result<bool, Failure> {
     let zone = TimeZone::system();
     let client = Client::new(&setup.paths.socket);
     chapter(
@@ -99,7 +109,7 @@ async fn tell(terminal: Terminal, setup: &Setup, phone: &PhoneHandle) -> Result<
         status.devices.iter().any(|device| device.seen_at.is_some())
     })
     .await?;
-    terminal.data(&show::status(&seen, &zone))?;
+    terminal.data(&show::status(terminal, &seen, &zone))?;
 
     chapter(
         terminal,
@@ -119,7 +129,7 @@ async fn tell(terminal: Terminal, setup: &Setup, phone: &PhoneHandle) -> Result<
         tokio::time::sleep(PERSON).await;
         person.enter_passcode()
     });
-    let mut shown = Shown::new(terminal, false);
+    let mut shown = Shown::new(terminal, false, bar);
     let summary = loop {
         let event = tokio::time::timeout(PATIENCE, events.next())
             .await
@@ -133,7 +143,7 @@ async fn tell(terminal: Terminal, setup: &Setup, phone: &PhoneHandle) -> Result<
     };
     shown.end();
     hand.abort();
-    terminal.data(&show::run(&summary))?;
+    terminal.data(&show::run(terminal, &summary))?;
     if !summary.ok {
         return Err(Failure::new(
             ExitCode::BackupFailed,
@@ -147,7 +157,7 @@ async fn tell(terminal: Terminal, setup: &Setup, phone: &PhoneHandle) -> Result<
         status.devices.iter().any(has_verified)
     })
     .await?;
-    terminal.data(&show::status(&after, &zone))?;
+    terminal.data(&show::status(terminal, &after, &zone))?;
     let guide = client
         .guide(&udid)
         .await
@@ -237,12 +247,17 @@ fn has_verified(device: &DeviceStatus) -> bool {
 }
 
 fn chapter(terminal: Terminal, text: &str) {
-    terminal.say(&format!("\n{}", Tone::Bold.set(text)));
+    terminal.say(&format!(
+        "\n{}",
+        terminal.wrapped("", &Tone::Bold.set(text), 0)
+    ));
 }
 
 /// Prints notices instead of troubling the desktop with a phone that does not exist.
 struct OnTerminal {
     terminal: Terminal,
+    /// Steps aside while a notice is printed.
+    bar: ProgressBar,
 }
 
 impl Notifier for OnTerminal {
@@ -252,13 +267,17 @@ impl Notifier for OnTerminal {
             .iter()
             .map(|action| format!("[{}]", action.label()))
             .collect();
-        self.terminal.say(&format!(
-            "\n  {} {}\n  {}\n  {}\n",
+        let title = format!(
+            "  {} {}",
             Tone::Warning.set("Notice:"),
-            Tone::Bold.set(&notice.title),
-            notice.body,
-            Tone::Dim.set(&buttons.join("  "))
-        ));
+            Tone::Bold.set(&notice.title)
+        );
+        let body = self.terminal.wrapped("  ", &notice.body, 2);
+        let mut text = format!("\n{title}\n{body}\n");
+        if !buttons.is_empty() {
+            text.push_str(&format!("  {}\n", Tone::Dim.set(&buttons.join("  "))));
+        }
+        self.bar.suspend(|| self.terminal.say(&text));
     }
 
     fn trouble(&self) -> Option<String> {

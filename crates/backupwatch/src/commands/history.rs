@@ -46,7 +46,12 @@ pub async fn run(
     if json {
         super::json(terminal, &history)?;
     } else {
-        terminal.data(&show::history(&history, &status, &TimeZone::system()))?;
+        terminal.data(&show::history(
+            terminal,
+            &history,
+            &status,
+            &TimeZone::system(),
+        ))?;
     }
     Ok(ExitCode::Ok)
 }

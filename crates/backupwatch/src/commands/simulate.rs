@@ -5,7 +5,7 @@ use backupwatch_agent::exit::ExitCode;
 use backupwatch_sim::{Listen, Sim, persona::Persona};
 
 /// The phone that is simulated when no file is named, and in `demo`.
-pub const PHONE: &str = include_str!("../../../../fixtures/phones/stale-58-days.toml");
+pub const PHONE: &str = include_str!("../../../../fixtures/phones/demo.toml");
 
 pub async fn run(terminal: Terminal, arguments: &Simulate) -> Result<ExitCode, Failure> {
     let mut personas = Vec::new();

@@ -79,6 +79,6 @@ fn print(terminal: Terminal, status: &Status, json: bool) -> Result<(), Failure>
     if json {
         super::json(terminal, status)
     } else {
-        Ok(terminal.data(&show::status(status, &TimeZone::system()))?)
+        Ok(terminal.data(&show::status(terminal, status, &TimeZone::system()))?)
     }
 }
