@@ -37,6 +37,8 @@ pub struct Link<S> {
     start: usize,
     end: usize,
     sent: u64,
+    /// Time that a slow cable still has to take.
+    owed: Duration,
     /// The version that both ends speak; 300 brings the question for free space, 400 the purge.
     pub version: u64,
     /// The service was started with the right escrow bag.
@@ -56,6 +58,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Link<S> {
             start: 0,
             end: 0,
             sent: 0,
+            owed: Duration::ZERO,
             version: 0,
             escrow,
             progress: 0.0,
@@ -122,15 +125,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Link<S> {
         self.stream.flush().await.map_err(|_| End::Closed)
     }
 
+    /// Writes as a slow cable does: in chunks of a tenth of a second, each followed by the time it takes at `rate`.
     async fn drip(&mut self, bytes: &[u8], rate: u32) -> Result<(), End> {
+        let rate = rate.max(1);
         let tenth = usize::try_from(rate / 10).unwrap_or(usize::MAX).max(1);
         for chunk in bytes.chunks(tenth) {
             self.stream
                 .write_all(chunk)
                 .await
                 .map_err(|_| End::Closed)?;
-            self.flush().await?;
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            let took = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+            self.owed += Duration::from_nanos(took.saturating_mul(1_000_000_000) / u64::from(rate));
+            // Many small messages share one pause: a timer is no finer than this.
+            if self.owed >= Duration::from_millis(10) {
+                self.flush().await?;
+                tokio::time::sleep(std::mem::take(&mut self.owed)).await;
+            }
         }
         Ok(())
     }
@@ -251,10 +261,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Link<S> {
 }
 
 fn without_passwords(body: &Dictionary) -> Dictionary {
-    let hide = |(key, value): (&String, &Value)| match value {
-        Value::Dictionary(inner) => (key.clone(), Value::Dictionary(without_passwords(inner))),
-        _ if key.contains("Password") => (key.clone(), Value::from("(hidden)")),
-        value => (key.clone(), value.clone()),
+    let hide = |(key, value): (&String, &Value)| {
+        let shown = match value.as_dictionary() {
+            Some(inner) => Value::Dictionary(without_passwords(inner)),
+            None if key.contains("Password") => Value::from("(hidden)"),
+            None => value.clone(),
+        };
+        (key.clone(), shown)
     };
     body.iter().map(hide).collect()
 }
