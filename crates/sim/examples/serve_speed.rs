@@ -11,7 +11,6 @@
     reason = "a measurement"
 )]
 
-#[allow(dead_code, reason = "the measurement uses a part of it")]
 #[path = "../tests/backup_host/mod.rs"]
 mod backup_host;
 

@@ -87,8 +87,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn item(size: u64) -> Arc<Item> {
-        let mut contents = Contents::default();
-        contents.seed = 5;
+        let contents = Contents {
+            seed: 5,
+            ..Contents::default()
+        };
         let mut catalog = Catalog::new(&contents).unwrap();
         catalog.add("D", "f", size).unwrap();
         catalog.get("D", "f").unwrap().clone()

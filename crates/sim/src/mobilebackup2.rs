@@ -12,6 +12,7 @@ mod previous;
 mod rogue;
 mod settings;
 mod side;
+mod steps;
 mod upload;
 
 use std::convert::Infallible;

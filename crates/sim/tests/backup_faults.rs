@@ -1,6 +1,7 @@
 //! The faults of a phone do what their words say: each is a line of a persona, seen from an honest host.
 
-#[allow(dead_code, reason = "each test file uses the part that it needs")]
+#![cfg(test)]
+
 mod backup_host;
 
 use std::sync::Arc;

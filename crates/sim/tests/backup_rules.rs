@@ -1,7 +1,8 @@
 //! The rules of a backup as the phone keeps them (protocol.md 8.6 and 9), against a host in the same process that can make
 //! any mistake.
 
-#[allow(dead_code, reason = "each test file uses the part that it needs")]
+#![cfg(test)]
+
 mod backup_host;
 
 use std::sync::Arc;
@@ -97,28 +98,22 @@ async fn a_full_backup_takes_the_steps_in_order() {
 async fn the_date_of_the_backup_is_set_at_its_end_and_announced() {
     let phone = phone(persona());
     let date = |phone: &Phone| phone.value(BACKUP_DOMAIN, "LastiTunesBackupDate");
-    let mut host = Host::default();
-    host.on = Box::new({
+    let on: backup_host::Hook = Box::new({
         let phone = phone.clone();
-        move |_| {
-            assert_eq!(date(&phone), None, "not before the end");
+        move |message| {
+            let last = matches!(message, DeviceMessage::ProcessMessage(_));
+            assert_eq!(date(&phone).is_some(), last, "only just before the end");
             Act::Honest
         }
     });
-    // The last message comes after it.
-    let on = std::mem::replace(&mut host.on, Box::new(|_| Act::Honest));
-    host.on = except_the_last(on);
+    let mut host = Host {
+        on,
+        ..Host::default()
+    };
     assert_eq!(host.back_up(&phone).await.code(), 0);
     let seconds = date(&phone).unwrap().as_signed_integer().unwrap();
     let now = phone.clock().now().as_second() - 978_307_200;
     assert!((now - 60..=now).contains(&seconds));
-}
-
-fn except_the_last(mut on: backup_host::Hook) -> backup_host::Hook {
-    Box::new(move |message| match message {
-        DeviceMessage::ProcessMessage(_) => Act::Honest,
-        message => on(message),
-    })
 }
 
 /// Runs a backup with the free space that the host reports, and says what the phone asked for.
@@ -131,17 +126,17 @@ async fn with_free_space(free: i64, purged: bool) -> (i64, Vec<u64>, usize) {
     };
     let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
     let note = asked.clone();
-    host.on = Box::new(move |message| match message {
-        DeviceMessage::PurgeDiskSpace { bytes, urgency } => {
-            assert_eq!(*urgency, Some(4));
-            note.lock().unwrap().push(*bytes);
-            if purged {
-                Act::Answer(StatusResponse::ok_with(Value::from(1)))
-            } else {
-                Act::Honest
-            }
+    host.on = Box::new(move |message| {
+        let DeviceMessage::PurgeDiskSpace { bytes, urgency } = message else {
+            return Act::Honest;
+        };
+        assert_eq!(*urgency, Some(4));
+        note.lock().unwrap().push(*bytes);
+        if purged {
+            Act::Answer(StatusResponse::ok_with(Value::from(1)))
+        } else {
+            Act::Honest
         }
-        _ => Act::Honest,
     });
     let code = host.back_up(&phone).await.code();
     let asked = asked.lock().unwrap().clone();
@@ -182,11 +177,12 @@ async fn free_space_must_be_more_than_the_files_and_128_mib() {
 #[tokio::test]
 async fn free_space_that_the_host_cannot_tell_is_not_checked() {
     let phone = phone(persona());
-    let mut host = Host::default();
-    host.on = Box::new(|message| match message {
-        DeviceMessage::GetFreeDiskSpace => Act::Answer(StatusResponse::error(StatusCode::Io)),
-        _ => Act::Honest,
-    });
+    let asked: Is = |message| matches!(message, DeviceMessage::GetFreeDiskSpace);
+    let on = once(asked, || error(StatusCode::Io));
+    let mut host = Host {
+        on,
+        ..Host::default()
+    };
     assert_eq!(host.back_up(&phone).await.code(), 0);
     assert_whole(&phone, &host, How::Full);
 }
@@ -252,7 +248,8 @@ const LIST: Is = |message| matches!(message, DeviceMessage::ContentsOfDirectory 
 
 #[tokio::test]
 async fn failures_of_whole_messages_decide() {
-    let rows: [(&str, Is, fn() -> Act, i64); 9] = [
+    type Row = (&'static str, Is, fn() -> Act, i64);
+    let rows: [Row; 9] = [
         (
             "a folder that exists",
             CREATE,
@@ -513,19 +510,17 @@ async fn an_incremental_backup_that_cannot_be_becomes_a_full_one_without_a_word(
 #[tokio::test]
 async fn a_blob_that_the_host_loses_is_found_by_the_verification_pass() {
     let phone = phone(persona());
-    let mut host = Host::default();
-    // The host says that it has moved the first batch, and has not.
-    host.on = once(MOVE, || Act::Answer(StatusResponse::ok()));
-    host.on = {
-        let count = AtomicUsize::new(0);
-        Box::new(move |message| match message {
-            DeviceMessage::ContentsOfDirectory { .. }
-                if count.fetch_add(1, Ordering::Relaxed) >= 256 =>
-            {
-                Act::Answer(StatusResponse::ok())
-            }
-            _ => Act::Honest,
-        })
+    // The first 256 listings are for what may be swept away, the next for the verification.
+    let count = AtomicUsize::new(0);
+    let on: backup_host::Hook = Box::new(move |message| {
+        if LIST(message) && count.fetch_add(1, Ordering::Relaxed) >= 256 {
+            return Act::Answer(StatusResponse::ok());
+        }
+        Act::Honest
+    });
+    let mut host = Host {
+        on,
+        ..Host::default()
     };
     let outcome = host.back_up(&phone).await;
     assert_eq!(outcome.code(), 205);

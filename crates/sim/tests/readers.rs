@@ -1,9 +1,9 @@
 //! Readers that nobody here wrote open what a host saved from our phones: iphone_backup_decrypt, MVT, pyiosbackup and plain
 //! SQLite. They know Apple's format from real backups.
 
-#[allow(dead_code, reason = "each test file uses the part that it needs")]
+#![cfg(test)]
+
 mod peers;
-#[allow(dead_code, reason = "each test file uses the part that it needs")]
 mod table;
 
 use std::path::{Path, PathBuf};

@@ -2,9 +2,9 @@
 //! phones; what they accept from ours, and what ours says about what they wrote, is the proof that the order, the rules
 //! and the bytes are right.
 
-#[allow(dead_code, reason = "each test file uses the part that it needs")]
+#![cfg(test)]
+
 mod peers;
-#[allow(dead_code, reason = "each test file uses the part that it needs")]
 mod table;
 
 use std::path::Path;

@@ -1,8 +1,8 @@
 //! A stranger in this process: the backup client of the `idevice` crate, against our phone.
 
-#[allow(dead_code, reason = "each test file uses the part that it needs")]
+#![cfg(test)]
+
 mod peers;
-#[allow(dead_code, reason = "each test file uses the part that it needs")]
 mod table;
 
 use backupwatch_sim::mobilebackup2::How;

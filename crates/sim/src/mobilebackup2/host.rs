@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use backupwatch_wire::devicelink::download::{CHUNK, DownloadDecoder, DownloadEvent};
-use backupwatch_wire::devicelink::{DeviceMessage, Listing, StatusCode, StatusResponse};
+use backupwatch_wire::devicelink::{DeviceMessage, ItemError, Listing, StatusCode, StatusResponse};
 use backupwatch_wire::mobilebackup2::MbError;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -82,10 +82,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Link<S> {
 
     pub async fn create_directory(&mut self, path: String) -> Result<(), Stop> {
         let status = self.ask(&DeviceMessage::CreateDirectory { path }).await?;
-        match status.code {
-            StatusCode::Ok | StatusCode::Exists => Ok(()),
-            _ => Err(Stop::of_status(&status, "creating directory")),
+        if matches!(status.code, StatusCode::Ok | StatusCode::Exists) {
+            return Ok(());
         }
+        Err(Stop::of_status(&status, "creating directory"))
     }
 
     /// Free bytes on the host; nothing when the host cannot say, and then the check is skipped.
@@ -119,26 +119,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Link<S> {
                 progress: Some(self.progress),
             })
             .await?;
-        match status.code {
-            StatusCode::Ok => Ok(()),
-            StatusCode::Multi => {
-                let tolerated = |path: &str| MAY_BE_MOVED.iter().any(|name| path.ends_with(name));
-                let errors = status.item_errors();
-                let fatal = errors
-                    .iter()
-                    .find(|error| !(error.code == StatusCode::NotFound && tolerated(&error.path)));
-                match fatal {
-                    Some(error) => {
-                        let code = MbError::of_status(error.code).unwrap_or(MbError::MULTIPLE);
-                        Err(Stop::failed(
-                            code,
-                            format!("Error moving items: {}", error.text),
-                        ))
-                    }
-                    None => Ok(()),
-                }
+        if !matches!(status.code, StatusCode::Ok | StatusCode::Multi) {
+            return Err(Stop::of_status(&status, "moving items"));
+        }
+        let tolerated = |path: &str| MAY_BE_MOVED.iter().any(|name| path.ends_with(name));
+        let fatal =
+            |error: &ItemError| error.code != StatusCode::NotFound || !tolerated(&error.path);
+        match status.item_errors().into_iter().find(fatal) {
+            Some(error) => {
+                let code = MbError::of_status(error.code).unwrap_or(MbError::MULTIPLE);
+                Err(Stop::failed(
+                    code,
+                    format!("Error moving items: {}", error.text),
+                ))
             }
-            _ => Err(Stop::of_status(&status, "moving items")),
+            None => Ok(()),
         }
     }
 
@@ -149,11 +144,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Link<S> {
                 progress: Some(self.progress),
             })
             .await?;
-        match status.code {
-            // Per-path errors are remembered by the host's files, not by the phone: the verification pass will see.
-            StatusCode::Ok | StatusCode::Multi => Ok(()),
-            _ => Err(Stop::of_status(&status, "removing items")),
+        // Per-path errors are remembered by the host's files, not by the phone: the verification pass will see.
+        if matches!(status.code, StatusCode::Ok | StatusCode::Multi) {
+            return Ok(());
         }
+        Err(Stop::of_status(&status, "removing items"))
     }
 
     /// Reads files back from the host. `sink` gets the bytes as they come, with the number of their path.

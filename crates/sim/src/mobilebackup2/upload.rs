@@ -75,33 +75,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Link<S> {
         self.assembly = out.buffer;
 
         let status = self.status().await?;
-        match status.code {
-            StatusCode::Ok => {}
-            StatusCode::Multi => {
-                for error in status.item_errors() {
-                    let Some(index) = batch.iter().position(|file| file.device_path == error.path)
-                    else {
-                        // The agent looks results up by the device-side path and asserts on an unknown one.
-                        self.violation(format!(
-                            "a result for {:?}, which was not in the batch",
-                            error.path
-                        ));
-                        return Err(End::Died.into());
-                    };
-                    if let Some(slot) = results.get_mut(index) {
-                        *slot = MbError::of_status(error.code);
-                    }
-                }
-            }
-            StatusCode::NoSpace => {
-                return Err(Stop::failed(MbError::NO_SPACE, "No space left on host"));
-            }
-            _ => {
-                return Err(Stop::failed(
-                    MbError::UPLOAD,
-                    format!("Error uploading files: {}", status.text),
+        if status.code == StatusCode::NoSpace {
+            return Err(Stop::failed(MbError::NO_SPACE, "No space left on host"));
+        }
+        if !matches!(status.code, StatusCode::Ok | StatusCode::Multi) {
+            let text = format!("Error uploading files: {}", status.text);
+            return Err(Stop::failed(MbError::UPLOAD, text));
+        }
+        for error in status.item_errors() {
+            let at = batch.iter().position(|file| file.device_path == error.path);
+            let Some(slot) = at.and_then(|at| results.get_mut(at)) else {
+                // The agent looks results up by the device-side path and asserts on an unknown one.
+                self.violation(format!(
+                    "a result for {:?}, which was not in the batch",
+                    error.path
                 ));
-            }
+                return Err(End::Died.into());
+            };
+            *slot = MbError::of_status(error.code);
         }
         Ok(results)
     }

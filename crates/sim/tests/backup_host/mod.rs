@@ -1,5 +1,13 @@
 //! A host of our own for the backup service: honest by default, with its tree in memory, and able to make any mistake.
 
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a part of tests; each file uses what it needs"
+)]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! A phone on a table: one persona on one socket, with a folder for its backups and a home for the strangers.
 
+#![allow(dead_code, reason = "each test file uses the part that it needs")]
+
 use std::path::{Path, PathBuf};
 
 use backupwatch_sim::persona::Persona;
