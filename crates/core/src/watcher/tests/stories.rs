@@ -6,7 +6,7 @@ use crate::fixture::{ANNA, BEN, at, copy, earlier, facts, failed, later, udid, v
 use crate::policy::{Mode, Policy};
 use crate::run::{Phase, RunFailure};
 use crate::time::Period;
-use crate::watcher::{Attachment, Event, Job};
+use crate::watcher::{Attachment, Command, Event, Job};
 
 fn evening() -> crate::time::Now {
     at("2026-11-20T17:00:00Z")
@@ -476,7 +476,7 @@ fn a_due_backup_prints_its_reasons() {
     let commands = story.plug_in(stale);
     let mut plans = Vec::new();
     for command in commands {
-        if let crate::watcher::Command::StartBackup { plan, .. } = command {
+        if let Command::StartBackup { plan, .. } = command {
             plans.push(plan.to_string());
         }
     }
@@ -484,4 +484,85 @@ fn a_due_backup_prints_its_reasons() {
         plans,
         ["backup due: iCloud 58 d old, newest verified copy 9 d old"]
     );
+}
+
+#[test]
+fn a_phone_that_hints_without_end_is_not_asked_without_end() {
+    let mut story = Story::new(evening(), Policy::default());
+    let fresh = facts(&story.now, Period::hours(9));
+    story.plug_in(fresh);
+    let mut probes = 0;
+    for _ in 0..600 {
+        story.wait(Period::seconds(1));
+        let mut commands = story.send(Event::DomainChanged { udid: udid(ANNA) });
+        commands.extend(story.send(Event::Tick));
+        for command in commands {
+            if let Command::Probe { .. } = command {
+                probes += 1;
+                let fresh = facts(&story.now, Period::hours(9));
+                story.send(Event::Probed(Box::new(fresh)));
+            }
+        }
+    }
+    assert_eq!(probes, 60, "once in ten seconds");
+}
+
+#[test]
+fn a_device_that_changes_its_mind_with_every_question_is_heard_six_times_a_day() {
+    let mut story = Story::new(at("2026-11-20T06:00:00Z"), asking());
+    let fresh = facts(&story.now, Period::hours(9));
+    story.plug_in(fresh);
+    for turn in 0..50 {
+        story.wait(Period::minutes(15)).send(Event::Tick);
+        let mut odd = facts(&story.now, Period::hours(9));
+        odd.cloud_enabled = Ok(turn % 2 == 1);
+        story.send(Event::Probed(Box::new(odd)));
+    }
+    assert_eq!(story.notices.len(), 6);
+}
+
+#[test]
+fn a_restart_of_usbmuxd_is_no_arrival() {
+    let mut story = Story::new(evening(), Policy::default());
+    let refuse = |story: &mut Story, attachment| {
+        story.send(Event::Attached {
+            udid: udid(ANNA),
+            link: LinkKind::Usb,
+            attachment: Attachment(attachment),
+        });
+        story.send(Event::ProbeFailed {
+            udid: udid(ANNA),
+            why: NoAnswer::NotTrusted,
+        })
+    };
+    let asks = |commands: &[Command]| {
+        commands
+            .iter()
+            .any(|command| matches!(command, Command::Pair { .. }))
+    };
+    assert!(asks(&refuse(&mut story, 7)));
+    story.send(Event::PairAnswer {
+        udid: udid(ANNA),
+        trust: Trust::Denied,
+    });
+    story.wait(Period::hours(1)).send(Event::MuxDown {
+        why: "restarted".to_owned(),
+    });
+    story.send(Event::MuxUp);
+    assert!(
+        !asks(&refuse(&mut story, 1)),
+        "nobody has plugged it in anew"
+    );
+    // Nor does it mean that somebody is at the phone.
+    let stale = facts(&story.now, Period::days(9));
+    let commands = story.send(Event::Probed(Box::new(stale)));
+    assert!(
+        !commands
+            .iter()
+            .any(|command| matches!(command, Command::StartBackup { .. }))
+    );
+    story.send(Event::Detached {
+        attachment: Attachment(1),
+    });
+    assert!(asks(&refuse(&mut story, 2)));
 }
