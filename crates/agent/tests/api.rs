@@ -1,5 +1,12 @@
 //! The local API as any client meets it: bytes over a Unix socket, hostile ones too.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "the helpers of tests may fail as tests do"
+)]
+
 mod common;
 
 use std::os::unix::fs::PermissionsExt;

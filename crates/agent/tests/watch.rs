@@ -1,5 +1,11 @@
 //! From an attached phone to a verdict, a notice and a verified local backup: the whole agent on real sockets.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "the helpers of tests may fail as tests do"
+)]
+
 mod common;
 
 use std::time::Duration;
@@ -46,7 +52,7 @@ async fn a_stale_phone_ends_with_a_verified_backup() {
     );
     assert_eq!(found.local.level.as_deref(), Some("L2"));
 
-    let verdict = home.sim.phone(ADA).unwrap().verdict(&home.backups());
+    let verdict = home.sim.phone(ADA).unwrap().verdict(&home.paths().backups);
     assert!(verdict.is_whole(), "{verdict:#?}");
     let told: Vec<NoticeKind> = home
         .recorder
@@ -272,7 +278,7 @@ async fn a_person_checks_and_backs_up_without_an_agent() {
         home.sim
             .phone(ADA)
             .unwrap()
-            .verdict(&home.backups())
+            .verdict(&home.paths().backups)
             .is_whole()
     );
 

@@ -104,10 +104,6 @@ impl Home {
             task,
         }
     }
-
-    pub fn backups(&self) -> PathBuf {
-        self.paths().backups
-    }
 }
 
 /// A running agent.
