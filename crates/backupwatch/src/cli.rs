@@ -48,19 +48,7 @@ pub enum Command {
         json: bool,
     },
     /// Make a local backup now; the phone will ask for its passcode
-    Backup {
-        /// Which device
-        device: Option<String>,
-        /// Keep the backup below this folder instead of the configured one
-        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-        root: Option<PathBuf>,
-        /// Ask the phone for everything, not only for what changed
-        #[arg(long)]
-        full: bool,
-        /// Progress and the result as JSON, a line each
-        #[arg(long)]
-        json: bool,
-    },
+    Backup(Backup),
     /// Ask a device to trust this computer
     Pair {
         /// Which device
@@ -110,6 +98,21 @@ pub enum Command {
         #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
         out: Option<PathBuf>,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct Backup {
+    /// Which device
+    pub device: Option<String>,
+    /// Keep the backup below this folder instead of the configured one
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub root: Option<PathBuf>,
+    /// Ask the phone for everything, not only for what changed
+    #[arg(long)]
+    pub full: bool,
+    /// Progress and the result as JSON, a line each
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]

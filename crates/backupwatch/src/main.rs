@@ -11,8 +11,9 @@ mod terminal;
 mod words;
 
 use crate::{
-    cli::{Cli, Command},
+    cli::{Cli, Command, Global},
     failure::Failure,
+    setup::Setup,
     terminal::Terminal,
 };
 use backupwatch_agent::{
@@ -51,43 +52,58 @@ fn main() -> std::process::ExitCode {
 
 async fn run(cli: Cli, terminal: Terminal) -> Result<ExitCode, Failure> {
     let global = cli.global;
+    let ready = || ready(terminal, &global);
     match cli.command.unwrap_or(Command::Status { json: false }) {
-        Command::Completions { shell } => return commands::manual::completions(terminal, shell),
-        Command::Man { out } => return commands::manual::man(terminal, out.as_deref()),
-        Command::Simulate(arguments) => {
-            return commands::simulate::run(terminal, &arguments).await;
+        Command::Status { json } => {
+            let (setup, _log) = ready()?;
+            commands::status::status(terminal, &setup, json).await
         }
-        Command::Demo { once } => return commands::demo::run(terminal, once).await,
-        Command::Config { command } => {
-            let path = setup::config_path(&global)?;
-            let path = path.display().to_string();
-            return commands::config::run(terminal, setup::load(&global), command, &path);
+        Command::Check { json } => {
+            let (setup, _log) = ready()?;
+            commands::status::check(terminal, &setup, json).await
+        }
+        Command::Backup(wanted) => {
+            let (setup, _log) = ready()?;
+            commands::backup::run(terminal, &setup, &wanted).await
+        }
+        Command::Pair { device, json } => {
+            let (setup, _log) = ready()?;
+            commands::pair::run(terminal, &setup, device.as_deref(), json).await
+        }
+        Command::History {
+            device,
+            limit,
+            json,
+        } => {
+            let (setup, _log) = ready()?;
+            commands::history::run(terminal, &setup, device.as_deref(), limit, json).await
         }
         Command::Agent { log_to_stderr } => {
             let setup = setup::load(&global)?;
-            return commands::agent::run(terminal, &setup, global.verbose, log_to_stderr).await;
+            commands::agent::run(terminal, &setup, global.verbose, log_to_stderr).await
         }
-        command => {
-            let setup = setup::load(&global)?;
-            let _log = quiet_log(terminal, &setup.config, global.verbose)?;
-            commands::run(terminal, &setup, command).await
+        Command::Config { command } => {
+            let path = setup::config_path(&global)?.display().to_string();
+            commands::config::run(terminal, setup::load(&global), command, &path)
         }
+        Command::Completions { shell } => commands::manual::completions(terminal, shell),
+        Command::Man { out } => commands::manual::man(terminal, out.as_deref()),
+        Command::Simulate(arguments) => commands::simulate::run(terminal, &arguments).await,
+        Command::Demo { once } => commands::demo::run(terminal, once).await,
     }
 }
 
-/// A command's own log goes to standard error, and says nothing that is not asked for or wrong.
-fn quiet_log(
-    terminal: Terminal,
-    config: &Config,
-    verbose: u8,
-) -> Result<logging::LogGuard, Failure> {
-    let filter = if verbose == 0 {
-        "error".to_owned()
-    } else {
-        log_filter(config, verbose)
+/// The set-up of a command that asks the agent or does without one, and its log, which goes to standard error and says
+/// nothing that is not asked for or wrong.
+fn ready(terminal: Terminal, global: &Global) -> Result<(Setup, logging::LogGuard), Failure> {
+    let setup = setup::load(global)?;
+    let filter = match global.verbose {
+        0 => "error".to_owned(),
+        verbose => log_filter(&setup.config, verbose),
     };
-    logging::start(Sink::Stderr, &filter, terminal.is_live())
-        .map_err(|error| Failure::from_error(ExitCode::Usage, "log", &error))
+    let log = logging::start(Sink::Stderr, &filter, terminal.is_live())
+        .map_err(|error| Failure::from_error(ExitCode::Usage, "log", &error))?;
+    Ok((setup, log))
 }
 
 /// The configured filter, or the louder one that was asked for.
@@ -105,10 +121,10 @@ fn wants_json(command: Option<&Command>) -> bool {
         Some(
             Command::Status { json }
             | Command::Check { json }
-            | Command::Backup { json, .. }
             | Command::Pair { json, .. }
             | Command::History { json, .. },
         ) => *json,
+        Some(Command::Backup(wanted)) => wanted.json,
         Some(
             Command::Agent { .. }
             | Command::Config { .. }

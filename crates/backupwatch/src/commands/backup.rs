@@ -1,6 +1,8 @@
 //! `backup`: through the agent where one runs, else in this process; either way the same story on the terminal.
 
-use crate::{choice, failure::Failure, reach, setup::Setup, show, terminal::Terminal, words};
+use crate::{
+    choice, cli::Backup, failure::Failure, reach, setup::Setup, show, terminal::Terminal, words,
+};
 use backupwatch_agent::{
     api::words::{BackupEvent, BackupRequest, Progress, RunSummary},
     client::{BackupEvents, Client},
@@ -8,24 +10,13 @@ use backupwatch_agent::{
 };
 use backupwatch_core::Udid;
 use indicatif::ProgressBar;
-use std::{path::Path, time::Instant};
+use std::time::Instant;
 use tokio::sync::mpsc;
 
-pub struct Wanted<'a> {
-    pub device: Option<&'a str>,
-    pub root: Option<&'a Path>,
-    pub full: bool,
-    pub json: bool,
-}
-
-pub async fn run(
-    terminal: Terminal,
-    setup: &Setup,
-    wanted: Wanted<'_>,
-) -> Result<ExitCode, Failure> {
+pub async fn run(terminal: Terminal, setup: &Setup, wanted: &Backup) -> Result<ExitCode, Failure> {
     match reach::agent(setup).await? {
-        Some(client) => through_agent(terminal, setup, &client, &wanted).await,
-        None => here(terminal, setup, &wanted).await,
+        Some(client) => through_agent(terminal, setup, &client, wanted).await,
+        None => here(terminal, setup, wanted).await,
     }
 }
 
@@ -33,10 +24,11 @@ async fn through_agent(
     terminal: Terminal,
     setup: &Setup,
     client: &Client,
-    wanted: &Wanted<'_>,
+    wanted: &Backup,
 ) -> Result<ExitCode, Failure> {
     if wanted
         .root
+        .as_deref()
         .is_some_and(|root| root != setup.paths.backups.as_path())
     {
         return Err(Failure::new(
@@ -53,7 +45,7 @@ async fn through_agent(
         .check()
         .await
         .map_err(|error| reach::refused_by_agent(&error))?;
-    let udid = choice::udid(choice::device(&status.devices, wanted.device)?)?;
+    let udid = choice::udid(choice::device(&status.devices, wanted.device.as_deref())?)?;
     let request = BackupRequest { full: wanted.full };
     let events = client
         .backup(&udid, &request)
@@ -67,14 +59,14 @@ async fn through_agent(
     finish(terminal, wanted.json, ended)
 }
 
-async fn here(terminal: Terminal, setup: &Setup, wanted: &Wanted<'_>) -> Result<ExitCode, Failure> {
-    let process = reach::in_process(setup, wanted.root)?;
+async fn here(terminal: Terminal, setup: &Setup, wanted: &Backup) -> Result<ExitCode, Failure> {
+    let process = reach::in_process(setup, wanted.root.as_deref())?;
     let ended = async {
         let status = process
             .check()
             .await
             .map_err(|refusal| reach::refused(&refusal))?;
-        let udid: Udid = choice::udid(choice::device(&status.devices, wanted.device)?)?;
+        let udid: Udid = choice::udid(choice::device(&status.devices, wanted.device.as_deref())?)?;
         let following = process
             .backup(udid.clone(), wanted.full)
             .await
