@@ -109,7 +109,10 @@ where
         }
         DeviceMessage::UploadFiles { progress, .. } => {
             attendant.percent(progress);
-            attendant.phase(Phase::Transferring);
+            // Between its moves the phone sends its status: that is no way back.
+            if attendant.progress().phase != Phase::Moving {
+                attendant.phase(Phase::Transferring);
+            }
             receive::receive(link, attendant, hands.pool, hands.udid, tally).await?
         }
         DeviceMessage::GetFreeDiskSpace => free_space(hands, tally).await?,

@@ -72,7 +72,7 @@ pub fn encrypted() -> Persona {
 }
 
 /// No test takes so long that does not hang. With a paused clock only a hang lets it pass beside the engine's own timeouts.
-const STUCK: std::time::Duration = std::time::Duration::from_secs(10);
+const STUCK: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// One phone, one store, and everything that a test does with them.
 pub struct World {
@@ -84,6 +84,15 @@ pub struct World {
 }
 
 impl World {
+    /// As [`World::new`], with a store that stays.
+    pub fn at(persona: Persona, root: &Path) -> Self {
+        let store = Store::create(root).unwrap();
+        let udid = Udid::parse(&persona.identity.udid).unwrap();
+        let sim = Arc::new(Sim::start(vec![persona], Listen::InProcess).unwrap());
+        let phone = SimPhone::new(&sim, udid);
+        Self { phone, sim, store, root: root.to_owned(), outside: tempfile::tempdir().unwrap() }
+    }
+
     pub fn new(persona: Persona) -> Self {
         let outside = tempfile::tempdir().unwrap();
         std::fs::write(outside.path().join("secret"), b"not the phone's").unwrap();
