@@ -853,3 +853,23 @@ async fn two_hosts_at_once_are_one_too_many() {
     handle.single_step(false);
     assert_eq!(first.await.unwrap(), 0);
 }
+
+#[tokio::test]
+async fn two_runs_of_one_persona_leave_the_same_bytes() {
+    for password in [None, Some("secret")] {
+        let tree = async || {
+            let mut persona = persona();
+            persona.backup.password = password.map(str::to_owned);
+            let phone = phone(persona);
+            phone.clock().fix("2026-10-04T11:41:53Z".parse().unwrap());
+            let mut host = Host::default();
+            assert_eq!(host.back_up(&phone).await.code(), 0);
+            let bytes = host
+                .files
+                .into_iter()
+                .map(|(path, stored)| (path, stored.bytes));
+            bytes.collect::<Vec<_>>()
+        };
+        assert!(tree().await == tree().await, "password: {password:?}");
+    }
+}

@@ -12,8 +12,9 @@ use super::host::Stop;
 use super::link::Link;
 use super::previous::{Begin, Files, digest};
 use super::side::{Finished, How, Keys, Snapshot};
-use crate::contents::{FileId, Item, noise};
+use crate::contents::{FileId, Item};
 use crate::faults::Moment;
+use crate::keybag::noise_array;
 use crate::manifest::{Phase, Status, row_blob};
 use crate::persona::Setup;
 use crate::phone::{BACKUP_DOMAIN, PasscodeOutcome, seconds};
@@ -175,7 +176,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<'_, S> {
         let full = previous.is_none();
         let (date, files) = previous.unwrap_or((now, Files::new()));
         let status = Status {
-            uuid: uuid(),
+            uuid: uuid(phone.backup().next_snapshot()),
             date: now,
             phase: Phase::Uploading,
             full,
@@ -383,13 +384,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<'_, S> {
     }
 }
 
-/// A fresh identifier; only the phone's own cache of snapshots goes by it.
-fn uuid() -> String {
-    let mut bytes = [0_u8; 16];
-    if getrandom::fill(&mut bytes).is_err() {
-        bytes = crate::keybag::noise_array(noise::mix(u64::from(std::process::id())));
-    }
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+/// The identifier of a phone's nth snapshot: the same in every run of a persona, so that two trees of it can be compared.
+fn uuid(key: u64) -> String {
+    let hex: String = noise_array::<16>(key)
+        .iter()
+        .map(|byte| format!("{byte:02X}"))
+        .collect();
     let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default();
     format!(
         "{}-{}-{}-{}-{}",

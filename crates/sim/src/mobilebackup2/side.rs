@@ -2,6 +2,7 @@
 //! unfinished backup, what the last finished one held, and what hosts did wrong.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
@@ -24,6 +25,8 @@ pub struct BackupSide {
     pending: Mutex<Option<Arc<Snapshot>>>,
     finished: Mutex<Option<Arc<Finished>>>,
     violations: Mutex<Vec<String>>,
+    /// How many snapshots there have been.
+    snapshots: AtomicU64,
     /// One operation at a time, whatever the number of hosts.
     pub(super) busy: tokio::sync::Mutex<()>,
 }
@@ -135,6 +138,7 @@ impl BackupSide {
             pending: Mutex::new(None),
             finished: Mutex::new(None),
             violations: Mutex::new(Vec::new()),
+            snapshots: AtomicU64::new(0),
             busy: tokio::sync::Mutex::new(()),
         }
     }
@@ -216,6 +220,12 @@ impl BackupSide {
     #[must_use]
     pub const fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// A number for each snapshot.
+    pub(super) fn next_snapshot(&self) -> u64 {
+        let count = self.snapshots.fetch_add(1, Ordering::Relaxed);
+        noise::subkey(self.seed, format!("snapshot {count}").as_bytes())
     }
 
     pub(super) fn pending(&self) -> Option<Arc<Snapshot>> {
