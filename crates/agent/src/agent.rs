@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backupwatch_core::run::CancelledBy;
-use backupwatch_core::watcher::{Event, Remembered};
+use backupwatch_core::watcher::{Event, Job, Remembered};
 use backupwatch_core::{HostTime, Now, Udid};
 use backupwatch_notify::{Answer, Notifier};
 use tokio::sync::mpsc;
@@ -23,7 +23,7 @@ use mind::{Act, Mind, Then};
 
 use crate::clock::{Clock, Drift};
 use crate::config::Config;
-use crate::jobs::{Done, Jobs, Place, Reins};
+use crate::jobs::{Done, Jobs, Place, Reins, What};
 use crate::keeper::Keeper;
 use crate::phones::Phones;
 
@@ -129,7 +129,7 @@ pub async fn run<P: Phones>(
     let mut has_answers = true;
     let mut has_asks = true;
     let mut turn = Some(Turn::Time);
-    loop {
+    while !shutdown.is_cancelled() {
         let now = look(&*clock);
         let mut acts = Vec::new();
         if drift.jumped(now.host) {
@@ -153,8 +153,9 @@ pub async fn run<P: Phones>(
         }
 
         let wait = until(mind.wake_at(), look(&*clock).host);
+        // Fair, not biased: a usbmuxd that never stops talking must not keep the faces waiting. What is due by the clock is
+        // looked at in every turn anyway.
         turn = Some(tokio::select! {
-            biased;
             () = shutdown.cancelled() => break,
             () = tokio::time::sleep(wait) => Turn::Time,
             done = hands.jobs.next() => Turn::Done(done),
@@ -277,8 +278,18 @@ impl<P: Phones> Hands<P> {
     }
 
     fn done(&mut self, done: &Done) {
-        if let Done::BackedUp(report) = done {
-            self.reins.remove(&report.udid);
+        match done {
+            Done::BackedUp(report) => drop(self.reins.remove(&report.udid)),
+            Done::Panicked(What::Asked(Job::Backup, Some(udid)), _) => {
+                drop(self.reins.remove(udid))
+            }
+            Done::Probed(..)
+            | Done::Paired(..)
+            | Done::ObserveEnded(_)
+            | Done::Scanned(_)
+            | Done::ListenEnded
+            | Done::PageWritten(_)
+            | Done::Panicked(..) => {}
         }
     }
 

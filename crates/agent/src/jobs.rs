@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use backupwatch_backup::Store;
-use backupwatch_core::run::{CancelledBy, Progress, RunEnd, RunFailure, RunReport};
+use backupwatch_core::run::{CancelledBy, Phase, Progress, RunEnd, RunFailure, RunReport};
 use backupwatch_core::watcher::{Attachment, DeviceView, Event, Job};
 use backupwatch_core::{Facts, HostTime, LocalCopy, NoAnswer, Trust, Udid};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -377,8 +377,19 @@ fn scan(place: &Place, mut udids: BTreeSet<Udid>, heal: bool) -> Scan {
             }
         }
         udids.extend(store.phones()?);
-        let one = |udid: Udid| store.current(&udid).map(|copy| (udid, copy));
-        udids.into_iter().map(one).collect()
+        // One phone's unreadable record is not the absence of all backups: nothing is said of that phone.
+        let one = |udid: Udid| match store.current(&udid) {
+            Ok(copy) => Some((udid, copy)),
+            Err(error) => {
+                tracing::warn!(
+                    udid = udid.short(),
+                    error = medium::in_full(&error),
+                    "a backup cannot be looked at"
+                );
+                None
+            }
+        };
+        Ok(udids.into_iter().filter_map(one).collect())
     };
     match look() {
         Ok(copies) => Scan::Ready {
@@ -399,21 +410,22 @@ async fn tell_phases(
     mut progress: watch::Receiver<Progress>,
     news: mpsc::Sender<Event>,
 ) {
-    let mut phase = progress.borrow_and_update().phase;
-    while progress.changed().await.is_ok() {
+    // Not the phase of the first look: the run may already be further, and each change is news.
+    let mut phase = Phase::Opening;
+    loop {
         let now = progress.borrow_and_update().phase;
         if now != phase {
             phase = now;
-            if news
-                .send(Event::BackupPhase {
-                    udid: udid.clone(),
-                    phase,
-                })
-                .await
-                .is_err()
-            {
+            let event = Event::BackupPhase {
+                udid: udid.clone(),
+                phase,
+            };
+            if news.send(event).await.is_err() {
                 return;
             }
+        }
+        if progress.changed().await.is_err() {
+            return;
         }
     }
 }

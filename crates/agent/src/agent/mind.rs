@@ -3,7 +3,9 @@
 //! who is waiting for an answer), and what is to be done is handed out in order.
 
 mod asks;
+mod chatter;
 mod ends;
+mod looking;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
@@ -12,6 +14,9 @@ use backupwatch_core::run::{Phase, Progress, RunReport};
 use backupwatch_core::watcher::{Attachment, Command, DeviceView, Event, Remembered, Watcher};
 use backupwatch_core::{HostTime, LocalCopy, NoAnswer, Now, Period, Trust, Udid};
 use tokio::sync::{oneshot, watch};
+
+use chatter::Chatter;
+use looking::Looking;
 
 use super::ask::{Following, Refusal};
 use crate::config::Config;
@@ -93,7 +98,8 @@ pub(super) struct Mind {
     config: Config,
     pub(super) place: Place,
     copies: BTreeMap<Udid, LocalCopy>,
-    scanned: BTreeSet<Udid>,
+    looking: Looking,
+    chatter: Chatter,
     attached: BTreeMap<Attachment, Attached>,
     probing: BTreeMap<Udid, usize>,
     pairing: BTreeSet<Udid>,
@@ -102,7 +108,6 @@ pub(super) struct Mind {
     resident: bool,
     mux: Mux,
     store_missing: Option<String>,
-    healed: bool,
     last_poll: Option<HostTime>,
     round_at: HostTime,
     prune_at: HostTime,
@@ -129,7 +134,8 @@ impl Mind {
             config,
             resident,
             place,
-            scanned: BTreeSet::new(),
+            looking: Looking::default(),
+            chatter: Chatter::default(),
             attached: BTreeMap::new(),
             probing: BTreeMap::new(),
             pairing: BTreeSet::new(),
@@ -137,7 +143,6 @@ impl Mind {
             full: BTreeSet::new(),
             mux: Mux::NotHeardOf,
             store_missing: None,
-            healed: false,
             last_poll,
             // The first round is part of the start.
             round_at: now.host,
@@ -176,7 +181,7 @@ impl Mind {
         }
         if self.round_at <= now.host {
             self.round_at = now.host.plus(self.config.policies.general.poll.interval);
-            acts.push(self.scan_all(now));
+            self.scan_all(now, acts);
             if self.mux == Mux::Up {
                 self.polled(now, acts);
             }
@@ -268,7 +273,7 @@ impl Mind {
     }
 
     /// What this process itself has to know of an event.
-    fn note(&mut self, event: &Event, _now: &Now, acts: &mut Vec<Act>) {
+    fn note(&mut self, event: &Event, now: &Now, acts: &mut Vec<Act>) {
         match event {
             Event::MuxUp => {
                 if self.mux != Mux::Up {
@@ -290,22 +295,21 @@ impl Mind {
                 link,
                 attachment,
             } => {
-                tracing::info!(udid = udid.short(), ?link, %attachment, "attached");
+                if self.chatter.may_say(now) {
+                    tracing::info!(udid = udid.short(), ?link, %attachment, "attached");
+                }
                 let attached = Attached {
                     udid: udid.clone(),
                     link: *link,
                     attachment: *attachment,
                 };
                 self.attached.insert(*attachment, attached);
-                if self.scanned.insert(udid.clone()) {
-                    acts.push(Act::Scan {
-                        udids: BTreeSet::from([udid.clone()]),
-                        heal: false,
-                    });
-                }
+                self.scan(BTreeSet::from([udid.clone()]), acts);
             }
             Event::Detached { attachment } => {
-                if let Some(attached) = self.attached.remove(attachment) {
+                if let Some(attached) = self.attached.remove(attachment)
+                    && self.chatter.may_say(now)
+                {
                     tracing::info!(udid = attached.udid.short(), %attachment, "detached");
                 }
                 acts.push(Act::Detached(*attachment));
@@ -428,19 +432,6 @@ impl Mind {
             self.last_poll = Some(now.host);
             acts.push(Act::Write(Write::Polled(now.host)));
         }
-    }
-
-    /// A look at the store for every device. The first one after it (re)appeared also heals it.
-    fn scan_all(&mut self, now: &Now) -> Act {
-        let heal = !self.healed && self.backups.is_empty();
-        self.healed |= heal;
-        let udids = self
-            .watcher
-            .devices(now)
-            .into_iter()
-            .map(|view| view.udid)
-            .collect();
-        Act::Scan { udids, heal }
     }
 
     fn view(&self, udid: &Udid, now: &Now) -> Option<DeviceView> {

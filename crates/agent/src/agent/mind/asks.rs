@@ -83,7 +83,7 @@ impl Mind {
                     self.tell(Event::AskProbe { udid }, now, acts);
                 }
                 // A disk that was plugged in a moment ago counts as well.
-                acts.push(self.scan_all(now));
+                self.scan_all(now, acts);
                 if self.mux == Mux::Up {
                     self.polled(now, acts);
                 }
@@ -197,10 +197,14 @@ impl Mind {
             None => Refusal::UnknownDevice,
             Some(view) if view.links.is_empty() => Refusal::NotAttached,
             Some(view) => match view.backup {
-                BackupView::Due { waiting_for, .. } => Refusal::NotNow { waiting_for },
-                BackupView::NotDue | BackupView::Running { .. } => Refusal::NotNow {
-                    waiting_for: "the device to answer".to_owned(),
-                },
+                BackupView::Due { waiting_for, .. } if !waiting_for.is_empty() => {
+                    Refusal::NotNow { waiting_for }
+                }
+                BackupView::Due { .. } | BackupView::NotDue | BackupView::Running { .. } => {
+                    Refusal::NotNow {
+                        waiting_for: "the device to answer".to_owned(),
+                    }
+                }
             },
         }
     }

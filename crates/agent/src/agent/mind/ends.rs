@@ -60,6 +60,7 @@ impl Mind {
             "a backup ended"
         );
         acts.push(Act::Write(Write::Run(Box::new(report.clone()))));
+        self.reported(&report.udid);
         if let Some(backup) = self.backups.remove(&report.udid) {
             // Nobody may be following.
             backup.end.send_replace(Some(report.clone()));
@@ -67,13 +68,13 @@ impl Mind {
     }
 
     fn scanned(&mut self, scan: Scan, now: &Now, acts: &mut Vec<Act>) {
+        let found = matches!(scan, Scan::Ready { .. });
         match scan {
             Scan::Missing(why) => {
                 if self.store_missing.as_ref() != Some(&why) {
                     tracing::warn!(why, "backups cannot be made");
                 }
                 self.store_missing = Some(why.clone());
-                self.healed = false;
                 self.tell(Event::StoreMissing { why }, now, acts);
             }
             Scan::Ready {
@@ -88,10 +89,13 @@ impl Mind {
                 }
                 self.tell(Event::StoreReady { free }, now, acts);
                 for (udid, copy) in copies {
-                    self.tell(Event::StoreScanned { udid, copy }, now, acts);
+                    if self.counts(&udid) {
+                        self.tell(Event::StoreScanned { udid, copy }, now, acts);
+                    }
                 }
             }
         }
+        self.looked(found, acts);
     }
 
     fn panicked(&mut self, what: What, words: String, now: &Now, acts: &mut Vec<Act>) {
@@ -109,6 +113,9 @@ impl Mind {
             }
             What::Page => {}
             What::Asked(job, udid) => {
+                if job == Job::Store {
+                    self.looked(false, acts);
+                }
                 if let Some(udid) = &udid {
                     match job {
                         Job::Probe => self.probe_ended(udid),
