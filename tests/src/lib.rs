@@ -5,3 +5,5 @@
 pub mod binary;
 pub mod desktop;
 pub mod peers;
+pub mod table;
+pub mod tree;
