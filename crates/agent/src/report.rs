@@ -2,6 +2,7 @@
 
 use backupwatch_core::run::{CancelledBy, Phase, Progress, RunEnd, RunFailure, RunKind, RunReport};
 use backupwatch_core::verdict::Level;
+use backupwatch_core::words::size;
 
 use crate::api::words;
 use crate::exit::ExitCode;
@@ -61,7 +62,7 @@ pub fn sentence(end: &RunEnd) -> String {
             return format!(
                 "The backup is complete and was checked on disk ({}, {sort}, {}, {} files).",
                 level(copy.level),
-                bytes(copy.bytes),
+                size(copy.bytes),
                 copy.files
             );
         }
@@ -82,7 +83,7 @@ pub fn sentence(end: &RunEnd) -> String {
             "The backup was stopped because the agent ended. What has arrived is kept.".to_owned()
         }
         RunFailure::HostNoSpace { need, free } => {
-            format!("This computer's disk has {} free, and the backup needs {}. Make room, or choose another disk by `backup.root`.", bytes(*free), bytes(*need))
+            format!("This computer's disk has {} free, and the backup needs {}. Make room, or choose another disk by `backup.root`.", size(*free), size(*need))
         }
         RunFailure::DeviceNoSpace => "The phone has no room to prepare a backup. Delete something on it and try again.".to_owned(),
         RunFailure::Busy => "Another program is synchronising with the phone (Finder, iTunes or the like). Try again when it is done.".to_owned(),
@@ -170,23 +171,6 @@ pub fn level(level: Level) -> &'static str {
     }
 }
 
-/// Bytes as disks are sold: decimal, at most one digit after the point.
-fn bytes(bytes: u64) -> String {
-    let units = [
-        ("TB", 1_000_000_000_000_u64),
-        ("GB", 1_000_000_000),
-        ("MB", 1_000_000),
-        ("kB", 1_000),
-    ];
-    match units.into_iter().find(|(_, size)| bytes >= *size) {
-        None => format!("{bytes} bytes"),
-        Some((unit, size)) => {
-            let tenths = bytes / (size / 10);
-            format!("{}.{} {unit}", tenths / 10, tenths % 10)
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,20 +234,5 @@ mod tests {
             })
             .collect();
         insta::assert_snapshot!(lines.join("\n"));
-    }
-
-    #[test]
-    fn sizes_are_read_at_a_glance() {
-        let rows = [
-            (0, "0 bytes"),
-            (999, "999 bytes"),
-            (1_000, "1.0 kB"),
-            (1_999_999, "1.9 MB"),
-            (64_000_000_000, "64.0 GB"),
-            (u64::MAX, "18446744.0 TB"),
-        ];
-        for (given, expected) in rows {
-            assert_eq!(bytes(given), expected);
-        }
     }
 }
