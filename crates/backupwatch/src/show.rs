@@ -10,8 +10,8 @@ use backupwatch_agent::{
 use jiff::{Timestamp, tz::TimeZone};
 use std::fmt::Write as _;
 
-/// Everything known, one block a device, and a line about the agent.
-pub fn status(terminal: Terminal, status: &Status, zone: &TimeZone) -> String {
+/// Everything known, one block a device, and a line about the agent where one was expected.
+pub fn status(terminal: Terminal, status: &Status, agent_counts: bool, zone: &TimeZone) -> String {
     let mut out = String::new();
     for device in &status.devices {
         block(terminal, &mut out, device, status.as_of, zone);
@@ -20,9 +20,15 @@ pub fn status(terminal: Terminal, status: &Status, zone: &TimeZone) -> String {
     if status.devices.is_empty() {
         out.push_str("No device is known yet.\nConnect the iPhone with a cable, unlock it, and run `backupwatch pair`.\n\n");
     }
-    out.push_str(&agent(status));
+    if agent_counts {
+        let _ = writeln!(out, "{}", agent(status));
+    }
     for remark in &status.agent.remarks {
-        out.push_str(&format!("\n{}", Tone::Warning.set(remark)));
+        let _ = writeln!(
+            out,
+            "{}",
+            terminal.wrapped("", &Tone::Warning.set(remark), 0)
+        );
     }
     out
 }
@@ -35,7 +41,10 @@ pub fn exit_code(status: &Status, agent_counts: bool) -> ExitCode {
             .iter()
             .any(|device| words.contains(&device.protection.as_str()))
     };
-    if any(&["unprotected"]) {
+    if !agent_counts && status.agent.usbmuxd == Some(false) {
+        // A look that could not look is no good news, whatever was known before.
+        ExitCode::Internal
+    } else if any(&["unprotected"]) {
         ExitCode::Unprotected
     } else if any(&["at_risk"]) {
         ExitCode::AtRisk

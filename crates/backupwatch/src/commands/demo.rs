@@ -109,7 +109,7 @@ async fn tell(
         status.devices.iter().any(|device| device.seen_at.is_some())
     })
     .await?;
-    terminal.data(&show::status(terminal, &seen, &zone))?;
+    terminal.data(&show::status(terminal, &seen, true, &zone))?;
 
     chapter(
         terminal,
@@ -157,7 +157,7 @@ async fn tell(
         status.devices.iter().any(has_verified)
     })
     .await?;
-    terminal.data(&show::status(terminal, &after, &zone))?;
+    terminal.data(&show::status(terminal, &after, true, &zone))?;
     let guide = client
         .guide(&udid)
         .await

@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 /// What is known, without looking.
 pub async fn status(terminal: Terminal, setup: &Setup, json: bool) -> Result<ExitCode, Failure> {
     let status = known(setup).await?;
-    print(terminal, &status, json)?;
+    print(terminal, &status, true, json)?;
     Ok(show::exit_code(&status, true))
 }
 
@@ -39,7 +39,7 @@ pub async fn check(terminal: Terminal, setup: &Setup, json: bool) -> Result<Exit
             (status.map_err(|refusal| reach::refused(&refusal))?, false)
         }
     };
-    print(terminal, &status, json)?;
+    print(terminal, &status, agent_counts, json)?;
     Ok(show::exit_code(&status, agent_counts))
 }
 
@@ -75,10 +75,20 @@ pub async fn known(setup: &Setup) -> Result<Status, Failure> {
     }
 }
 
-fn print(terminal: Terminal, status: &Status, json: bool) -> Result<(), Failure> {
+fn print(
+    terminal: Terminal,
+    status: &Status,
+    agent_counts: bool,
+    json: bool,
+) -> Result<(), Failure> {
     if json {
         super::json(terminal, status)
     } else {
-        Ok(terminal.data(&show::status(terminal, status, &TimeZone::system()))?)
+        Ok(terminal.data(&show::status(
+            terminal,
+            status,
+            agent_counts,
+            &TimeZone::system(),
+        ))?)
     }
 }
