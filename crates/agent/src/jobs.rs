@@ -441,3 +441,45 @@ async fn with<T>(work: impl Future<Output = T>, beside: impl Future<Output = ()>
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The run may be at the passcode before anybody looks; the person must still be told.
+    #[tokio::test]
+    async fn a_phase_that_was_entered_before_the_first_look_is_told() {
+        let started = HostTime(jiff::Timestamp::UNIX_EPOCH);
+        let phase = Phase::WaitingForPasscode;
+        let (progress, follow) = watch::channel(Progress {
+            phase,
+            percent: None,
+            bytes: 0,
+            files: 0,
+            started,
+        });
+        let (news, mut told) = mpsc::channel(4);
+        let udid = Udid::parse("00008110-0000000000000001").unwrap();
+        let telling = tokio::spawn(tell_phases(udid.clone(), follow, news));
+        assert_eq!(
+            told.recv().await,
+            Some(Event::BackupPhase {
+                udid: udid.clone(),
+                phase
+            })
+        );
+        progress.send_modify(|now| now.bytes = 1);
+        progress.send_modify(|now| now.phase = Phase::Transferring);
+        assert_eq!(
+            told.recv().await,
+            Some(Event::BackupPhase {
+                udid,
+                phase: Phase::Transferring
+            }),
+            "and only changes"
+        );
+        drop(progress);
+        telling.await.unwrap();
+        assert_eq!(told.recv().await, None);
+    }
+}
