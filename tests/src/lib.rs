@@ -2,6 +2,7 @@
 //!
 //! The tests themselves are in `tests/tests/`, one file a story.
 
+pub mod agent;
 pub mod binary;
 pub mod desktop;
 pub mod peers;

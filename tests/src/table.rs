@@ -80,9 +80,15 @@ impl Table {
     /// The phone hangs on a usbmuxd at a Unix socket.
     #[must_use]
     pub fn unix(persona: Persona) -> Self {
+        Self::of(vec![persona])
+    }
+
+    /// Any number of phones, also none.
+    #[must_use]
+    pub fn of(personas: Vec<Persona>) -> Self {
         let home = tempfile::tempdir().expect("a folder can be made");
         let listen = Listen::Unix(home.path().join("usbmuxd"));
-        Self::with(persona, listen, home)
+        Self::with(personas, listen, home)
     }
 
     /// The same at a TCP port, for strangers that know nothing else.
@@ -90,10 +96,10 @@ impl Table {
     pub fn tcp(persona: Persona) -> Self {
         let home = tempfile::tempdir().expect("a folder can be made");
         let listen = Listen::Tcp(([127, 0, 0, 1], 0).into());
-        Self::with(persona, listen, home)
+        Self::with(vec![persona], listen, home)
     }
 
-    fn with(persona: Persona, listen: Listen, home: tempfile::TempDir) -> Self {
+    fn with(personas: Vec<Persona>, listen: Listen, home: tempfile::TempDir) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -106,13 +112,13 @@ impl Table {
         };
         std::fs::write(table.config(), "[notify]\ndesktop = false\n")
             .expect("a configuration can be written");
-        table.sim = Some(table.sim_of(persona, listen));
+        table.sim = Some(table.sim_of(personas, listen));
         table
     }
 
-    fn sim_of(&self, persona: Persona, listen: Listen) -> SimHandle {
+    fn sim_of(&self, personas: Vec<Persona>, listen: Listen) -> SimHandle {
         let _inside = self.runtime.enter();
-        Sim::start(vec![persona], listen).expect("the simulator starts")
+        Sim::start(personas, listen).expect("the simulator starts")
     }
 
     /// Takes the phone away and lays another one there, or the same one after something happened to it that is no fault of a
@@ -121,7 +127,7 @@ impl Table {
         let sim = self.sim.take().expect("a phone is there");
         let listen = sim.listen();
         self.runtime.block_on(sim.stop());
-        self.sim = Some(self.sim_of(persona, listen));
+        self.sim = Some(self.sim_of(vec![persona], listen));
     }
 
     #[must_use]
@@ -160,6 +166,12 @@ impl Table {
         self.root().join(self.udid())
     }
 
+    /// Our binary's state folder.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.home.path().join("state")
+    }
+
     /// The configuration that our binary reads; a test may write another one.
     #[must_use]
     pub fn config(&self) -> PathBuf {
@@ -196,7 +208,7 @@ impl Table {
             .arg("--config")
             .arg(self.config())
             .arg("--state-dir")
-            .arg(self.home.path().join("state"))
+            .arg(self.state())
             .args(arguments);
         command
     }
