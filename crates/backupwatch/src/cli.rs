@@ -14,9 +14,17 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 all protected, 1 internal error, 2 usage or configuration, 3 a device is at risk or cannot be judged,
-4 a device is unprotected, 5 the agent is not running or its state is too old, 6 no device known,
-7 a backup did not finish, 8 verification failed, 130 interrupted.
+Exit codes:
+    0  all protected
+    1  internal error, or usbmuxd could not be reached
+    2  usage or configuration
+    3  a device is at risk, or cannot be judged
+    4  a device is unprotected
+    5  the agent is not running or its state is too old
+    6  no device known
+    7  a backup did not finish
+    8  verification failed
+  130  interrupted
 
 DEVICE is a UDID, a unique beginning of one, a device's name or its nickname. With one device known it may be left out.";
 
