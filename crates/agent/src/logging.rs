@@ -5,6 +5,7 @@
 //! for and keeps them.
 
 use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use tracing::{Level, Metadata};
@@ -36,6 +37,15 @@ pub enum LoggingError {
         /// Why.
         #[source]
         source: tracing_subscriber::filter::ParseError,
+    },
+    /// The folder cannot be made.
+    #[error("make the folder {path} for log files")]
+    Make {
+        /// The folder.
+        path: std::path::PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
     },
     /// The folder cannot be used.
     #[error("write log files to {path}")]
@@ -79,6 +89,15 @@ pub fn start(sink: Sink<'_>, filter: &str, ansi: bool) -> Result<LogGuard, Loggi
             Ok(LogGuard { _worker: None })
         }
         Sink::Folder(path) => {
+            // The first to write: the folder may be inside a state folder that does not exist yet and has to be private.
+            let made = std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(path);
+            made.map_err(|source| LoggingError::Make {
+                path: path.to_owned(),
+                source,
+            })?;
             let appender = Builder::new()
                 .rotation(Rotation::DAILY)
                 .filename_prefix("agent")
@@ -186,6 +205,8 @@ fn is_udid(word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -226,11 +247,18 @@ mod tests {
     #[test]
     fn a_file_gets_the_events_with_short_udids() {
         let dir = tempfile::tempdir().unwrap();
-        let guard = start(Sink::Folder(dir.path()), "debug", false).unwrap();
+        let state = dir.path().join("state");
+        let logs = state.join("logs");
+        let guard = start(Sink::Folder(&logs), "debug", false).unwrap();
+        let mode = std::fs::metadata(&state).unwrap().permissions().mode() & 0o777;
+        assert_eq!(
+            mode, 0o700,
+            "the state folder that it made on the way is private"
+        );
         tracing::info!("attached {}", "00008110-001A2B3C4D5E6F70");
         tracing::debug!("seen {}", "00008110-001A2B3C4D5E6F71");
         drop(guard);
-        let files: Vec<_> = std::fs::read_dir(dir.path())
+        let files: Vec<_> = std::fs::read_dir(&logs)
             .unwrap()
             .map(|entry| entry.unwrap().path())
             .collect();

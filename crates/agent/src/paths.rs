@@ -217,7 +217,10 @@ impl Paths {
 
     /// Makes the state folder, and the socket's folder where that is another one, closed to everybody else.
     pub fn create_state(&self) -> Result<(), PathsError> {
-        private_folder(&self.state, &["state.db", "agent.lock", "config.toml"])?;
+        private_folder(
+            &self.state,
+            &["state.db", "agent.lock", "config.toml", "logs"],
+        )?;
         match self.socket.parent() {
             Some(parent) if parent != self.state => socket_folder(parent),
             Some(_) | None => Ok(()),
