@@ -20,6 +20,23 @@ pub fn path() -> &'static PathBuf {
         if release {
             build.arg("--release");
         }
+        // What cargo tells a test about its own package must not reach the cargo within: build scripts that watch these
+        // variables (ring's) would run again, and everything above them would be built again at each test run.
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            if [
+                "CARGO_PKG_",
+                "CARGO_MANIFEST_",
+                "CARGO_CRATE_",
+                "CARGO_BIN_",
+                "CARGO_PRIMARY_",
+            ]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+            {
+                build.env_remove(name);
+            }
+        }
         if let Some(target) = folder.parent() {
             build.env("CARGO_TARGET_DIR", target);
         }
