@@ -5,6 +5,7 @@
 //! requests that wipe a phone or switch its iCloud Backup are noted and never obeyed.
 
 mod backup;
+mod hands;
 mod host;
 mod link;
 mod password;

@@ -28,14 +28,7 @@ fn content(item: &Item) -> Vec<u8> {
 }
 
 fn files(table: &Table) -> Vec<Arc<Item>> {
-    table
-        .phone()
-        .phone()
-        .backup()
-        .catalog()
-        .files()
-        .cloned()
-        .collect()
+    table.phone().catalog().files().cloned().collect()
 }
 
 async fn python(table: &Table, script: &str, arguments: &[&str]) -> Option<peers::Said> {
@@ -172,8 +165,6 @@ for row in json.load(open(sys.argv[1])):
     rows.sort_unstable();
     let mut expected: Vec<String> = table
         .phone()
-        .phone()
-        .backup()
         .catalog()
         .items()
         .map(|item| {
@@ -212,7 +203,7 @@ async fn assert_manifest_is_sound(table: &Table, database: &Path) {
         .run(&sqlite, &[database, "PRAGMA integrity_check"])
         .await;
     assert_eq!(said.out.trim(), "ok", "{said:?}");
-    let catalog = table.phone().phone().backup().catalog();
+    let catalog = table.phone().catalog();
     let said = table
         .run(
             &sqlite,

@@ -28,8 +28,8 @@ fn whole(table: &Table, how: How) -> usize {
     let phone = table.phone();
     let verdict = phone.verdict(&table.root());
     assert!(verdict.is_whole(), "{verdict}");
-    assert_eq!(phone.phone().backup().violations(), Vec::<String>::new());
-    let finished = phone.phone().backup().finished().unwrap();
+    assert_eq!(phone.violations(), Vec::<String>::new());
+    let finished = phone.finished_backup().unwrap();
     assert_eq!(finished.how, how);
     assert_eq!(
         verdict.files,
@@ -39,7 +39,7 @@ fn whole(table: &Table, how: How) -> usize {
 }
 
 fn change_something(table: &Table) {
-    table.phone().phone().backup().change(|catalog| {
+    table.phone().change_contents(|catalog| {
         catalog.mutate(2.0);
         catalog
             .add("HomeDomain", "Library/new 🆕.txt", 777)
@@ -56,7 +56,7 @@ async fn idevicebackup2_backs_up(table: &Table) {
         return;
     };
     let root = table.root_text();
-    let all = table.phone().phone().backup().catalog().files().count();
+    let all = table.phone().catalog().files().count();
 
     successful(&table.run(&tool, &["backup", &root]).await);
     assert_eq!(whole(table, How::Full), all);
@@ -145,7 +145,7 @@ async fn idevicebackup2_switches_encryption_on_changes_and_off() {
 }
 
 fn spoil(root: &Path, table: &Table) {
-    let catalog = table.phone().phone().backup().catalog();
+    let catalog = table.phone().catalog();
     let item = catalog.get("HomeDomain", "Library/SMS/sms.db").unwrap();
     let path = root
         .join(table.udid())
@@ -207,7 +207,7 @@ async fn pymobiledevice3_backs_up_and_restores(table: &Table, password: &[&str])
         return;
     };
     let root = table.root_text();
-    let all = table.phone().phone().backup().catalog().files().count();
+    let all = table.phone().catalog().files().count();
     let backup = async |more: &[&str]| {
         let arguments = [&["backup2", "backup"], more, &[root.as_str()]].concat();
         let said = table.run(&tool, &arguments).await;
@@ -242,10 +242,7 @@ async fn pymobiledevice3_backs_up_and_restores(table: &Table, password: &[&str])
         said.out,
         said.err
     );
-    assert_eq!(
-        table.phone().phone().backup().violations(),
-        Vec::<String>::new()
-    );
+    assert_eq!(table.phone().violations(), Vec::<String>::new());
     spoil(&table.root(), table);
     let said = table.run(&tool, &arguments).await;
     assert!(
@@ -274,7 +271,7 @@ async fn what_is_forbidden_is_noted_and_not_obeyed() {
     let said = table
         .run(&tool, &["cloud", "off", &table.root_text()])
         .await;
-    let violations = table.phone().phone().backup().violations();
+    let violations = table.phone().violations();
     assert!(
         violations
             .iter()

@@ -65,11 +65,7 @@ async fn backs_up(table: &Table, mut client: MobileBackup2Client, how: How) {
 async fn idevice_backs_up_a_plain_phone() {
     let table = Table::unix(plain());
     backs_up(&table, client(&table).await, How::Full).await;
-    table
-        .phone()
-        .phone()
-        .backup()
-        .change(|catalog| catalog.mutate(5.0));
+    table.phone().change_contents(|catalog| catalog.mutate(5.0));
     // Its own way in, without the escrow bag, will do while the phone stays unlocked.
     let own = MobileBackup2Client::connect(&provider(&table).await)
         .await
