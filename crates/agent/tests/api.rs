@@ -206,3 +206,33 @@ async fn the_status_document_of_a_real_agent() {
     insta::assert_snapshot!(serde_json::to_string_pretty(&document).unwrap());
     agent.end().await;
 }
+
+#[tokio::test]
+async fn a_state_folder_with_a_long_path_has_its_socket_elsewhere() {
+    let home = Home::with(vec![]);
+    let mut setup = home.setup("");
+    let base = backupwatch_agent::paths::Base {
+        runtime: Some(home.dir.path().join("run")),
+        ..home.base()
+    };
+    let state = home.dir.path().join("long".repeat(30));
+    let moved = backupwatch_agent::paths::Moved {
+        state: Some(state.clone()),
+        ..Default::default()
+    };
+    setup.paths = backupwatch_agent::paths::Paths::resolve(&base, &moved);
+    let socket = setup.paths.socket.clone();
+    assert!(!socket.starts_with(&state));
+    let shutdown = tokio_util::sync::CancellationToken::new();
+    let task = tokio::spawn(backupwatch_agent::process::serve(setup, shutdown.clone()));
+    let client = backupwatch_agent::client::Client::new(&socket);
+    for _ in 0..100 {
+        if client.version().await.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    client.status().await.unwrap();
+    shutdown.cancel();
+    task.await.unwrap().unwrap();
+}

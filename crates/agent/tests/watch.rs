@@ -321,3 +321,45 @@ async fn there_is_one_agent_and_commands_go_through_it() {
     let gone = home.agent("").client.status().await.unwrap_err();
     assert!(matches!(gone, ClientError::NotRunning), "{gone}");
 }
+
+/// Every persona that is about being watched, at once, the hostile ones among them: what the agent says of each.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wall_of_phones_of_every_kind() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/phones");
+    let mut personas = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        // Those differ in how a backup of them goes.
+        let watched = !name.starts_with("backup-") || name == "backup-domain-empty";
+        if watched
+            && path
+                .extension()
+                .is_some_and(|extension| extension == "toml")
+        {
+            personas.push((name.clone(), persona(&name, |text| text)));
+        }
+    }
+    personas.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let home = Home::with(
+        personas
+            .iter()
+            .map(|(_, persona)| persona.clone())
+            .collect(),
+    );
+    let process = InProcess::start(home.setup("[notify]\nquiet = \"off\"")).unwrap();
+    let status = process.check().await.unwrap();
+    process.finish().await.unwrap();
+    let line = |(name, persona): &(String, backupwatch_sim::persona::Persona)| {
+        let one = device(&status, &persona.identity.udid).expect(name);
+        let why = one
+            .icloud
+            .why
+            .map(|why| format!(" ({why})"))
+            .unwrap_or_default();
+        let (state, trust, word, next) =
+            (one.icloud.state, one.trust, one.protection, one.next.code);
+        format!("{name}: {state}{why}, {trust}, {word}, next: {next}")
+    };
+    insta::assert_snapshot!(personas.iter().map(line).collect::<Vec<_>>().join("\n"));
+}

@@ -56,9 +56,9 @@ impl Home {
         }
     }
 
-    pub fn paths(&self) -> Paths {
+    pub fn base(&self) -> Base {
         let home = self.dir.path();
-        let base = Base {
+        Base {
             system: System::Xdg,
             home: home.to_owned(),
             config: home.join("config"),
@@ -66,11 +66,15 @@ impl Home {
             data: home.join("data"),
             runtime: None,
             uid: 0,
-        };
+        }
+    }
+
+    pub fn paths(&self) -> Paths {
+        let state = Some(self.dir.path().join("s"));
         Paths::resolve(
-            &base,
+            &self.base(),
             &Moved {
-                state: Some(home.join("s")),
+                state,
                 ..Moved::default()
             },
         )
