@@ -93,11 +93,29 @@ pub async fn run<P: Phone>(
 ) -> RunReport {
     let udid = phone.udid().clone();
     let started = clock.now();
-    let first = Progress { phase: Phase::Opening, percent: None, bytes: 0, files: 0, started };
+    let first = Progress {
+        phase: Phase::Opening,
+        percent: None,
+        bytes: 0,
+        files: 0,
+        started,
+    };
     let mut attendant = Attendant::new(cancel, first, progress);
     let mut tally = Tally::default();
-    let mut notes = Notes { kind: RunKind::Full, warnings: Vec::new() };
-    let outcome = attempt(phone, store, clock, &options, &mut attendant, &mut tally, &mut notes).await;
+    let mut notes = Notes {
+        kind: RunKind::Full,
+        warnings: Vec::new(),
+    };
+    let outcome = attempt(
+        phone,
+        store,
+        clock,
+        &options,
+        &mut attendant,
+        &mut tally,
+        &mut notes,
+    )
+    .await;
     let Notes { kind, mut warnings } = notes;
     let (bytes, files) = (attendant.progress().bytes, attendant.progress().files);
     tally.seen.prompt = attendant.prompt_seen;
@@ -110,7 +128,17 @@ pub async fn run<P: Phone>(
         Err(End::NotWhole(failure)) => RunEnd::Failed(failure),
     };
     let refused = tally.into_report(&mut warnings);
-    RunReport { udid, started, ended: clock.now(), end, kind, bytes, files, refused, warnings }
+    RunReport {
+        udid,
+        started,
+        ended: clock.now(),
+        end,
+        kind,
+        bytes,
+        files,
+        refused,
+        warnings,
+    }
 }
 
 /// What a report says beside its end.
@@ -151,12 +179,28 @@ async fn attempt<P: Phone>(
         () = cancel.cancelled() => return Err(Stop::Cancelled.into()),
         opened = phone.open() => opened.map_err(Stop::Open)?,
     };
-    let Opened { about, backup, notifications, afc, apps } = opened;
+    let Opened {
+        about,
+        backup,
+        notifications,
+        afc,
+        apps,
+    } = opened;
 
     // The work tree is linked while the phone is greeted.
-    let begin = Begin { now: attendant.progress().started, force_full: options.force_full };
+    let begin = Begin {
+        now: attendant.progress().started,
+        force_full: options.force_full,
+    };
     let prepared = prepare(claim, begin, cancel.clone());
-    let greeting = greet(backup, notifications, afc, apps, attendant, &mut notes.warnings);
+    let greeting = greet(
+        backup,
+        notifications,
+        afc,
+        apps,
+        attendant,
+        &mut notes.warnings,
+    );
     let (prepared, greeted) = tokio::join!(prepared, greeting);
     let (run, ledger) = prepared?;
     notes.kind = run.kind();
@@ -172,14 +216,28 @@ async fn attempt<P: Phone>(
     let ledger = match blocking(move || keeper.finish()).await? {
         Ok(ledger) => ledger,
         // The tree is as after a crash: without its hashes it must not be called put away in order.
-        Err(e) => return Err(talked.err().unwrap_or_else(|| Stop::Host(with_cause(&e))).into()),
+        Err(e) => {
+            return Err(talked
+                .err()
+                .unwrap_or_else(|| Stop::Host(with_cause(&e)))
+                .into());
+        }
     };
     match talked {
-        Ok(()) => finish(run, ledger, clock, attendant, udid, &about, &extras, tally, notes).await,
+        Ok(()) => {
+            finish(
+                run, ledger, clock, attendant, udid, &about, &extras, tally, notes,
+            )
+            .await
+        }
         Err(stop) => {
             drop(ledger);
+            // What the phone was refused may be in the way of the next attempt as well.
+            let at_odds = matches!(stop, Stop::Refused(_))
+                && tally.refusals() > 0
+                && tally.seen.disk_full.is_none();
             let stubborn = run.resumed() >= STUBBORN && stop.is_the_trees_or_the_phones();
-            let condemned = stop.condemns() || stubborn;
+            let condemned = stop.condemns() || stubborn || at_odds;
             if let Err(e) = let_go(run, condemned).await {
                 notes.warnings.push(e);
             }
@@ -188,7 +246,11 @@ async fn attempt<P: Phone>(
     }
 }
 
-async fn prepare(claim: Claim, begin: Begin, cancel: CancellationToken) -> Result<(Run, Ledger), Stop> {
+async fn prepare(
+    claim: Claim,
+    begin: Begin,
+    cancel: CancellationToken,
+) -> Result<(Run, Ledger), Stop> {
     let stop = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&stop);
     let mut work = std::pin::pin!(blocking(move || claim.prepare(&begin, &told)));
@@ -223,7 +285,9 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     let mut afc = Afc::new(afc);
     let cancel = attendant.cancel.clone();
     let locking = async {
-        let mut notifications = Notifications::observe(notifications).await.map_err(Stop::from_link)?;
+        let mut notifications = Notifications::observe(notifications)
+            .await
+            .map_err(Stop::from_link)?;
         let lock = SyncLock::take(&mut notifications, &mut afc).await?;
         Ok::<_, Stop>((notifications, lock))
     };
@@ -235,7 +299,10 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     };
     attendant.notifications = Some(notifications);
     let asking = async {
-        extras.read_files(&mut afc).await.map_err(io::Error::other)?;
+        extras
+            .read_files(&mut afc)
+            .await
+            .map_err(io::Error::other)?;
         if let Some(apps) = apps {
             extras.apps = apps::browse(apps).await?;
         }
@@ -248,7 +315,12 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     }
     let mut link = Link::new(backup);
     session::greet(&mut link, attendant).await?;
-    Ok(Greeted { link, afc, lock, extras })
+    Ok(Greeted {
+        link,
+        afc,
+        lock,
+        extras,
+    })
 }
 
 /// The backup itself, and the goodbyes.
@@ -261,7 +333,12 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
     options: &RunOptions,
     tally: &mut Tally,
 ) -> (Result<(), Stop>, Extras) {
-    let Greeted { mut link, mut afc, lock, extras } = greeted;
+    let Greeted {
+        mut link,
+        mut afc,
+        lock,
+        extras,
+    } = greeted;
     let (tree, handle) = (run.tree(), keeper.handle());
     let talked = match Pool::start(Arc::clone(&tree), handle.clone()) {
         Ok(pool) => {
@@ -272,7 +349,8 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
                 pool: &pool,
                 purgeable: options.purgeable.as_ref(),
             };
-            let talked = session::back_up(&mut link, attendant, &hands, options.force_full, tally).await;
+            let talked =
+                session::back_up(&mut link, attendant, &hands, options.force_full, tally).await;
             let ended = blocking(move || pool.end()).await;
             match ended {
                 Ok(Ok(())) => talked,
@@ -295,7 +373,10 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Everything arrived, says the phone: proves it, and makes it the current backup.
-#[expect(clippy::too_many_arguments, reason = "the end of a run, where all of it comes together")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the end of a run, where all of it comes together"
+)]
 async fn finish<S: AsyncRead + AsyncWrite + Unpin>(
     run: Run,
     mut ledger: Ledger,
@@ -318,15 +399,20 @@ async fn finish<S: AsyncRead + AsyncWrite + Unpin>(
                 move || existing_guid(&tree)
             })
             .await?;
-            let info = info::compose(udid, about, extras, guid, now).map_err(|e| Stop::Host(e.to_string()))?;
-            let (folder, udid, stop) = (run.folder(), udid.clone(), Arc::new(AtomicBool::new(false)));
+            let info = info::compose(udid, about, extras, guid, now)
+                .map_err(|e| Stop::Host(e.to_string()))?;
+            let (folder, udid, stop) =
+                (run.folder(), udid.clone(), Arc::new(AtomicBool::new(false)));
             let told = Arc::clone(&stop);
             let mut work = std::pin::pin!(blocking(move || {
                 write_info(&tree, &info)?;
                 let report = verify::check(&tree, &folder, &udid, Some(&mut ledger), &told);
-                report.map(|report| (report, ledger)).map_err(|e| match e {
-                    verify::VerifyError::Stopped => Stop::Cancelled,
-                    e => Stop::Host(with_cause(&e)),
+                report.map(|report| (report, ledger)).map_err(|e| {
+                    if let verify::VerifyError::Stopped = e {
+                        Stop::Cancelled
+                    } else {
+                        Stop::Host(with_cause(&e))
+                    }
                 })
             }));
             let checked = tokio::select! {
@@ -360,7 +446,9 @@ async fn finish<S: AsyncRead + AsyncWrite + Unpin>(
     };
     attendant.phase(Phase::Committing);
     let told = copy.clone();
-    blocking(move || run.commit(ledger, &told)).await?.map_err(Stop::from)?;
+    blocking(move || run.commit(ledger, &told))
+        .await?
+        .map_err(Stop::from)?;
     Ok(copy)
 }
 
@@ -369,14 +457,29 @@ fn refused_l0(tally: &Tally) -> Option<RunFailure> {
     let detail = match (tally.status_written, tally.refusals()) {
         (true, 0) => return None,
         (false, _) => "the phone says that it finished, but it did not write its status".to_owned(),
-        (true, count) => format!("{count} files or requests of the phone were refused or could not be written"),
+        (true, 1) => {
+            "a file or request of the phone was refused or could not be carried out".to_owned()
+        }
+        (true, count) => format!(
+            "{count} files or requests of the phone were refused or could not be carried out"
+        ),
     };
-    Some(RunFailure::Verification { level: Level::L0, missing: tally.refusals(), detail })
+    Some(RunFailure::Verification {
+        level: Level::L0,
+        missing: tally.refusals(),
+        detail,
+    })
 }
 
 fn verified(report: &VerifyReport, at: HostTime) -> Option<LocalCopy> {
     let level = report.level.filter(|_| report.is_verified())?;
-    Some(LocalCopy { level, at, encrypted: report.encrypted, bytes: report.bytes, files: report.files })
+    Some(LocalCopy {
+        level,
+        at,
+        encrypted: report.encrypted,
+        bytes: report.bytes,
+        files: report.files,
+    })
 }
 
 fn not_whole(report: &VerifyReport) -> RunFailure {
@@ -390,12 +493,23 @@ fn not_whole(report: &VerifyReport) -> RunFailure {
         (Some(first), wrong) => format!("{first}, and {} more", wrong - 1),
         (None, _) => "the check came to no end".to_owned(),
     };
-    RunFailure::Verification { level, missing: report.missing, detail }
+    RunFailure::Verification {
+        level,
+        missing: report.missing,
+        detail,
+    }
 }
 
 /// Ends a run that is to be gone on with, or one whose tree is no good. The words of a failure are for the report.
 async fn let_go(run: Run, condemned: bool) -> Result<(), String> {
-    let done = blocking(move || if condemned { run.condemn() } else { run.pause() }).await;
+    let done = blocking(move || {
+        if condemned {
+            run.condemn()
+        } else {
+            run.pause()
+        }
+    })
+    .await;
     let done = match done {
         Ok(done) => done.map_err(|e| e.to_string()),
         Err(_) => Err("a thread of the store broke".to_owned()),
@@ -406,15 +520,22 @@ async fn let_go(run: Run, condemned: bool) -> Result<(), String> {
 fn existing_guid(tree: &crate::store::WorkTree) -> Option<String> {
     use std::io::Read as _;
     let mut bytes = Vec::new();
-    tree.open_file("Info.plist").ok()?.take(8 << 20).read_to_end(&mut bytes).ok()?;
+    tree.open_file("Info.plist")
+        .ok()?
+        .take(8 << 20)
+        .read_to_end(&mut bytes)
+        .ok()?;
     info::guid_in(&bytes)
 }
 
 fn write_info(tree: &crate::store::WorkTree, info: &[u8]) -> Result<(), Stop> {
-    let written = tree.begin("Info.plist").map_err(io::Error::from).and_then(|mut part| {
-        part.write(info)?;
-        part.keep(true)
-    });
+    let written = tree
+        .begin("Info.plist")
+        .map_err(io::Error::from)
+        .and_then(|mut part| {
+            part.write(info)?;
+            part.keep(true)
+        });
     written.map_err(|e| Stop::Host(format!("failed to write Info.plist: {e}")))
 }
 
@@ -428,5 +549,7 @@ fn with_cause(error: &dyn std::error::Error) -> String {
 
 /// Runs work on a thread that may block. A panic in it is an error, not the end of the agent.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Stop> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| Stop::Internal(format!("a job broke: {e}")))
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|e| Stop::Internal(format!("a job broke: {e}")))
 }

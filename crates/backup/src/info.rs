@@ -54,7 +54,10 @@ impl Extras {
     {
         self.ibooks = afc.read_file(IBOOKS_FILE, MAX_FILE).await?;
         for name in ITUNES_FILES {
-            if let Some(content) = afc.read_file(&format!("{ITUNES_FOLDER}/{name}"), MAX_FILE).await? {
+            if let Some(content) = afc
+                .read_file(&format!("{ITUNES_FOLDER}/{name}"), MAX_FILE)
+                .await?
+            {
                 self.itunes_files.insert(name, content);
             }
         }
@@ -88,19 +91,36 @@ pub(crate) fn compose(
         ("Product Version", "ProductVersion"),
         ("Serial Number", "SerialNumber"),
     ] {
-        if let Some(text) = about.root.get(source).and_then(Value::as_string).filter(|text| !text.is_empty()) {
+        if let Some(text) = about
+            .root
+            .get(source)
+            .and_then(Value::as_string)
+            .filter(|text| !text.is_empty())
+        {
             put(key, text.into());
         }
     }
     put("GUID", guid.map_or_else(new_guid, Ok)?.into());
-    put("Last Backup Date", Value::Date(std::time::SystemTime::from(now.0).into()));
+    put(
+        "Last Backup Date",
+        Value::Date(std::time::SystemTime::from(now.0).into()),
+    );
     put("Target Identifier", udid.as_str().into());
     put("Target Type", "Device".into());
-    put("Unique Identifier", udid.as_str().to_ascii_uppercase().into());
+    put(
+        "Unique Identifier",
+        udid.as_str().to_ascii_uppercase().into(),
+    );
     put("iTunes Settings", Value::Dictionary(about.itunes.clone()));
-    let version = about.mobile_itunes.get("MinITunesVersion").and_then(Value::as_string);
+    let version = about
+        .mobile_itunes
+        .get("MinITunesVersion")
+        .and_then(Value::as_string);
     put("iTunes Version", version.unwrap_or(ITUNES_VERSION).into());
-    let files = extras.itunes_files.iter().map(|(name, content)| ((*name).to_owned(), Value::Data(content.clone())));
+    let files = extras
+        .itunes_files
+        .iter()
+        .map(|(name, content)| ((*name).to_owned(), Value::Data(content.clone())));
     put("iTunes Files", Value::Dictionary(files.collect()));
     if let Some(ibooks) = &extras.ibooks {
         put("iBooks Data 2", Value::Data(ibooks.clone()));
@@ -126,7 +146,9 @@ fn apps(apps: &[Dictionary]) -> (Vec<Value>, Dictionary) {
             continue;
         };
         installed.push(id.into());
-        if let (Some(sinf), Some(metadata)) = (app.get("ApplicationSINF"), app.get("iTunesMetadata")) {
+        if let (Some(sinf), Some(metadata)) =
+            (app.get("ApplicationSINF"), app.get("iTunesMetadata"))
+        {
             let mut entry = Dictionary::new();
             entry.insert("ApplicationSINF".to_owned(), sinf.clone());
             entry.insert("iTunesMetadata".to_owned(), metadata.clone());
@@ -147,7 +169,10 @@ mod tests {
     use super::*;
 
     fn dictionary(entries: &[(&str, &str)]) -> Dictionary {
-        entries.iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))).collect()
+        entries
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), Value::from(*value)))
+            .collect()
     }
 
     fn info() -> Dictionary {
@@ -161,12 +186,22 @@ mod tests {
             ]),
             ..About::default()
         };
-        let store_app = dictionary(&[("CFBundleIdentifier", "a"), ("ApplicationSINF", "s"), ("iTunesMetadata", "m")]);
+        let store_app = dictionary(&[
+            ("CFBundleIdentifier", "a"),
+            ("ApplicationSINF", "s"),
+            ("iTunesMetadata", "m"),
+        ]);
         let own_app = dictionary(&[("CFBundleIdentifier", "b")]);
-        let extras = Extras { apps: vec![store_app, own_app, Dictionary::new()], ..Extras::default() };
+        let extras = Extras {
+            apps: vec![store_app, own_app, Dictionary::new()],
+            ..Extras::default()
+        };
         let now = HostTime("2026-11-22T18:00:00Z".parse().unwrap());
         let bytes = compose(&udid, &about, &extras, None, now).unwrap();
-        Value::from_reader(io::Cursor::new(bytes)).unwrap().into_dictionary().unwrap()
+        Value::from_reader(io::Cursor::new(bytes))
+            .unwrap()
+            .into_dictionary()
+            .unwrap()
     }
 
     #[test]
@@ -182,14 +217,24 @@ mod tests {
             ("Unique Identifier", "00008110-000A1B2C3D4E5F60"),
             ("iTunes Version", "10.0.1"),
         ] {
-            assert_eq!(info.get(key).and_then(Value::as_string), Some(value), "{key}");
+            assert_eq!(
+                info.get(key).and_then(Value::as_string),
+                Some(value),
+                "{key}"
+            );
         }
-        assert_eq!(info["Last Backup Date"].as_date().unwrap().to_xml_format(), "2026-11-22T18:00:00Z");
+        assert_eq!(
+            info["Last Backup Date"].as_date().unwrap().to_xml_format(),
+            "2026-11-22T18:00:00Z"
+        );
         assert_eq!(info["GUID"].as_string().unwrap().len(), 32);
         assert_eq!(info["Installed Applications"].as_array().unwrap().len(), 2);
         assert_eq!(info["Applications"].as_dictionary().unwrap().len(), 1);
         assert!(info["iTunes Settings"].as_dictionary().unwrap().is_empty());
-        assert!(info.get("Serial Number").is_none(), "an empty value is none");
+        assert!(
+            info.get("Serial Number").is_none(),
+            "an empty value is none"
+        );
     }
 
     #[test]

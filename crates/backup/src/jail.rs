@@ -137,7 +137,9 @@ impl Jail {
         let (to_folder, to_name) = self.parent(to)?;
         let source = rustix::fs::statat(&from_folder, from_name, AtFlags::SYMLINK_NOFOLLOW)?;
         let is_folder = FileType::from_raw_mode(source.st_mode) == FileType::Directory;
-        if is_folder && depth(to) > depth(from) || from != to && (inside_of(from, to) || inside_of(to, from)) {
+        if is_folder && depth(to) > depth(from)
+            || from != to && (inside_of(from, to) || inside_of(to, from))
+        {
             return Err(Errno::INVAL);
         }
         let there = rustix::fs::statat(&to_folder, to_name, AtFlags::SYMLINK_NOFOLLOW);
@@ -170,9 +172,13 @@ impl Jail {
         if depth(to) > depth(from) || inside_of(to, from) {
             return Err(Errno::INVAL);
         }
-        self.make_folder(to).or_else(|e| if e == Errno::EXIST { Ok(()) } else { Err(e) })?;
+        self.make_folder(to)
+            .or_else(|e| if e == Errno::EXIST { Ok(()) } else { Err(e) })?;
         for entry in self.list(from)? {
-            self.copy(&format!("{from}/{}", entry.name), &format!("{to}/{}", entry.name))?;
+            self.copy(
+                &format!("{from}/{}", entry.name),
+                &format!("{to}/{}", entry.name),
+            )?;
         }
         Ok(())
     }
@@ -187,7 +193,13 @@ impl Jail {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(e) => return Err(e),
         }
-        rustix::fs::linkat(&from_folder, from_name, &to_folder, to_name, AtFlags::empty())
+        rustix::fs::linkat(
+            &from_folder,
+            from_name,
+            &to_folder,
+            to_name,
+            AtFlags::empty(),
+        )
     }
 
     /// Removes a file, or a folder with all that is in it. Links are removed, not followed.
@@ -215,7 +227,10 @@ impl Jail {
     }
 
     /// Makes the names in a folder durable, where that is not done for the file system as a whole.
-    #[cfg_attr(target_os = "linux", expect(dead_code, reason = "there syncfs does it for all"))]
+    #[cfg_attr(
+        target_os = "linux",
+        expect(dead_code, reason = "there syncfs does it for all")
+    )]
     pub(crate) fn sync_folder(&self, inside: &str) -> Result<(), Errno> {
         let folder = self.walk(inside)?;
         let folder = rustix::fs::openat(&folder, c".", readable_folder_flags(), Mode::empty())?;
@@ -239,7 +254,12 @@ impl Jail {
             if depth >= MAX_DEPTH {
                 return Err(Errno::NAMETOOLONG);
             }
-            at = Step::Below(rustix::fs::openat(&at, name, folder_flags(), Mode::empty())?);
+            at = Step::Below(rustix::fs::openat(
+                &at,
+                name,
+                folder_flags(),
+                Mode::empty(),
+            )?);
         }
         Ok(at)
     }
@@ -258,7 +278,8 @@ fn depth(inside: &str) -> usize {
 }
 
 fn inside_of(path: &str, folder: &str) -> bool {
-    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path.strip_prefix(folder)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn same_file(a: &Stat, b: &Stat) -> bool {
@@ -282,10 +303,13 @@ fn open_file_at(folder: BorrowedFd<'_>, name: &str) -> Result<File, Errno> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let fd = rustix::fs::openat(folder, name, flags, Mode::empty())?;
     let stat = rustix::fs::fstat(&fd)?;
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => Ok(File::from(fd)),
-        FileType::Directory => Err(Errno::ISDIR),
-        _ => Err(Errno::INVAL),
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    if kind == FileType::RegularFile {
+        Ok(File::from(fd))
+    } else if kind == FileType::Directory {
+        Err(Errno::ISDIR)
+    } else {
+        Err(Errno::INVAL)
     }
 }
 
@@ -317,13 +341,19 @@ fn list_at(folder: BorrowedFd<'_>, with_parts: bool) -> Result<Vec<Entry>, Errno
 
 #[cfg_attr(
     target_os = "linux",
-    expect(clippy::unnecessary_cast, reason = "the widths differ from system to system")
+    expect(
+        clippy::unnecessary_cast,
+        reason = "the widths differ from system to system"
+    )
 )]
 fn entry(name: String, stat: &Stat) -> Entry {
-    let kind = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Directory => Kind::Folder,
-        FileType::RegularFile => Kind::File,
-        _ => Kind::Other,
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    let kind = if kind == FileType::Directory {
+        Kind::Folder
+    } else if kind == FileType::RegularFile {
+        Kind::File
+    } else {
+        Kind::Other
     };
     Entry {
         name,
@@ -388,7 +418,13 @@ pub(crate) fn remove_tree(folder: &Path) -> io::Result<()> {
 
 /// Swaps two names in one step, or says that this file system cannot.
 pub(crate) fn exchange(a: &Path, b: &Path) -> Result<(), Errno> {
-    rustix::fs::renameat_with(rustix::fs::CWD, a, rustix::fs::CWD, b, RenameFlags::EXCHANGE)
+    rustix::fs::renameat_with(
+        rustix::fs::CWD,
+        a,
+        rustix::fs::CWD,
+        b,
+        RenameFlags::EXCHANGE,
+    )
 }
 
 pub(crate) fn errno(error: &io::Error) -> Errno {

@@ -91,18 +91,24 @@ impl Ledger {
     }
 
     pub(crate) fn get(&self, path: &str) -> Result<Option<Seen>, LedgerError> {
-        let mut query = self.db.prepare_cached("SELECT len, hash FROM files WHERE path = ?1")?;
+        let mut query = self
+            .db
+            .prepare_cached("SELECT len, hash FROM files WHERE path = ?1")?;
         Ok(query.query_row([path], |row| seen(row, 0)).optional()?)
     }
 
     /// What is directly in a folder, sorted by name as bytes.
     pub(crate) fn in_folder(&self, folder: &str) -> Result<Vec<(String, Seen)>, LedgerError> {
-        let mut query =
-            self.db.prepare_cached("SELECT path, len, hash FROM files WHERE path >= ?1 AND path < ?2 ORDER BY path")?;
+        let mut query = self.db.prepare_cached(
+            "SELECT path, len, hash FROM files WHERE path >= ?1 AND path < ?2 ORDER BY path",
+        )?;
         let (low, high) = (format!("{folder}/"), format!("{folder}0"));
         let rows = query.query_map([low.as_str(), high.as_str()], |row| {
             let path: String = row.get(0)?;
-            Ok((path.get(low.len()..).unwrap_or_default().to_owned(), seen(row, 1)?))
+            Ok((
+                path.get(low.len()..).unwrap_or_default().to_owned(),
+                seen(row, 1)?,
+            ))
         })?;
         let mut found = rows.collect::<Result<Vec<_>, _>>()?;
         found.retain(|(name, _)| !name.contains('/'));
@@ -110,14 +116,21 @@ impl Ledger {
     }
 
     fn put(&self, path: &str, seen: Seen) -> Result<(), LedgerError> {
-        let mut insert = self.db.prepare_cached("INSERT OR REPLACE INTO files VALUES (?1, ?2, ?3)")?;
-        insert.execute(params![path, seen.len.cast_signed(), seen.hash.as_bytes().as_slice()])?;
+        let mut insert = self
+            .db
+            .prepare_cached("INSERT OR REPLACE INTO files VALUES (?1, ?2, ?3)")?;
+        insert.execute(params![
+            path,
+            seen.len.cast_signed(),
+            seen.hash.as_bytes().as_slice()
+        ])?;
         Ok(())
     }
 
     fn remove(&self, path: &str) -> Result<(), LedgerError> {
-        let mut delete =
-            self.db.prepare_cached("DELETE FROM files WHERE path = ?1 OR (path >= ?2 AND path < ?3)")?;
+        let mut delete = self
+            .db
+            .prepare_cached("DELETE FROM files WHERE path = ?1 OR (path >= ?2 AND path < ?3)")?;
         delete.execute([path, &format!("{path}/"), &format!("{path}0")])?;
         Ok(())
     }
@@ -137,7 +150,10 @@ impl Ledger {
 fn seen(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Seen> {
     let len: i64 = row.get(at)?;
     let hash: [u8; 32] = row.get(at + 1)?;
-    Ok(Seen { len: len.cast_unsigned(), hash: blake3::Hash::from_bytes(hash) })
+    Ok(Seen {
+        len: len.cast_unsigned(),
+        hash: blake3::Hash::from_bytes(hash),
+    })
 }
 
 /// A ledger on a thread of its own, so that nobody waits for SQLite.
@@ -168,18 +184,23 @@ impl Keeper {
     /// `hold` is let go of when the thread ends.
     pub(crate) fn start(mut ledger: Ledger, hold: impl Send + 'static) -> std::io::Result<Self> {
         let (sender, inbox): (_, Receiver<Message>) = sync_channel(1024);
-        let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || {
-            let _hold = hold;
-            for message in inbox {
-                match message {
-                    Message::Change(change) => ledger.apply(&change)?,
-                    Message::Finish => break,
+        let thread = std::thread::Builder::new()
+            .name("ledger".to_owned())
+            .spawn(move || {
+                let _hold = hold;
+                for message in inbox {
+                    match message {
+                        Message::Change(change) => ledger.apply(&change)?,
+                        Message::Finish => break,
+                    }
                 }
-            }
-            ledger.commit()?;
-            Ok(ledger)
-        })?;
-        Ok(Self { inbox: sender, thread })
+                ledger.commit()?;
+                Ok(ledger)
+            })?;
+        Ok(Self {
+            inbox: sender,
+            thread,
+        })
     }
 
     pub(crate) fn handle(&self) -> KeeperHandle {
@@ -201,15 +222,24 @@ mod tests {
     use super::*;
 
     fn of(bytes: &[u8]) -> Seen {
-        Seen { len: bytes.len() as u64, hash: blake3::hash(bytes) }
+        Seen {
+            len: bytes.len() as u64,
+            hash: blake3::hash(bytes),
+        }
     }
 
     fn put(path: &str) -> Change {
-        Change::Put { path: path.to_owned(), seen: of(path.as_bytes()) }
+        Change::Put {
+            path: path.to_owned(),
+            seen: of(path.as_bytes()),
+        }
     }
 
     fn moved(from: &str, to: &str) -> Change {
-        Change::Moved { from: from.to_owned(), to: to.to_owned() }
+        Change::Moved {
+            from: from.to_owned(),
+            to: to.to_owned(),
+        }
     }
 
     #[test]
@@ -224,8 +254,13 @@ mod tests {
         tell.tell(put("ab/ab1"));
         tell.tell(moved("Snapshot/ab/ab1", "ab/ab1"));
         tell.tell(moved("Snapshot/cd", "cd"));
-        tell.tell(Change::Copied { from: "cd/cd1".to_owned(), to: "ab/cd1".to_owned() });
-        tell.tell(Change::Removed { path: "Snapshot".to_owned() });
+        tell.tell(Change::Copied {
+            from: "cd/cd1".to_owned(),
+            to: "ab/cd1".to_owned(),
+        });
+        tell.tell(Change::Removed {
+            path: "Snapshot".to_owned(),
+        });
         keeper.finish().unwrap().close().unwrap();
 
         let ledger = Ledger::open(&path).unwrap();

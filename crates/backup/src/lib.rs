@@ -6,10 +6,10 @@ pub mod engine;
 mod info;
 mod jail;
 mod ledger;
-pub mod verify;
 pub mod port;
 mod services;
 pub mod store;
+pub mod verify;
 
 pub use engine::{Purgeable, RunOptions, run};
 pub use port::{About, Clock, OpenError, Opened, Phone};

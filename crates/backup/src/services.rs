@@ -26,11 +26,17 @@ pub(crate) struct Frames<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
     pub(crate) fn new(stream: S, limit: usize) -> Self {
-        Self { stream, decoder: lockdown::FrameDecoder::with_limit(limit), limit }
+        Self {
+            stream,
+            decoder: lockdown::FrameDecoder::with_limit(limit),
+            limit,
+        }
     }
 
     pub(crate) async fn send(&mut self, value: &Value) -> io::Result<()> {
-        self.stream.write_all(&lockdown::encode_frame(&codec::to_xml(value))).await?;
+        self.stream
+            .write_all(&lockdown::encode_frame(&codec::to_xml(value)))
+            .await?;
         self.stream.flush().await
     }
 
@@ -39,7 +45,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         loop {
             let frame = self.decoder.next_frame().map_err(|e| invalid(&e))?;
             if let Some(frame) = frame {
-                return codec::decode(&frame, Limits::of_bytes(self.limit)).map_err(|e| invalid(&e));
+                return codec::decode(&frame, Limits::of_bytes(self.limit))
+                    .map_err(|e| invalid(&e));
             }
             let mut bytes = [0; READ];
             let read = self.stream.read(&mut bytes).await?;

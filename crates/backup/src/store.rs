@@ -21,10 +21,10 @@ use std::path::{Path, PathBuf};
 use backupwatch_core::{LocalCopy, Udid};
 use serde::{Deserialize, Serialize};
 
-pub use error::StoreError;
-pub use roll::{Reconciled, RolledForward};
 pub(crate) use durable::SYNC_EACH_FILE;
+pub use error::StoreError;
 pub(crate) use heal::read as read_file;
+pub use roll::{Reconciled, RolledForward};
 pub(crate) use run::{Begin, Claim, Run, WorkTree};
 
 use error::Context as _;
@@ -59,16 +59,23 @@ impl Store {
         let layout = Layout::new(real_folder(root)?);
         match fs::read(layout.marker()) {
             Ok(bytes) => {
-                let marker: Marker = serde_json::from_slice(&bytes)
-                    .map_err(|_| StoreError::Damaged { path: layout.marker() })?;
+                let marker: Marker =
+                    serde_json::from_slice(&bytes).map_err(|_| StoreError::Damaged {
+                        path: layout.marker(),
+                    })?;
                 if marker.version != MARKER_VERSION {
-                    return Err(StoreError::Damaged { path: layout.marker() });
+                    return Err(StoreError::Damaged {
+                        path: layout.marker(),
+                    });
                 }
-                Ok(Self { layout, id: marker.id })
+                Ok(Self {
+                    layout,
+                    id: marker.id,
+                })
             }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                Err(StoreError::NotAStore { path: layout.root().to_owned() })
-            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(StoreError::NotAStore {
+                path: layout.root().to_owned(),
+            }),
             Err(e) => Err(StoreError::io("read", &layout.marker(), e)),
         }
     }
@@ -88,13 +95,37 @@ impl Store {
         durable::make_folder(&layout.ours()).context("make", &layout.ours())?;
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(|e| StoreError::io("name", root, io::Error::other(e)))?;
-        let id = id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let marker = Marker { version: MARKER_VERSION, id };
+        let id = id
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>();
+        let marker = Marker {
+            version: MARKER_VERSION,
+            id,
+        };
         let bytes = serde_json::to_vec_pretty(&marker).map_err(io::Error::from);
         bytes
             .and_then(|bytes| durable::replace(&layout.marker(), &bytes))
             .context("write", &layout.marker())?;
-        Ok(Self { layout, id: marker.id })
+        Ok(Self {
+            layout,
+            id: marker.id,
+        })
+    }
+
+    /// Whether the store is still there: its disk may have been taken away, or another one put in its place.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn check(&self) -> Result<(), StoreError> {
+        let there = Self::open(self.root())?;
+        if there.id == self.id {
+            Ok(())
+        } else {
+            Err(StoreError::NotAStore {
+                path: self.root().to_owned(),
+            })
+        }
     }
 
     /// The folder, with all symbolic links on the way to it resolved once and for all (protocol.md 12.9).
@@ -138,7 +169,11 @@ impl Store {
     /// When the store cannot be read.
     pub fn phones(&self) -> Result<Vec<Udid>, StoreError> {
         let mut phones = Vec::new();
-        for folder in [self.root().to_owned(), self.layout.works(), self.layout.journals()] {
+        for folder in [
+            self.root().to_owned(),
+            self.layout.works(),
+            self.layout.journals(),
+        ] {
             let entries = match fs::read_dir(&folder) {
                 Err(e) if e.kind() == io::ErrorKind::NotFound && folder != self.root() => continue,
                 other => other.context("list", &folder)?,
@@ -168,14 +203,22 @@ fn real_folder(root: &Path) -> Result<PathBuf, StoreError> {
     let real = match fs::canonicalize(root) {
         Ok(real) => real,
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            return Err(StoreError::RootMissing { path: root.to_owned() });
+            return Err(StoreError::RootMissing {
+                path: root.to_owned(),
+            });
         }
         Err(e) if e.kind() == io::ErrorKind::NotADirectory => {
-            return Err(StoreError::NotAFolder { path: root.to_owned() });
+            return Err(StoreError::NotAFolder {
+                path: root.to_owned(),
+            });
         }
         Err(e) => return Err(StoreError::io("open", root, e)),
     };
-    if real.is_dir() { Ok(real) } else { Err(StoreError::NotAFolder { path: real }) }
+    if real.is_dir() {
+        Ok(real)
+    } else {
+        Err(StoreError::NotAFolder { path: real })
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! P1: whatever ends a run at whatever point, the backup that was current before stays as it is, byte for byte, and the next
 //! run ends well.
 
+#![expect(clippy::panic, reason = "a helper of tests may fail as tests do")]
+
 mod common;
 
 use std::process::{Command, Stdio};
@@ -21,7 +23,11 @@ async fn changed(persona: Persona) -> World {
 }
 
 fn change(world: &World) {
-    world.handle().phone().backup().change(|catalog| catalog.mutate(30.0));
+    world
+        .handle()
+        .phone()
+        .backup()
+        .change(|catalog| catalog.mutate(30.0));
 }
 
 /// Bytes that an incremental run of a changed phone sends, measured.
@@ -48,7 +54,10 @@ async fn unplugged_everywhere(persona: fn() -> Persona, steps: u64) {
         match report.end {
             RunEnd::Failed(failure) => {
                 assert_eq!(failure, RunFailure::Unplugged, "after {after} bytes");
-                assert!(world.current() == before, "the current backup changed, after {after} bytes");
+                assert!(
+                    world.current() == before,
+                    "the current backup changed, after {after} bytes"
+                );
                 unplugged += 1;
             }
             // It went on from the attempts before, and had less to send than it takes to be unplugged.
@@ -84,10 +93,16 @@ async fn unplugged_at_any_byte_of_an_encrypted_backup() {
 async fn unplugged_at_any_byte_of_the_first_backup() {
     let world = World::new(persona());
     for step in 0..20_u64 {
-        world.set_faults(&format!("unplug_after = {}\nforget_snapshot = true", step * 34_000));
+        world.set_faults(&format!(
+            "unplug_after = {}\nforget_snapshot = true",
+            step * 34_000
+        ));
         let report = world.back_up().await;
         assert_eq!(failure(&report), RunFailure::Unplugged, "step {step}");
-        assert!(!world.store.folder(&world.udid()).exists(), "there is no backup before there is a verified one");
+        assert!(
+            !world.store.folder(&world.udid()).exists(),
+            "there is no backup before there is a verified one"
+        );
         assert_eq!(world.store.current(&world.udid()).unwrap(), None);
         world.handle().plug();
     }
@@ -132,7 +147,10 @@ async fn dropped_at_any_message() {
             verified(&report);
             break;
         }
-        assert!(world.current() == before, "the current backup changed, at message {steps}");
+        assert!(
+            world.current() == before,
+            "the current backup changed, at message {steps}"
+        );
         dropped += 1;
         steps = steps * 5 / 4 + 1;
     }
@@ -148,13 +166,24 @@ async fn checklist_42_the_next_run_goes_on_from_an_interrupted_one() {
     let first = world.back_up().await;
     assert_eq!(failure(&first), RunFailure::Unplugged);
     let work = tree(&world.root.join(".backupwatch/work").join(UDID));
-    assert!(work.keys().any(|path| path.ends_with("Status.plist")), "the phone's status stays");
-    assert!(work.keys().any(|path| path.starts_with("Snapshot")), "and what it sent");
+    assert!(
+        work.keys().any(|path| path.ends_with("Status.plist")),
+        "the phone's status stays"
+    );
+    assert!(
+        work.keys().any(|path| path.starts_with("Snapshot")),
+        "and what it sent"
+    );
     world.no_faults();
     world.handle().plug();
     let second = world.back_up().await;
     verified(&second);
-    assert!(second.bytes + first.bytes / 2 < first.bytes + 550_000, "{} then {}", first.bytes, second.bytes);
+    assert!(
+        second.bytes + first.bytes / 2 < first.bytes + 550_000,
+        "{} then {}",
+        first.bytes,
+        second.bytes
+    );
     assert!(world.handle().verdict(&world.root).is_whole());
 }
 
@@ -170,7 +199,10 @@ async fn cancelling_is_polite_and_resumable() {
         later.cancel();
     });
     let (report, _) = world.back_up_with(RunOptions::default(), cancel).await;
-    assert!(matches!(failure(&report), RunFailure::Cancelled { .. }), "{report:?}");
+    assert!(
+        matches!(failure(&report), RunFailure::Cancelled { .. }),
+        "{report:?}"
+    );
     assert!(world.current() == before);
     let phone = world.handle().phone().clone();
     assert!(!phone.sync_locked(), "the sync lock was given back");
@@ -187,7 +219,8 @@ async fn child() {
     };
     let mut persona = persona();
     let seed = std::env::var("BACKUPWATCH_TEST_SEED").unwrap();
-    persona.contents = toml::from_str(&CONTENTS.replace("seed = 7", &format!("seed = {seed}"))).unwrap();
+    persona.contents =
+        toml::from_str(&CONTENTS.replace("seed = 7", &format!("seed = {seed}"))).unwrap();
     persona.backup.batch = 4;
     let world = World::at(persona, std::path::Path::new(&root));
     world.set_faults(&std::env::var("BACKUPWATCH_TEST_FAULTS").unwrap_or_default());
@@ -216,7 +249,14 @@ fn killed_at_any_moment() {
     let mut last = tree(&current);
     for round in 1..=20_u32 {
         // Another seed is another phone with the same files: all of them are sent anew.
-        let mut child = start(&round.to_string(), if round % 2 == 0 { "drip = 4_000_000" } else { "" });
+        let mut child = start(
+            &round.to_string(),
+            if round % 2 == 0 {
+                "drip = 4_000_000"
+            } else {
+                ""
+            },
+        );
         std::thread::sleep(whole * round / 16);
         child.kill().unwrap();
         killed += u32::from(!child.wait().unwrap().success());
@@ -225,7 +265,10 @@ fn killed_at_any_moment() {
         store.reconcile().unwrap();
         let now = tree(&current);
         let udid = backupwatch_core::Udid::parse(UDID).unwrap();
-        assert!(store.current(&udid).unwrap().is_some(), "round {round}: the current backup is a verified one");
+        assert!(
+            store.current(&udid).unwrap().is_some(),
+            "round {round}: the current backup is a verified one"
+        );
         if now != last {
             let report = backupwatch_backup::verify(&current, &udid).unwrap();
             assert!(report.is_verified(), "round {round}: {report:?}");

@@ -29,8 +29,18 @@ pub(super) struct Attendant<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Attendant<S> {
-    pub(super) fn new(cancel: CancellationToken, progress: Progress, watchers: watch::Sender<Progress>) -> Self {
-        Self { notifications: None, cancel, prompt_seen: false, progress, watchers }
+    pub(super) fn new(
+        cancel: CancellationToken,
+        progress: Progress,
+        watchers: watch::Sender<Progress>,
+    ) -> Self {
+        Self {
+            notifications: None,
+            cancel,
+            prompt_seen: false,
+            progress,
+            watchers,
+        }
     }
 
     /// Awaits `what` of the phone for at most `limit`, or [`FIRST`] while it shows its passcode prompt.
@@ -129,7 +139,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Attendant<S> {
     }
 }
 
-async fn hear<S: AsyncRead + AsyncWrite + Unpin>(notifications: &mut Option<Notifications<S>>) -> io::Result<String> {
+async fn hear<S: AsyncRead + AsyncWrite + Unpin>(
+    notifications: &mut Option<Notifications<S>>,
+) -> io::Result<String> {
     match notifications {
         Some(notifications) => notifications.next().await,
         None => std::future::pending().await,

@@ -3,7 +3,9 @@
 //! Everything here blocks on the disk and runs on a thread that may.
 
 use backupwatch_core::Udid;
-use backupwatch_wire::devicelink::{FileInfo, FileKind, ItemError, Listing, StatusCode, StatusResponse};
+use backupwatch_wire::devicelink::{
+    FileInfo, FileKind, ItemError, Listing, StatusCode, StatusResponse,
+};
 use backupwatch_wire::path::DevicePath;
 use rustix::io::Errno;
 
@@ -48,11 +50,13 @@ struct Hands<'a> {
 
 impl Hands<'_> {
     fn list(&self, path: &str) -> Done {
-        let entries = self.parse(path).and_then(|path| match self.tree.list(path.inside()) {
-            // What is not there is empty: a -6 during a resume would be turned into 205.
-            Err(Errno::NOENT) => Ok(Vec::new()),
-            other => other.map_err(Failure::from),
-        });
+        let entries = self
+            .parse(path)
+            .and_then(|path| match self.tree.list(path.inside()) {
+                // What is not there is empty: a -6 during a resume would be turned into 205.
+                Err(Errno::NOENT) => Ok(Vec::new()),
+                other => other.map_err(Failure::from),
+            });
         match entries {
             Ok(entries) => {
                 let listing = entries.into_iter().map(|entry| {
@@ -63,10 +67,20 @@ impl Hands<'_> {
                     };
                     let modified = jiff::Timestamp::from_second(entry.modified).ok();
                     let modified = modified.map(|at| std::time::SystemTime::from(at).into());
-                    (entry.name, FileInfo { kind, size: entry.len, modified })
+                    (
+                        entry.name,
+                        FileInfo {
+                            kind,
+                            size: entry.len,
+                            modified,
+                        },
+                    )
                 });
                 let answer = StatusResponse::ok_with(Listing(listing.collect()).to_value());
-                Done { answer, refused: Vec::new() }
+                Done {
+                    answer,
+                    refused: Vec::new(),
+                }
             }
             // Never an empty listing: the phone would believe it.
             Err(failure) => Done {
@@ -109,13 +123,19 @@ impl Hands<'_> {
                 errors.push(error);
             }
         }
-        Done { answer: StatusResponse::of_items(&errors), refused }
+        Done {
+            answer: StatusResponse::of_items(&errors),
+            refused,
+        }
     }
 
     fn move_one(&self, from: &str, to: &str) -> Result<(), Failure> {
         let (from, to) = (self.parse_below(from)?, self.parse_below(to)?);
         self.tree.rename(from.inside(), to.inside())?;
-        self.keeper.tell(Change::Moved { from: from.inside().to_owned(), to: to.inside().to_owned() });
+        self.keeper.tell(Change::Moved {
+            from: from.inside().to_owned(),
+            to: to.inside().to_owned(),
+        });
         Ok(())
     }
 
@@ -126,14 +146,19 @@ impl Hands<'_> {
                 errors.push(failure.of(&path));
             }
         }
-        Done { answer: StatusResponse::of_items(&errors), refused: errors }
+        Done {
+            answer: StatusResponse::of_items(&errors),
+            refused: errors,
+        }
     }
 
     fn remove(&self, path: &str) -> Result<(), Failure> {
         let path = self.parse_below(path)?;
         match self.tree.remove(path.inside()) {
             Ok(()) | Err(Errno::NOENT) => {
-                self.keeper.tell(Change::Removed { path: path.inside().to_owned() });
+                self.keeper.tell(Change::Removed {
+                    path: path.inside().to_owned(),
+                });
                 Ok(())
             }
             Err(e) => Err(e.into()),
@@ -143,12 +168,16 @@ impl Hands<'_> {
     fn copy(&self, from: &str, to: &str) -> Result<(), Failure> {
         let (from, to) = (self.parse_below(from)?, self.parse_below(to)?);
         self.tree.copy(from.inside(), to.inside())?;
-        self.keeper.tell(Change::Copied { from: from.inside().to_owned(), to: to.inside().to_owned() });
+        self.keeper.tell(Change::Copied {
+            from: from.inside().to_owned(),
+            to: to.inside().to_owned(),
+        });
         Ok(())
     }
 
     fn parse(&self, path: &str) -> Result<DevicePath, Failure> {
-        let path = DevicePath::parse(path, self.udid.as_str()).map_err(|e| Failure::refused(e.to_string()))?;
+        let path = DevicePath::parse(path, self.udid.as_str())
+            .map_err(|e| Failure::refused(e.to_string()))?;
         if path.names().count() > MAX_DEPTH {
             return Err(Failure::refused("the path is too deep".to_owned()));
         }
@@ -173,28 +202,191 @@ struct Failure {
 
 impl Failure {
     fn refused(text: String) -> Self {
-        Self { code: StatusCode::Generic, text }
+        Self {
+            code: StatusCode::Generic,
+            text,
+        }
     }
 
     fn of(self, path: &str) -> ItemError {
-        ItemError { path: path.to_owned(), code: self.code, text: self.text }
+        ItemError {
+            path: path.to_owned(),
+            code: self.code,
+            text: self.text,
+        }
     }
 }
 
 impl From<Errno> for Failure {
     fn from(errno: Errno) -> Self {
         let error = std::io::Error::from(errno);
-        Self { code: StatusCode::from_io(&error), text: error.to_string() }
+        Self {
+            code: StatusCode::from_io(&error),
+            text: error.to_string(),
+        }
     }
 }
 
 /// A request about one path, answered as a whole. `usual` is a failure that is no fault of anybody.
 fn one(path: String, work: impl FnOnce(&str) -> Result<(), Failure>, usual: StatusCode) -> Done {
     match work(&path) {
-        Ok(()) => Done { answer: StatusResponse::ok(), refused: Vec::new() },
+        Ok(()) => Done {
+            answer: StatusResponse::ok(),
+            refused: Vec::new(),
+        },
         Err(failure) => Done {
             answer: StatusResponse::error_with(failure.code, &failure.text),
-            refused: if failure.code == usual { Vec::new() } else { vec![failure.of(&path)] },
+            refused: if failure.code == usual {
+                Vec::new()
+            } else {
+                vec![failure.of(&path)]
+            },
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use backupwatch_core::HostTime;
+    use backupwatch_wire::codec;
+
+    use super::*;
+    use crate::ledger::Keeper;
+    use crate::store::{Begin, Claim, Store};
+
+    struct Desk {
+        dir: tempfile::TempDir,
+        tree: std::sync::Arc<WorkTree>,
+        keeper: Keeper,
+        udid: Udid,
+    }
+
+    const UDID: &str = "00008110-000A1B2C3D4E5F60";
+
+    fn desk() -> Desk {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::create(dir.path()).unwrap();
+        let udid = Udid::parse(UDID).unwrap();
+        let begin = Begin {
+            now: HostTime(jiff::Timestamp::UNIX_EPOCH),
+            force_full: false,
+        };
+        let go = std::sync::atomic::AtomicBool::new(false);
+        let (run, ledger) = Claim::take(&store, &udid)
+            .unwrap()
+            .prepare(&begin, &go)
+            .unwrap();
+        let keeper = Keeper::start(ledger, ()).unwrap();
+        Desk {
+            dir,
+            tree: run.tree(),
+            keeper,
+            udid,
+        }
+    }
+
+    impl Desk {
+        fn ask(&self, chore: Chore) -> StatusResponse {
+            run(&self.tree, &self.keeper.handle(), &self.udid, chore).answer
+        }
+
+        fn work(&self) -> std::path::PathBuf {
+            self.dir.path().join(".backupwatch/work").join(UDID)
+        }
+    }
+
+    fn inside(path: &str) -> String {
+        format!("{UDID}/{path}")
+    }
+
+    #[test]
+    fn checklist_34_create_remove_and_move_answer_as_phones_expect() {
+        let desk = desk();
+        let make = |path: &str| desk.ask(Chore::Make(path.to_owned())).code.number();
+        assert_eq!(make(&inside("Snapshot/ab")), 0, "with the folders above it");
+        assert_eq!(make(&inside("Snapshot/ab")), -7);
+        assert_eq!(make(UDID), -7, "the phone's own folder is there already");
+        fs::write(desk.work().join("file"), b"x").unwrap();
+        assert_eq!(make(&inside("file/below")), -8);
+
+        let gone = desk.ask(Chore::Remove(vec![inside("nothing"), inside("no/where")]));
+        assert_eq!(gone, StatusResponse::ok(), "what is not there is removed");
+        let bad = desk.ask(Chore::Remove(vec![
+            inside("file/below"),
+            inside("Snapshot"),
+            "../x".to_owned(),
+        ]));
+        let codes: Vec<_> = bad
+            .item_errors()
+            .into_iter()
+            .map(|e| (e.path, e.code.number()))
+            .collect();
+        assert_eq!(codes, [(inside("file/below"), -8), ("../x".to_owned(), -1)]);
+        assert!(
+            !desk.work().join("Snapshot").exists(),
+            "the good item was done all the same"
+        );
+
+        let missing = (inside("Snapshot/Manifest.plist"), inside("Manifest.plist"));
+        let answer = desk.ask(Chore::Move(vec![
+            missing.clone(),
+            (inside("file"), inside("moved")),
+        ]));
+        assert_eq!(answer.code.number(), -13);
+        let codes: Vec<_> = answer
+            .item_errors()
+            .into_iter()
+            .map(|e| (e.path, e.code.number()))
+            .collect();
+        assert_eq!(codes, [(missing.0, -6)], "keyed by the source");
+        assert!(desk.work().join("moved").exists());
+    }
+
+    #[test]
+    fn checklist_35_a_missing_folder_is_empty_and_an_unreadable_one_is_an_error() {
+        let desk = desk();
+        let list = |path: &str| desk.ask(Chore::List(path.to_owned()));
+        let missing = list(&inside("Snapshot/ab"));
+        assert_eq!(missing.code.number(), 0);
+        assert_eq!(
+            codec::to_xml(&missing.value),
+            codec::to_xml(&plist::Dictionary::new().into())
+        );
+        fs::write(desk.work().join("file"), b"x").unwrap();
+        assert_eq!(list(&inside("file")).code.number(), -8);
+        std::os::unix::fs::symlink("/", desk.work().join("root")).unwrap();
+        assert!(
+            list(&inside("root")).code.number() < 0,
+            "a link is not a folder"
+        );
+        assert_eq!(list("/").code.number(), -1);
+        let all = Listing::from_value(&list(UDID).value).unwrap().0;
+        let kinds: Vec<_> = all
+            .iter()
+            .map(|(name, info)| (name.as_str(), info.kind, info.size))
+            .collect();
+        assert!(kinds.contains(&("file", FileKind::Regular, 1)), "{kinds:?}");
+        assert!(all.iter().all(|(_, info)| info.modified.is_some()));
+    }
+
+    #[test]
+    fn what_a_phone_copies_is_a_second_name() {
+        let desk = desk();
+        fs::create_dir(desk.work().join("a")).unwrap();
+        fs::write(desk.work().join("a/f"), b"x").unwrap();
+        let copy = |from: &str, to: &str| {
+            desk.ask(Chore::Copy {
+                from: inside(from),
+                to: inside(to),
+            })
+            .code
+            .number()
+        };
+        assert_eq!(copy("a", "b"), 0);
+        assert_eq!(fs::read(desk.work().join("b/f")).unwrap(), b"x");
+        assert_eq!(copy("nothing", "c"), -6);
+        assert!(copy("a", "a/inside").is_negative());
     }
 }

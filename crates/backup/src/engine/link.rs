@@ -95,7 +95,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     /// Says goodbye, if that can still be understood, and closes.
     pub(super) async fn close(mut self, reason: &str) -> io::Result<()> {
         if !self.mute {
-            self.say(&HostMessage::Disconnect { reason: reason.to_owned() }).await?;
+            self.say(&HostMessage::Disconnect {
+                reason: reason.to_owned(),
+            })
+            .await?;
         }
         self.stream.shutdown().await
     }

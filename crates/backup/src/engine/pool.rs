@@ -5,7 +5,6 @@
 //! happens here (protocol.md 8.4).
 
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -84,7 +83,6 @@ pub(super) struct Pool {
 #[derive(Debug)]
 struct Worker {
     inbox: Sender<(Piece, OwnedSemaphorePermit)>,
-    queued: Arc<AtomicUsize>,
     thread: JoinHandle<()>,
 }
 
@@ -102,26 +100,39 @@ pub(super) struct WorkerId(usize);
 
 impl Pool {
     pub(super) fn start(tree: Arc<WorkTree>, keeper: KeeperHandle) -> io::Result<Self> {
-        let shared = Arc::new(Shared { tree, keeper, faults: Mutex::default(), spare: Mutex::default() });
-        let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, MAX_THREADS);
+        let shared = Arc::new(Shared {
+            tree,
+            keeper,
+            faults: Mutex::default(),
+            spare: Mutex::default(),
+        });
+        let threads = std::thread::available_parallelism()
+            .map_or(2, usize::from)
+            .clamp(2, MAX_THREADS);
         let mut workers = Vec::with_capacity(threads);
         for number in 0..threads {
             let (inbox, pieces) = channel();
-            let queued = Arc::new(AtomicUsize::new(0));
-            let (shared, count) = (Arc::clone(&shared), Arc::clone(&queued));
+            let shared = Arc::clone(&shared);
             let thread = std::thread::Builder::new()
                 .name(format!("writer {number}"))
                 .stack_size(256 << 10)
-                .spawn(move || work(&shared, &pieces, &count))?;
-            workers.push(Worker { inbox, queued, thread });
+                .spawn(move || work(&shared, &pieces))?;
+            workers.push(Worker { inbox, thread });
         }
-        Ok(Self { workers, budget: Arc::new(Semaphore::new(BUDGET)), shared })
+        Ok(Self {
+            workers,
+            budget: Arc::new(Semaphore::new(BUDGET)),
+            shared,
+        })
     }
 
-    /// The thread with the least to do.
-    pub(super) fn pick(&self) -> WorkerId {
-        let least = self.workers.iter().enumerate().min_by_key(|(_, worker)| worker.queued.load(Ordering::Relaxed));
-        WorkerId(least.map_or(0, |(number, _)| number))
+    /// The thread for a file, always the same for the same place: of two files for one place the later one stays, on the
+    /// disk as in the ledger. Names of blobs are hashes, so the threads get even shares.
+    pub(super) fn pick(&self, inside: &str) -> WorkerId {
+        let sum = inside.bytes().fold(0_usize, |sum, byte| {
+            sum.wrapping_mul(31).wrapping_add(usize::from(byte))
+        });
+        WorkerId(sum.checked_rem(self.workers.len()).unwrap_or(0))
     }
 
     /// An empty buffer.
@@ -137,16 +148,29 @@ impl Pool {
             .acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX))
             .await
             .map_err(io::Error::other)?;
-        let worker = self.workers.get(worker.0).ok_or_else(|| io::Error::other("no such writer"))?;
-        worker.queued.fetch_add(units, Ordering::Relaxed);
-        worker.inbox.send((piece, permit)).map_err(|_| io::Error::other("a writer thread broke"))
+        let worker = self
+            .workers
+            .get(worker.0)
+            .ok_or_else(|| io::Error::other("no such writer"))?;
+        worker
+            .inbox
+            .send((piece, permit))
+            .map_err(|_| io::Error::other("a writer thread broke"))
     }
 
     /// Waits until everything that was given is written, and takes what went wrong.
     pub(super) async fn settle(&self) -> io::Result<Faults> {
         let all = u32::try_from(BUDGET).unwrap_or(u32::MAX);
-        let _idle = self.budget.acquire_many(all).await.map_err(io::Error::other)?;
-        if self.workers.iter().any(|worker| worker.thread.is_finished()) {
+        let _idle = self
+            .budget
+            .acquire_many(all)
+            .await
+            .map_err(io::Error::other)?;
+        if self
+            .workers
+            .iter()
+            .any(|worker| worker.thread.is_finished())
+        {
             return Err(io::Error::other("a writer thread broke"));
         }
         Ok(std::mem::take(&mut *lock(&self.shared.faults)))
@@ -164,7 +188,11 @@ impl Pool {
             drop(worker.inbox);
             broken |= worker.thread.join().is_err();
         }
-        if broken { Err(io::Error::other("a writer thread broke")) } else { Ok(()) }
+        if broken {
+            Err(io::Error::other("a writer thread broke"))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -176,10 +204,9 @@ struct Open {
     hasher: blake3::Hasher,
 }
 
-fn work(shared: &Shared, pieces: &Receiver<(Piece, OwnedSemaphorePermit)>, queued: &AtomicUsize) {
+fn work(shared: &Shared, pieces: &Receiver<(Piece, OwnedSemaphorePermit)>) {
     let mut open: Option<Open> = None;
     for (piece, permit) in pieces {
-        let units = permit.num_permits();
         let Piece { start, data, end } = piece;
         if let Some(start) = start {
             open = Some(shared.begin(start));
@@ -193,7 +220,6 @@ fn work(shared: &Shared, pieces: &Receiver<(Piece, OwnedSemaphorePermit)>, queue
             shared.finish(file, end);
         }
         shared.give_back(data);
-        queued.fetch_sub(units, Ordering::Relaxed);
         drop(permit);
     }
 }
@@ -207,7 +233,11 @@ impl Shared {
                 None
             }
         };
-        Open { start, part, hasher: blake3::Hasher::new() }
+        Open {
+            start,
+            part,
+            hasher: blake3::Hasher::new(),
+        }
     }
 
     fn write(&self, file: &mut Open, data: &[u8]) {
@@ -229,9 +259,15 @@ impl Shared {
         let (Some(part), End::Whole) = (file.part, end) else {
             return;
         };
-        let seen = Seen { len: part.len(), hash: file.hasher.finalize() };
+        let seen = Seen {
+            len: part.len(),
+            hash: file.hasher.finalize(),
+        };
         match part.keep(must_sync(&file.start.inside)) {
-            Ok(()) => self.keeper.tell(Change::Put { path: file.start.inside, seen }),
+            Ok(()) => self.keeper.tell(Change::Put {
+                path: file.start.inside,
+                seen,
+            }),
             Err(e) => self.fault(&file.start, &e),
         }
     }

@@ -29,13 +29,24 @@ where
     N: AsyncRead + AsyncWrite + Unpin,
 {
     let mut decoder = UploadDecoder::new();
-    let mut incoming = Incoming { pool, udid, tally, errors: Errors::default(), file: None };
+    let mut incoming = Incoming {
+        pool,
+        udid,
+        tally,
+        errors: Errors::default(),
+        file: None,
+    };
     loop {
         attendant.during(BETWEEN, link.fill()).await?;
-        let (taken, event) = decoder.next(link.unread()).map_err(|e| Stop::Protocol(e.to_string()))?;
+        let (taken, event) = decoder
+            .next(link.unread())
+            .map_err(|e| Stop::Protocol(e.to_string()))?;
         match event {
             None => {}
-            Some(UploadEvent::FileStart { device_path, dest_path }) => incoming.start(&device_path, &dest_path),
+            Some(UploadEvent::FileStart {
+                device_path,
+                dest_path,
+            }) => incoming.start(&device_path, &dest_path),
             Some(UploadEvent::Data(data)) => {
                 attendant.received(data.len() as u64);
                 incoming.data(data, attendant).await?;
@@ -64,7 +75,11 @@ struct Errors {
 impl Errors {
     fn push(&mut self, key: String, code: StatusCode, text: String) {
         if self.items.len() < MAX_ERRORS {
-            self.items.push(ItemError { path: key, code, text });
+            self.items.push(ItemError {
+                path: key,
+                code,
+                text,
+            });
         } else {
             self.lost = true;
         }
@@ -96,7 +111,7 @@ impl Incoming<'_> {
                 let inside = path.inside().to_owned();
                 self.file = Some(File {
                     place: inside.clone(),
-                    worker: self.pool.pick(),
+                    worker: self.pool.pick(&inside),
                     start: Some(Start { inside, key }),
                     piece: self.pool.buffer(),
                 });
@@ -105,7 +120,8 @@ impl Incoming<'_> {
             Err(e) => e.to_string(),
         };
         tracing::warn!(why = refused, "a path from the phone was refused");
-        self.tally.refused(&dest_path.key(), StatusCode::Generic, &refused);
+        self.tally
+            .refused(&dest_path.key(), StatusCode::Generic, &refused);
         self.errors.push(key, StatusCode::Generic, refused);
         self.file = None;
     }
@@ -124,14 +140,23 @@ impl Incoming<'_> {
             data = later;
             if file.piece.len() >= PIECE {
                 let full = std::mem::replace(&mut file.piece, self.pool.buffer());
-                let piece = Piece { start: file.start.take(), data: full, end: None };
+                let piece = Piece {
+                    start: file.start.take(),
+                    data: full,
+                    end: None,
+                };
                 put(self.pool, file.worker, piece, attendant).await?;
             }
         }
         Ok(())
     }
 
-    async fn end<N>(&mut self, code: StatusCode, words: &str, attendant: &mut Attendant<N>) -> Result<(), Stop>
+    async fn end<N>(
+        &mut self,
+        code: StatusCode,
+        words: &str,
+        attendant: &mut Attendant<N>,
+    ) -> Result<(), Stop>
     where
         N: AsyncRead + AsyncWrite + Unpin,
     {
@@ -150,7 +175,11 @@ impl Incoming<'_> {
         if end == End::Broken && file.start.is_some() {
             return Ok(());
         }
-        let piece = Piece { start: file.start, data: file.piece, end: Some(end) };
+        let piece = Piece {
+            start: file.start,
+            data: file.piece,
+            end: Some(end),
+        };
         put(self.pool, file.worker, piece, attendant).await
     }
 
@@ -158,14 +187,19 @@ impl Incoming<'_> {
     where
         N: AsyncRead + AsyncWrite + Unpin,
     {
-        let faults = attendant.during(BETWEEN, self.pool.settle()).await.map_err(on_disk)?;
+        let faults = attendant
+            .during(BETWEEN, self.pool.settle())
+            .await
+            .map_err(on_disk)?;
         self.errors.lost |= faults.lost > 0;
         for fault in faults.kept {
             let seen = &mut self.tally.seen;
             if fault.code == StatusCode::NoSpace {
                 seen.disk_full = seen.disk_full.or_else(|| Some(self.pool.free()));
             }
-            seen.host_error.get_or_insert_with(|| format!("failed to write a file of the backup: {}", fault.text));
+            seen.host_error.get_or_insert_with(|| {
+                format!("failed to write a file of the backup: {}", fault.text)
+            });
             self.tally.refused(&fault.inside, fault.code, &fault.text);
             self.errors.push(fault.key, fault.code, fault.text);
         }
@@ -176,19 +210,28 @@ impl Incoming<'_> {
     }
 }
 
-async fn put<N>(pool: &Pool, worker: WorkerId, piece: Piece, attendant: &mut Attendant<N>) -> Result<(), Stop>
+async fn put<N>(
+    pool: &Pool,
+    worker: WorkerId,
+    piece: Piece,
+    attendant: &mut Attendant<N>,
+) -> Result<(), Stop>
 where
     N: AsyncRead + AsyncWrite + Unpin,
 {
-    attendant.during(BETWEEN, pool.put(worker, piece)).await.map_err(on_disk)
+    attendant
+        .during(BETWEEN, pool.put(worker, piece))
+        .await
+        .map_err(on_disk)
 }
 
 /// The same waits, but for this computer's disk and not for the phone.
 fn on_disk(stop: Stop) -> Stop {
     match stop {
-        Stop::Silent(limit) => {
-            Stop::Host(format!("the disk took no data for {} minutes", limit.as_secs() / 60))
-        }
+        Stop::Silent(limit) => Stop::Host(format!(
+            "the disk took no data for {} minutes",
+            limit.as_secs() / 60
+        )),
         Stop::Unplugged => Stop::Internal("a writer thread broke".to_owned()),
         other @ (Stop::Cancelled
         | Stop::CancelledOnPhone

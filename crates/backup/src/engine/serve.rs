@@ -6,7 +6,9 @@ use std::io::{self, Read as _};
 use std::sync::Arc;
 
 use backupwatch_core::Udid;
-use backupwatch_wire::devicelink::download::{CHUNK, FILE_OK, STREAM_END, put_file_end, put_file_start};
+use backupwatch_wire::devicelink::download::{
+    CHUNK, FILE_OK, STREAM_END, put_file_end, put_file_start,
+};
 use backupwatch_wire::devicelink::stream::{DATA_HEADER, data_header};
 use backupwatch_wire::devicelink::{ItemError, StatusCode, StatusResponse};
 use backupwatch_wire::path::DevicePath;
@@ -58,7 +60,11 @@ where
         let mut tail = Vec::new();
         put_file_end(code, &text, &mut tail);
         attendant.during(BETWEEN, link.write(&tail)).await?;
-        errors.push(ItemError { path: path.clone(), code, text });
+        errors.push(ItemError {
+            path: path.clone(),
+            code,
+            text,
+        });
     }
     attendant.during(BETWEEN, link.write(&STREAM_END)).await?;
     Ok(StatusResponse::of_items(&errors))

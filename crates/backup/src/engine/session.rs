@@ -5,18 +5,20 @@ use std::sync::Arc;
 
 use backupwatch_core::Udid;
 use backupwatch_core::run::Phase;
-use backupwatch_wire::devicelink::{DeviceMessage, HostMessage, StatusCode, StatusResponse, message};
+use backupwatch_wire::devicelink::{
+    DeviceMessage, HostMessage, StatusCode, StatusResponse, message,
+};
 use backupwatch_wire::mobilebackup2::{self, HostCommand, Response};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::attend::{Attendant, BETWEEN, FIRST};
 use super::chores::{self, Chore};
 use super::link::Link;
-use super::{receive, serve};
 use super::pool::Pool;
 use super::stop::Stop;
 use super::tally::Tally;
 use super::{Purgeable, blocking};
+use super::{receive, serve};
 use crate::ledger::KeeperHandle;
 use crate::store::{WorkTree, space};
 
@@ -33,32 +35,38 @@ pub(super) struct Hands<'a> {
 }
 
 /// Greets the phone, up to the point where it takes a command.
-pub(super) async fn greet<S, N>(link: &mut Link<S>, attendant: &mut Attendant<N>) -> Result<(), Stop>
+pub(super) async fn greet<S, N>(
+    link: &mut Link<S>,
+    attendant: &mut Attendant<N>,
+) -> Result<(), Stop>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     N: AsyncRead + AsyncWrite + Unpin,
 {
-    match next(link, attendant, BETWEEN).await? {
-        DeviceMessage::VersionExchange { .. } => {}
-        other => return Err(out_of_turn("its version", &other)),
-    }
-    let version = HostMessage::VersionExchange { version: Some(message::VERSION) };
+    let message = next(link, attendant, BETWEEN).await?;
+    let DeviceMessage::VersionExchange { .. } = message else {
+        return Err(out_of_turn("its version", &message));
+    };
+    let version = HostMessage::VersionExchange {
+        version: Some(message::VERSION),
+    };
     attendant.during(BETWEEN, link.say(&version)).await?;
-    match next(link, attendant, BETWEEN).await? {
-        DeviceMessage::DeviceReady => {}
-        other => return Err(out_of_turn("that it is ready", &other)),
+    let message = next(link, attendant, BETWEEN).await?;
+    let DeviceMessage::DeviceReady = message else {
+        return Err(out_of_turn("that it is ready", &message));
+    };
+    attendant
+        .during(BETWEEN, link.say(&mobilebackup2::hello()))
+        .await?;
+    let message = next(link, attendant, BETWEEN).await?;
+    let DeviceMessage::ProcessMessage(body) = &message else {
+        return Err(out_of_turn("its answer to our greeting", &message));
+    };
+    let response = Response::from_dictionary(body).map_err(|e| Stop::Protocol(e.to_string()))?;
+    if response.error.is_some() {
+        return Err(Stop::Refused(response));
     }
-    attendant.during(BETWEEN, link.say(&mobilebackup2::hello())).await?;
-    match next(link, attendant, BETWEEN).await? {
-        DeviceMessage::ProcessMessage(body) => {
-            let response = Response::from_dictionary(&body).map_err(|e| Stop::Protocol(e.to_string()))?;
-            match response.error {
-                None => Ok(()),
-                Some(_) => Err(Stop::Refused(response)),
-            }
-        }
-        other => Err(out_of_turn("its answer to our greeting", &other)),
-    }
+    Ok(())
 }
 
 /// Asks for a backup and serves the phone until it says that it is done.
@@ -73,10 +81,15 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
     N: AsyncRead + AsyncWrite + Unpin,
 {
-    let command =
-        HostCommand::Backup { target: hands.udid.as_str().to_owned(), source: None, force_full };
+    let command = HostCommand::Backup {
+        target: hands.udid.as_str().to_owned(),
+        source: None,
+        force_full,
+    };
     attendant.phase(Phase::Preparing);
-    attendant.during(BETWEEN, link.say(&command.to_message())).await?;
+    attendant
+        .during(BETWEEN, link.say(&command.to_message()))
+        .await?;
     let mut limit = FIRST;
     loop {
         let message = next(link, attendant, limit).await?;
@@ -103,7 +116,9 @@ where
     N: AsyncRead + AsyncWrite + Unpin,
 {
     let answer = match message {
-        DeviceMessage::DownloadFiles { paths, progress, .. } => {
+        DeviceMessage::DownloadFiles {
+            paths, progress, ..
+        } => {
             attendant.percent(progress);
             serve::serve(link, attendant, hands.tree, hands.udid, &paths, tally).await?
         }
@@ -122,7 +137,9 @@ where
             tally.seen.space = Some((need, free));
             StatusResponse::error(StatusCode::Generic)
         }
-        DeviceMessage::ContentsOfDirectory { path } => chore(hands, Chore::List(path), tally).await?,
+        DeviceMessage::ContentsOfDirectory { path } => {
+            chore(hands, Chore::List(path), tally).await?
+        }
         DeviceMessage::CreateDirectory { path } => chore(hands, Chore::Make(path), tally).await?,
         DeviceMessage::MoveItems { items, progress } => {
             attendant.percent(progress);
@@ -133,10 +150,15 @@ where
             attendant.percent(progress);
             chore(hands, Chore::Remove(paths), tally).await?
         }
-        DeviceMessage::RemoveDirectory { path } => chore(hands, Chore::Remove(vec![path]), tally).await?,
-        DeviceMessage::CopyItem { from, to } => chore(hands, Chore::Copy { from, to }, tally).await?,
+        DeviceMessage::RemoveDirectory { path } => {
+            chore(hands, Chore::Remove(vec![path]), tally).await?
+        }
+        DeviceMessage::CopyItem { from, to } => {
+            chore(hands, Chore::Copy { from, to }, tally).await?
+        }
         DeviceMessage::ProcessMessage(body) => {
-            let response = Response::from_dictionary(&body).map_err(|e| Stop::Protocol(e.to_string()))?;
+            let response =
+                Response::from_dictionary(&body).map_err(|e| Stop::Protocol(e.to_string()))?;
             return Ok(Some(response));
         }
         DeviceMessage::Disconnect { .. } => return Err(Stop::Unplugged),
@@ -154,13 +176,20 @@ where
 }
 
 async fn chore(hands: &Hands<'_>, chore: Chore, tally: &mut Tally) -> Result<StatusResponse, Stop> {
-    let (tree, keeper, udid) = (Arc::clone(hands.tree), hands.keeper.clone(), hands.udid.clone());
+    let (tree, keeper, udid) = (
+        Arc::clone(hands.tree),
+        hands.keeper.clone(),
+        hands.udid.clone(),
+    );
     let done = blocking(move || chores::run(&tree, &keeper, &udid, chore)).await?;
     for error in done.refused {
         if error.code == StatusCode::NoSpace {
             tally.seen.disk_full = tally.seen.disk_full.or_else(|| Some(hands.pool.free()));
         }
-        tally.seen.host_error.get_or_insert_with(|| format!("failed to change the backup: {}", error.text));
+        tally
+            .seen
+            .host_error
+            .get_or_insert_with(|| format!("failed to change the backup: {}", error.text));
         tally.refused(&error.path, error.code, &error.text);
     }
     Ok(done.answer)
@@ -198,14 +227,15 @@ where
 }
 
 fn out_of_turn(wanted: &str, message: &DeviceMessage) -> Stop {
-    match message {
-        DeviceMessage::Disconnect { .. } => Stop::Unplugged,
-        // Only the kind: what a message holds may be the person's.
-        other => {
-            let name = other.to_value().into_array().and_then(|mut array| {
-                if array.is_empty() { None } else { array.swap_remove(0).into_string() }
-            });
-            Stop::Protocol(format!("the phone did not say {wanted} but {}", name.unwrap_or_default()))
-        }
+    if let DeviceMessage::Disconnect { .. } = message {
+        return Stop::Unplugged;
     }
+    // Only the kind: what a message holds may be the person's.
+    let array = message.to_value().into_array().unwrap_or_default();
+    let name = array
+        .into_iter()
+        .next()
+        .and_then(plist::Value::into_string)
+        .unwrap_or_default();
+    Stop::Protocol(format!("the phone did not say {wanted} but {name}"))
 }

@@ -70,7 +70,12 @@ impl Stop {
                 let class = response.error.map(|error| error.class());
                 matches!(
                     class,
-                    Some(MbClass::DeviceFiles | MbClass::HostFiles | MbClass::Unspecific | MbClass::Unknown)
+                    Some(
+                        MbClass::DeviceFiles
+                            | MbClass::HostFiles
+                            | MbClass::Unspecific
+                            | MbClass::Unknown
+                    )
                 )
             }
             Self::Protocol(_) | Self::Silent(_) => true,
@@ -88,13 +93,18 @@ impl Stop {
 
     pub(super) fn into_failure(self, seen: &Seen) -> RunFailure {
         match self {
-            Self::Cancelled => RunFailure::Cancelled { by: CancelledBy::Person },
-            Self::CancelledOnPhone => RunFailure::Cancelled { by: CancelledBy::Phone },
+            Self::Cancelled => RunFailure::Cancelled {
+                by: CancelledBy::Person,
+            },
+            Self::CancelledOnPhone => RunFailure::Cancelled {
+                by: CancelledBy::Phone,
+            },
             Self::Unplugged => RunFailure::Unplugged,
             Self::NoPasscode => RunFailure::PasscodeTimeout,
-            Self::Silent(limit) => {
-                RunFailure::Protocol(format!("the phone said nothing for {} minutes", limit.as_secs() / 60))
-            }
+            Self::Silent(limit) => RunFailure::Protocol(format!(
+                "the phone said nothing for {} minutes",
+                limit.as_secs() / 60
+            )),
             Self::Protocol(what) => RunFailure::Protocol(what),
             Self::Refused(response) => refused(&response, seen),
             Self::Busy => RunFailure::Busy,
@@ -103,9 +113,9 @@ impl Stop {
                 OpenError::Locked => RunFailure::DeviceLocked,
                 OpenError::NeverUnlocked => RunFailure::NeverUnlocked,
                 OpenError::LinkLost => RunFailure::Unplugged,
-                e @ (OpenError::ServiceProhibited { .. } | OpenError::MuxDown(_) | OpenError::Other(_)) => {
-                    RunFailure::Protocol(e.to_string())
-                }
+                e @ (OpenError::ServiceProhibited { .. }
+                | OpenError::MuxDown(_)
+                | OpenError::Other(_)) => RunFailure::Protocol(e.to_string()),
             },
             Self::Store(e) => of_store(e),
             Self::Host(what) => RunFailure::Io(what),
@@ -118,7 +128,9 @@ impl From<LockError> for Stop {
     fn from(error: LockError) -> Self {
         match error {
             LockError::Busy => Self::Busy,
-            LockError::Refused(status) => Self::Protocol(format!("the phone refused its sync lock ({status:?})")),
+            LockError::Refused(status) => {
+                Self::Protocol(format!("the phone refused its sync lock ({status:?})"))
+            }
             LockError::Io(e) => Self::from_link(e),
         }
     }
@@ -126,9 +138,10 @@ impl From<LockError> for Stop {
 
 impl From<StoreError> for Stop {
     fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Stopped => Self::Cancelled,
-            error => Self::Store(error),
+        if let StoreError::Stopped = error {
+            Self::Cancelled
+        } else {
+            Self::Store(error)
         }
     }
 }
@@ -152,10 +165,15 @@ fn refused(response: &Response, seen: &Seen) -> RunFailure {
     };
     let own_words = || RunFailure::Device {
         code: error.code(),
-        text: response.description.clone().unwrap_or_else(|| error.words().to_owned()),
+        text: response
+            .description
+            .clone()
+            .unwrap_or_else(|| error.words().to_owned()),
     };
     match error.class() {
-        MbClass::Cancelled => RunFailure::Cancelled { by: CancelledBy::Phone },
+        MbClass::Cancelled => RunFailure::Cancelled {
+            by: CancelledBy::Phone,
+        },
         MbClass::Passcode if response.is_passcode_timeout() => RunFailure::PasscodeTimeout,
         MbClass::Passcode if seen.prompt => RunFailure::PasscodeCancelled,
         MbClass::Passcode => RunFailure::DeviceLocked,
@@ -181,17 +199,22 @@ fn refused(response: &Response, seen: &Seen) -> RunFailure {
 
 fn no_space(seen: &Seen) -> RunFailure {
     let (need, free) = seen.space.unwrap_or((0, 0));
-    RunFailure::HostNoSpace { need, free: seen.disk_full.unwrap_or(free) }
+    RunFailure::HostNoSpace {
+        need,
+        free: seen.disk_full.unwrap_or(free),
+    }
 }
 
 pub(super) fn of_store(error: StoreError) -> RunFailure {
     match error {
-        StoreError::RootMissing { .. } | StoreError::NotAFolder { .. } | StoreError::NotAStore { .. } => {
-            RunFailure::StoreMissing
-        }
+        StoreError::RootMissing { .. }
+        | StoreError::NotAFolder { .. }
+        | StoreError::NotAStore { .. } => RunFailure::StoreMissing,
         StoreError::InUse { .. } => RunFailure::StoreInUse,
         StoreError::NoSpace { free, .. } => RunFailure::HostNoSpace { need: 0, free },
-        StoreError::Stopped => RunFailure::Cancelled { by: CancelledBy::Person },
+        StoreError::Stopped => RunFailure::Cancelled {
+            by: CancelledBy::Person,
+        },
         e @ (StoreError::ReadOnly { .. }
         | StoreError::NotPermitted { .. }
         | StoreError::NoLinks { .. }

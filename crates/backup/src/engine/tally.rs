@@ -25,7 +25,12 @@ pub(super) struct Tally {
 impl Tally {
     /// The phone gave a file up.
     pub(super) fn device_failed(&mut self, place: &str, code: StatusCode, words: &str) {
-        let why = if words.is_empty() { code.words() } else { words };
+        self.device_sent(place);
+        let why = if words.is_empty() {
+            code.words()
+        } else {
+            words
+        };
         push(&mut self.failed, &mut self.failed_more, place, why, code);
     }
 
@@ -50,7 +55,9 @@ impl Tally {
     pub(super) fn into_report(self, warnings: &mut Vec<String>) -> Vec<RefusedFile> {
         let more = self.refused_more + self.failed_more;
         if more > 0 {
-            warnings.push(format!("{more} more files are not in the backup than are listed"));
+            warnings.push(format!(
+                "{more} more files are not in the backup than are listed"
+            ));
         }
         let mut all = self.refused;
         all.extend(self.failed);
@@ -64,5 +71,9 @@ fn push(list: &mut Vec<RefusedFile>, more: &mut u64, place: &str, why: &str, cod
         return;
     }
     let path = place.chars().take(200).collect();
-    list.push(RefusedFile { path, why: why.to_owned(), code: i64::from(code.number()) });
+    list.push(RefusedFile {
+        path,
+        why: why.to_owned(),
+        code: i64::from(code.number()),
+    });
 }

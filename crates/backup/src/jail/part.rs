@@ -33,7 +33,8 @@ pub struct Part {
 impl Part {
     pub(super) fn create(folder: OwnedFd, name: &str) -> Result<Self, Errno> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         // A name is taken only by what a crash left; there are far fewer of those than tries.
         for _ in 0..10_000 {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -60,7 +61,10 @@ impl Part {
     /// # Errors
     /// As the file system says; the part is then good for nothing but to be dropped.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let file = self.file.as_mut().ok_or_else(|| io::Error::from(Errno::BADF))?;
+        let file = self
+            .file
+            .as_mut()
+            .ok_or_else(|| io::Error::from(Errno::BADF))?;
         file.write_all(bytes)?;
         self.len += bytes.len() as u64;
         Ok(())
@@ -77,7 +81,10 @@ impl Part {
     /// # Errors
     /// `EISDIR` when a folder has the name; `EIO` when the file is not as long as what was written to it.
     pub fn keep(mut self, sync: bool) -> io::Result<()> {
-        let file = self.file.take().ok_or_else(|| io::Error::from(Errno::BADF))?;
+        let file = self
+            .file
+            .take()
+            .ok_or_else(|| io::Error::from(Errno::BADF))?;
         if rustix::fs::fstat(&file)?.st_size.try_into() != Ok(self.len) {
             self.file = Some(file);
             return Err(Errno::IO.into());
@@ -86,7 +93,12 @@ impl Part {
             rustix::fs::fsync(&file)?;
         }
         drop(file);
-        match rustix::fs::renameat(&self.folder, self.temporary.as_str(), &self.folder, self.name.as_str()) {
+        match rustix::fs::renameat(
+            &self.folder,
+            self.temporary.as_str(),
+            &self.folder,
+            self.name.as_str(),
+        ) {
             Ok(()) => {
                 self.temporary.clear();
                 Ok(())

@@ -26,7 +26,11 @@ fn a_file_has_its_name_only_when_it_is_whole() {
     assert!(jail.list("").unwrap().is_empty(), "a part is not listed");
     assert_eq!(jail.list_with_parts("").unwrap().len(), 1);
     drop(part);
-    assert_eq!(fs::read_dir(dir.path().join("in")).unwrap().count(), 0, "and leaves nothing");
+    assert_eq!(
+        fs::read_dir(dir.path().join("in")).unwrap().count(),
+        0,
+        "and leaves nothing"
+    );
     put(&jail, "a", b"whole");
     assert_eq!(fs::read(dir.path().join("in/a")).unwrap(), b"whole");
 }
@@ -44,7 +48,16 @@ fn replacing_a_file_leaves_its_other_names_alone() {
 #[test]
 fn names_that_are_not_plain_are_refused() {
     let (_dir, jail) = jail();
-    for path in ["..", "../secret", "a/../../secret", "/etc/passwd", "a//b", ".", "a/.", "a\0b"] {
+    for path in [
+        "..",
+        "../secret",
+        "a/../../secret",
+        "/etc/passwd",
+        "a//b",
+        ".",
+        "a/.",
+        "a\0b",
+    ] {
         assert!(jail.stat(path).is_err(), "stat {path:?}");
         assert!(jail.begin(path).is_err(), "begin {path:?}");
         assert!(jail.remove(path).is_err(), "remove {path:?}");

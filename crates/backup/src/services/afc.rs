@@ -31,11 +31,21 @@ pub(crate) enum AfcError {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Afc<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self { stream, decoder: PacketDecoder::with_limit(MAX), number: 0 }
+        Self {
+            stream,
+            decoder: PacketDecoder::with_limit(MAX),
+            number: 0,
+        }
     }
 
     pub(crate) async fn open(&mut self, path: &str, mode: OpenMode) -> Result<u64, AfcError> {
-        match self.ask(&Request::Open { path: path.to_owned(), mode }).await? {
+        match self
+            .ask(&Request::Open {
+                path: path.to_owned(),
+                mode,
+            })
+            .await?
+        {
             Reply::Opened { handle } => Ok(handle),
             Reply::Status(status) => Err(AfcError::Refused(status)),
             Reply::Data(_) => Err(unexpected()),
@@ -52,7 +62,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Afc<S> {
     }
 
     /// A whole file of at most `limit` bytes; `None` if there is none, or a longer one.
-    pub(crate) async fn read_file(&mut self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, AfcError> {
+    pub(crate) async fn read_file(
+        &mut self,
+        path: &str,
+        limit: usize,
+    ) -> Result<Option<Vec<u8>>, AfcError> {
         let handle = match self.open(path, OpenMode::Read).await {
             Ok(handle) => handle,
             Err(AfcError::Refused(_)) => return Ok(None),
@@ -60,7 +74,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Afc<S> {
         };
         let mut content = Vec::new();
         let whole = loop {
-            match self.ask(&Request::Read { handle, length: PIECE }).await? {
+            match self
+                .ask(&Request::Read {
+                    handle,
+                    length: PIECE,
+                })
+                .await?
+            {
                 Reply::Data(data) if data.is_empty() => break true,
                 Reply::Data(data) if content.len() + data.len() > limit => break false,
                 Reply::Data(data) => content.extend_from_slice(&data),
@@ -75,7 +95,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Afc<S> {
 
     async fn ask(&mut self, request: &Request) -> Result<Reply, AfcError> {
         self.number += 1;
-        self.stream.write_all(&request.to_packet(self.number).encode()).await?;
+        self.stream
+            .write_all(&request.to_packet(self.number).encode())
+            .await?;
         self.stream.flush().await?;
         let mut bytes = [0; READ];
         loop {

@@ -18,13 +18,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Notifications<S> {
     pub(crate) async fn observe(stream: S) -> io::Result<Self> {
         let mut frames = Frames::new(stream, MAX);
         for name in OBSERVED {
-            frames.send(&Request::Observe { name: name.to_owned() }.to_value()).await?;
+            frames
+                .send(
+                    &Request::Observe {
+                        name: name.to_owned(),
+                    }
+                    .to_value(),
+                )
+                .await?;
         }
         Ok(Self(frames))
     }
 
     pub(crate) async fn post(&mut self, name: &str) -> io::Result<()> {
-        self.0.send(&Request::Post { name: name.to_owned() }.to_value()).await
+        self.0
+            .send(
+                &Request::Post {
+                    name: name.to_owned(),
+                }
+                .to_value(),
+            )
+            .await
     }
 
     /// The next notification's name. Nothing is lost when the future is dropped.

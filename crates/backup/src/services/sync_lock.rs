@@ -37,13 +37,22 @@ impl SyncLock {
         afc: &mut Afc<S>,
     ) -> Result<Self, LockError> {
         notifications.post(np::SYNC_WILL_START).await?;
-        let handle = afc.open(SYNC_LOCK, OpenMode::ReadWrite).await.map_err(refused)?;
+        let handle = afc
+            .open(SYNC_LOCK, OpenMode::ReadWrite)
+            .await
+            .map_err(refused)?;
         notifications.post(np::SYNC_LOCK_REQUEST).await?;
         for attempt in 0..TRIES {
             if attempt > 0 {
                 tokio::time::sleep(PAUSE).await;
             }
-            match afc.command(&Request::Lock { handle, lock: Lock::Exclusive }).await {
+            match afc
+                .command(&Request::Lock {
+                    handle,
+                    lock: Lock::Exclusive,
+                })
+                .await
+            {
                 Ok(()) => {
                     notifications.post(np::SYNC_DID_START).await?;
                     return Ok(Self { handle });
@@ -64,7 +73,12 @@ impl SyncLock {
         afc: &mut Afc<S>,
     ) -> Result<(), LockError> {
         let handle = self.handle;
-        let unlocked = afc.command(&Request::Lock { handle, lock: Lock::Unlock }).await;
+        let unlocked = afc
+            .command(&Request::Lock {
+                handle,
+                lock: Lock::Unlock,
+            })
+            .await;
         let closed = afc.command(&Request::Close { handle }).await;
         notifications.post(np::SYNC_DID_FINISH).await?;
         unlocked.and(closed).map_err(refused)

@@ -42,7 +42,10 @@ pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
 /// Makes a folder with those above it, for us alone.
 pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
 }
 
 /// Everything written to a file system since this was opened can be made durable by it.

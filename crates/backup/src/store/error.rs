@@ -35,7 +35,11 @@ pub enum StoreError {
     #[error("the backup was stopped")]
     Stopped,
     #[error("failed to {what} {}: {source}", .path.display())]
-    Io { what: &'static str, path: PathBuf, source: io::Error },
+    Io {
+        what: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
 }
 
 impl StoreError {

@@ -51,7 +51,11 @@ pub(super) fn heal(
             if stop.load(Ordering::Relaxed) {
                 return Err(HealError::Stopped);
             }
-            let path = if folder.is_empty() { entry.name.clone() } else { format!("{folder}/{}", entry.name) };
+            let path = if folder.is_empty() {
+                entry.name.clone()
+            } else {
+                format!("{folder}/{}", entry.name)
+            };
             match entry.kind {
                 Kind::Folder => folders.push(path),
                 Kind::Other => work.remove(&path)?,
@@ -77,18 +81,26 @@ fn heal_file(work: &Jail, path: &str, ledger: &mut Ledger) -> Result<Health, Hea
     if path.starts_with("Snapshot/") {
         // The phone lists this folder and sends what is not in it.
         work.remove(path)?;
-        ledger.apply(&Change::Removed { path: path.to_owned() })?;
+        ledger.apply(&Change::Removed {
+            path: path.to_owned(),
+        })?;
         return Ok(Health::Good);
     }
     let from = format!("Snapshot/{path}");
     if ledger.get(&from)? == Some(seen) {
         // It was moved, and the ledger did not hear of it any more.
-        ledger.apply(&Change::Moved { from, to: path.to_owned() })?;
+        ledger.apply(&Change::Moved {
+            from,
+            to: path.to_owned(),
+        })?;
         return Ok(Health::Good);
     }
     if !path.contains('/') {
         // The files of the tree itself are synced before they get their names, so they are whole.
-        ledger.apply(&Change::Put { path: path.to_owned(), seen })?;
+        ledger.apply(&Change::Put {
+            path: path.to_owned(),
+            seen,
+        })?;
         return Ok(Health::Good);
     }
     Ok(Health::Broken)
@@ -100,7 +112,10 @@ fn linked_from(base: Option<&Jail>, folder: &str) -> Result<HashMap<String, (u64
         return Ok(HashMap::new());
     };
     match base.list(folder) {
-        Ok(entries) => Ok(entries.into_iter().map(|entry| (entry.name, entry.inode)).collect()),
+        Ok(entries) => Ok(entries
+            .into_iter()
+            .map(|entry| (entry.name, entry.inode))
+            .collect()),
         Err(Errno::NOENT) => Ok(HashMap::new()),
         Err(e) => Err(e),
     }
@@ -111,5 +126,8 @@ pub(crate) fn read(jail: &Jail, path: &str) -> io::Result<Seen> {
     let file = jail.open_file(path)?;
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(&file)?;
-    Ok(Seen { len: hasher.count(), hash: hasher.finalize() })
+    Ok(Seen {
+        len: hasher.count(),
+        hash: hasher.finalize(),
+    })
 }

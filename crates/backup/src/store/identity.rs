@@ -34,7 +34,11 @@ impl TreeId {
         let mut hasher = blake3::Hasher::new();
         for name in FILES {
             let nofollow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0);
-            match File::options().read(true).custom_flags(nofollow).open(folder.join(name)) {
+            match File::options()
+                .read(true)
+                .custom_flags(nofollow)
+                .open(folder.join(name))
+            {
                 Ok(file) => {
                     let mut inner = blake3::Hasher::new();
                     inner.update_reader(file.take(MAX))?;

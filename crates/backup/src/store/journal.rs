@@ -73,7 +73,11 @@ pub(crate) enum Found {
 
 impl Journal {
     pub(crate) fn new(begun: HostTime, state: State) -> Self {
-        Self { version: VERSION, begun, state }
+        Self {
+            version: VERSION,
+            begun,
+            state,
+        }
     }
 
     pub(crate) fn read(path: &Path) -> io::Result<Found> {

@@ -63,7 +63,9 @@ pub(crate) fn grow(base: &Path, new: &Path, stop: &AtomicBool) -> Result<u64, Li
                 })
                 .collect();
             for worker in workers {
-                let below = worker.join().map_err(|_| io::Error::other("a linking thread broke"))?;
+                let below = worker
+                    .join()
+                    .map_err(|_| io::Error::other("a linking thread broke"))?;
                 next.append(&mut below?);
             }
             Ok::<_, LinkError>(())
@@ -147,7 +149,11 @@ mod tests {
         assert_eq!(grow(&base, &new, &AtomicBool::new(false)).unwrap(), 4);
         for folder in ["", "00", "ff", "ff/deep"] {
             let (a, b) = (base.join(folder).join("f"), new.join(folder).join("f"));
-            assert_eq!(fs::metadata(a).unwrap().ino(), fs::metadata(b).unwrap().ino(), "{folder}");
+            assert_eq!(
+                fs::metadata(a).unwrap().ino(),
+                fs::metadata(b).unwrap().ino(),
+                "{folder}"
+            );
         }
         assert!(fs::symlink_metadata(new.join("planted")).is_err());
         assert!(!new.join("ff/.backupwatch-1.part").exists());
@@ -158,7 +164,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("base")).unwrap();
         fs::write(dir.path().join("base/f"), b"").unwrap();
-        let stopped = grow(&dir.path().join("base"), &dir.path().join("new"), &AtomicBool::new(true));
+        let stopped = grow(
+            &dir.path().join("base"),
+            &dir.path().join("new"),
+            &AtomicBool::new(true),
+        );
         assert!(matches!(stopped, Err(LinkError::Stopped)));
     }
 }

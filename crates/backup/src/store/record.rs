@@ -65,7 +65,10 @@ impl Record {
 
     pub(crate) fn write(&self, layout: &Layout, udid: &Udid) -> io::Result<()> {
         durable::make_folder(&layout.copies(udid))?;
-        durable::replace(&layout.record(udid, &self.tree), &serde_json::to_vec_pretty(self)?)
+        durable::replace(
+            &layout.record(udid, &self.tree),
+            &serde_json::to_vec_pretty(self)?,
+        )
     }
 
     /// Every readable record of a phone.

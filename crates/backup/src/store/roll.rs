@@ -73,15 +73,20 @@ pub(super) fn roll_forward(layout: &Layout, udid: &Udid, plain: bool) -> Result<
     let work_id = TreeId::of(&work).context("read", &work)?;
     let current_id = TreeId::of(&current).context("read", &current)?;
     let verified = match Journal::read(&path).context("read", &path)? {
-        Found::Journal(Journal { state: State::Verified { tree }, .. }) => tree,
-        Found::Damaged => match newer_verified(layout, udid, work_id.as_ref(), current_id.as_ref())? {
-            Some(tree) => tree,
-            // The work tree may be anything, so the next run does not go on from it.
-            None => {
-                condemn_unknown(layout, udid)?;
-                return Ok(false);
+        Found::Journal(Journal {
+            state: State::Verified { tree },
+            ..
+        }) => tree,
+        Found::Damaged => {
+            match newer_verified(layout, udid, work_id.as_ref(), current_id.as_ref())? {
+                Some(tree) => tree,
+                // The work tree may be anything, so the next run does not go on from it.
+                None => {
+                    condemn_unknown(layout, udid)?;
+                    return Ok(false);
+                }
             }
-        },
+        }
         Found::Journal(_) | Found::Nothing => return Ok(false),
     };
     let mut placed = None;
@@ -111,7 +116,11 @@ fn exchange(layout: &Layout, udid: &Udid, plain: bool) -> Result<Option<PathBuf>
     let mut placed = None;
     let (work, current) = (layout.work(udid), layout.current(udid));
     if current.exists() {
-        let swapped = if plain { Err(Errno::NOTSUP) } else { jail::exchange(&work, &current) };
+        let swapped = if plain {
+            Err(Errno::NOTSUP)
+        } else {
+            jail::exchange(&work, &current)
+        };
         match swapped {
             Ok(()) => {
                 durable::sync_parent(&current).context("sync", &current)?;
@@ -158,7 +167,12 @@ fn newer_verified(
 
 fn condemn_unknown(layout: &Layout, udid: &Udid) -> Result<(), StoreError> {
     let path = layout.journal(udid);
-    let journal = Journal::new(backupwatch_core::HostTime(jiff::Timestamp::UNIX_EPOCH), State::Condemned { next: Next::Current });
+    let journal = Journal::new(
+        backupwatch_core::HostTime(jiff::Timestamp::UNIX_EPOCH),
+        State::Condemned {
+            next: Next::Current,
+        },
+    );
     journal.write(&path).context("write", &path)
 }
 
@@ -194,10 +208,18 @@ fn version_path(layout: &Layout, udid: &Udid, tree: &Path) -> Result<PathBuf, St
 /// verified (P5).
 fn retain(layout: &Layout, udid: &Udid, placed: Option<&Path>) -> Result<(), StoreError> {
     let current = layout.current(udid);
-    let mut kept: Vec<TreeId> = TreeId::of(&current).context("read", &current)?.into_iter().collect();
+    let mut kept: Vec<TreeId> = TreeId::of(&current)
+        .context("read", &current)?
+        .into_iter()
+        .collect();
     let mut versions = versions(layout, udid)?;
     // Verified ones last, the newest of them at the end.
-    versions.sort_by_key(|version| (version.record.as_ref().map(|record| record.serial), version.path.clone()));
+    versions.sort_by_key(|version| {
+        (
+            version.record.as_ref().map(|record| record.serial),
+            version.path.clone(),
+        )
+    });
     let newest = versions.pop();
     for version in versions {
         if placed == Some(version.path.as_path()) {
@@ -206,10 +228,15 @@ fn retain(layout: &Layout, udid: &Udid, placed: Option<&Path>) -> Result<(), Sto
             discard(layout, &version.path)?;
         }
     }
-    kept.extend(newest.and_then(|version| version.record).map(|record| record.tree));
+    kept.extend(
+        newest
+            .and_then(|version| version.record)
+            .map(|record| record.tree),
+    );
     for record in Record::all(layout, udid).context("read", &layout.copies(udid))? {
         if !kept.contains(&record.tree) {
-            Record::remove(layout, udid, &record.tree).context("remove", &layout.record(udid, &record.tree))?;
+            Record::remove(layout, udid, &record.tree)
+                .context("remove", &layout.record(udid, &record.tree))?;
         }
     }
     Ok(())
@@ -230,7 +257,9 @@ fn versions(layout: &Layout, udid: &Udid) -> Result<Vec<Version>, StoreError> {
     for entry in entries {
         let path = entry.context("list", &folder)?.path();
         let record = match TreeId::of(&path).context("read", &path)? {
-            Some(tree) => Record::read(layout, udid, &tree).context("read", &layout.record(udid, &tree))?,
+            Some(tree) => {
+                Record::read(layout, udid, &tree).context("read", &layout.record(udid, &tree))?
+            }
             None => continue,
         };
         versions.push(Version { path, record });

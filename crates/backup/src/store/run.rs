@@ -75,18 +75,33 @@ pub(crate) struct Run {
 impl Claim {
     /// Takes the lock, and finishes what an earlier run left to be done.
     pub(crate) fn take(store: &Store, udid: &Udid) -> Result<Self, StoreError> {
+        store.check()?;
         let layout = store.layout.clone();
         check_writable(&layout)?;
         let lock = lock(&layout, udid)?;
         let barrier = Barrier::open(layout.root()).context("open", layout.root())?;
         roll::roll_forward(&layout, udid, false)?;
         sweep(&layout, udid)?;
-        Ok(Self { layout, udid: udid.clone(), barrier, lock })
+        Ok(Self {
+            layout,
+            udid: udid.clone(),
+            barrier,
+            lock,
+        })
     }
 
     /// Prepares the work tree: the one of an interrupted run, or links to the current backup.
-    pub(crate) fn prepare(self, begin: &Begin, stop: &AtomicBool) -> Result<(Run, Ledger), StoreError> {
-        let Self { layout, udid, barrier, lock } = self;
+    pub(crate) fn prepare(
+        self,
+        begin: &Begin,
+        stop: &AtomicBool,
+    ) -> Result<(Run, Ledger), StoreError> {
+        let Self {
+            layout,
+            udid,
+            barrier,
+            lock,
+        } = self;
         let udid = &udid;
         let current = layout.current(udid);
         let base = TreeId::of(&current).context("read", &current)?;
@@ -100,7 +115,11 @@ impl Claim {
             Found::Damaged | Found::Nothing => Plan::Fresh(Next::Current),
         };
         let (resumed, next) = match plan {
-            Plan::Resume { origin, begun, heal } => {
+            Plan::Resume {
+                origin,
+                begun,
+                heal,
+            } => {
                 let resumed = resume(&layout, udid, origin, begun, heal, stop)?;
                 (resumed.map(|origin| (origin, begun)), Next::Current)
             }
@@ -108,11 +127,18 @@ impl Claim {
         };
         let (origin, begun) = match resumed {
             Some(resumed) => resumed,
-            None => (fresh(&layout, udid, base, next, begin.now, stop)?, begin.now),
+            None => (
+                fresh(&layout, udid, base, next, begin.now, stop)?,
+                begin.now,
+            ),
         };
         let work = layout.work(udid);
         let jail = Jail::open(&work).context("open", &work)?;
-        let kind = if jail.stat("Status.plist").is_ok() { RunKind::Incremental } else { RunKind::Full };
+        let kind = if jail.stat("Status.plist").is_ok() {
+            RunKind::Incremental
+        } else {
+            RunKind::Full
+        };
         let ledger = open_ledger(&layout, udid)?;
         let run = Run {
             layout,
@@ -153,14 +179,20 @@ impl Run {
     /// closed by then; when it could not be, call nothing: the next run heals the tree.
     pub(crate) fn pause(self) -> Result<(), StoreError> {
         self.sync_ledger()?;
-        self.barrier.wait(&self.tree).context("sync", &self.folder())?;
+        self.barrier
+            .wait(&self.tree)
+            .context("sync", &self.folder())?;
         self.write_journal(State::Paused(self.origin.clone()))
     }
 
     /// Ends with a tree that is no good. The next run begins from the current backup; if this one did so already, from
     /// nothing: the fault may be in what was linked (a resumed tree proves nothing about that).
     pub(crate) fn condemn(self) -> Result<(), StoreError> {
-        let next = if self.origin.resumed == 0 && self.origin.base.is_some() { Next::Empty } else { Next::Current };
+        let next = if self.origin.resumed == 0 && self.origin.base.is_some() {
+            Next::Empty
+        } else {
+            Next::Current
+        };
         self.write_journal(State::Condemned { next })?;
         roll::discard(&self.layout, &self.folder())
     }
@@ -170,7 +202,9 @@ impl Run {
     pub(crate) fn commit(self, ledger: Ledger, copy: &LocalCopy) -> Result<(), StoreError> {
         let (layout, udid, work) = (&self.layout, &self.udid, self.folder());
         let from = layout.work_ledger(udid);
-        ledger.close().map_err(|e| StoreError::io("close", &from, io::Error::other(e)))?;
+        ledger
+            .close()
+            .map_err(|e| StoreError::io("close", &from, io::Error::other(e)))?;
         self.sync_ledger()?;
         self.barrier.wait(&self.tree).context("sync", &work)?;
         let Some(tree) = TreeId::of(&work).context("read", &work)? else {
@@ -180,8 +214,15 @@ impl Run {
         durable::make_folder(&copies).context("make", &copies)?;
         fs::rename(&from, layout.ledger(udid, &tree)).context("keep", &from)?;
         let records = Record::all(layout, udid).context("read", &copies)?;
-        let serial = records.iter().map(|record| record.serial).max().unwrap_or(0).saturating_add(1);
-        Record::new(tree.clone(), serial, copy).write(layout, udid).context("write", &copies)?;
+        let serial = records
+            .iter()
+            .map(|record| record.serial)
+            .max()
+            .unwrap_or(0)
+            .saturating_add(1);
+        Record::new(tree.clone(), serial, copy)
+            .write(layout, udid)
+            .context("write", &copies)?;
         durable::sync_parent(&copies).context("sync", &copies)?;
         self.write_journal(State::Verified { tree })?;
         roll::roll_forward(layout, udid, self.plain_renames)?;
@@ -191,14 +232,18 @@ impl Run {
     fn sync_ledger(&self) -> Result<(), StoreError> {
         if durable::SYNC_EACH_FILE {
             let path = self.layout.work_ledger(&self.udid);
-            File::open(&path).and_then(|file| Ok(rustix::fs::fsync(&file)?)).context("sync", &path)?;
+            File::open(&path)
+                .and_then(|file| Ok(rustix::fs::fsync(&file)?))
+                .context("sync", &path)?;
         }
         Ok(())
     }
 
     fn write_journal(&self, state: State) -> Result<(), StoreError> {
         let path = self.layout.journal(&self.udid);
-        Journal::new(self.begun, state).write(&path).context("write", &path)
+        Journal::new(self.begun, state)
+            .write(&path)
+            .context("write", &path)
     }
 
     /// As on a file system that cannot exchange two names in one step.
@@ -210,7 +255,11 @@ impl Run {
 }
 
 enum Plan {
-    Resume { origin: Origin, begun: HostTime, heal: bool },
+    Resume {
+        origin: Origin,
+        begun: HostTime,
+        heal: bool,
+    },
     Fresh(Next),
 }
 
@@ -219,11 +268,21 @@ fn plan(journal: Journal, base: Option<&TreeId>) -> Plan {
     let begun = journal.begun;
     match journal.state {
         // The current backup is another one by now: what was linked to the old one is worth nothing.
-        State::Paused(origin) | State::Working(origin) if origin.base.is_some() && origin.base.as_ref() != base => {
+        State::Paused(origin) | State::Working(origin)
+            if origin.base.is_some() && origin.base.as_ref() != base =>
+        {
             Plan::Fresh(Next::Current)
         }
-        State::Paused(origin) => Plan::Resume { origin, begun, heal: false },
-        State::Working(origin) => Plan::Resume { origin, begun, heal: true },
+        State::Paused(origin) => Plan::Resume {
+            origin,
+            begun,
+            heal: false,
+        },
+        State::Working(origin) => Plan::Resume {
+            origin,
+            begun,
+            heal: true,
+        },
         State::Condemned { next } => Plan::Fresh(next),
         State::Verified { .. } => Plan::Fresh(Next::Current),
     }
@@ -246,7 +305,9 @@ fn resume(
     };
     if heal {
         let base = match origin.base {
-            Some(_) => Some(Jail::open(&layout.current(udid)).context("open", &layout.current(udid))?),
+            Some(_) => {
+                Some(Jail::open(&layout.current(udid)).context("open", &layout.current(udid))?)
+            }
             None => None,
         };
         let healed = match Ledger::open(&layout.work_ledger(udid)) {
@@ -257,16 +318,24 @@ fn resume(
             Ok(Health::Good) => {}
             // Without its hashes nothing can be said about the tree.
             Ok(Health::Broken) | Err(HealError::Ledger(_)) => {
-                tracing::warn!(udid = udid.short(), "the interrupted backup is damaged and is begun anew");
+                tracing::warn!(
+                    udid = udid.short(),
+                    "the interrupted backup is damaged and is begun anew"
+                );
                 return Ok(None);
             }
             Err(HealError::Stopped) => return Err(StoreError::Stopped),
             Err(HealError::Io(e)) => return Err(StoreError::io("read", &work, e)),
         }
     }
-    let origin = Origin { resumed: origin.resumed.saturating_add(1), ..origin };
+    let origin = Origin {
+        resumed: origin.resumed.saturating_add(1),
+        ..origin
+    };
     let path = layout.journal(udid);
-    Journal::new(begun, State::Working(origin.clone())).write(&path).context("write", &path)?;
+    Journal::new(begun, State::Working(origin.clone()))
+        .write(&path)
+        .context("write", &path)?;
     Ok(Some(origin))
 }
 
@@ -279,24 +348,36 @@ fn fresh(
     now: HostTime,
     stop: &AtomicBool,
 ) -> Result<Origin, StoreError> {
-    let (work, nascent, ledger) = (layout.work(udid), layout.nascent_work(udid), layout.work_ledger(udid));
+    let (work, nascent, ledger) = (
+        layout.work(udid),
+        layout.nascent_work(udid),
+        layout.work_ledger(udid),
+    );
     roll::discard(layout, &work)?;
     remove_ledger(&ledger)?;
     let base = base.filter(|_| next == Next::Current);
     let origin = Origin { base, resumed: 0 };
     let path = layout.journal(udid);
-    Journal::new(now, State::Working(origin.clone())).write(&path).context("write", &path)?;
+    Journal::new(now, State::Working(origin.clone()))
+        .write(&path)
+        .context("write", &path)?;
     match &origin.base {
         Some(tree) => {
             let current = layout.current(udid);
             match linktree::grow(&current, &nascent, stop) {
                 Ok(_) => {}
-                Err(LinkError::Refused(_)) => return Err(StoreError::NoLinks { path: layout.root().to_owned() }),
+                Err(LinkError::Refused(_)) => {
+                    return Err(StoreError::NoLinks {
+                        path: layout.root().to_owned(),
+                    });
+                }
                 Err(LinkError::Stopped) => return Err(StoreError::Stopped),
                 Err(LinkError::Io(e)) => return Err(StoreError::io("link", &current, e)),
             }
             match fs::copy(layout.ledger(udid, tree), &ledger) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(StoreError::io("copy", &ledger, e)),
+                Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                    return Err(StoreError::io("copy", &ledger, e));
+                }
                 Ok(_) | Err(_) => {}
             }
         }
@@ -321,7 +402,12 @@ fn remove_ledger(path: &Path) -> Result<(), StoreError> {
 pub(super) fn lock(layout: &Layout, udid: &Udid) -> Result<File, StoreError> {
     durable::make_folder(&layout.locks()).context("make", &layout.locks())?;
     let path = layout.lock(udid);
-    let file = File::options().create(true).truncate(false).write(true).open(&path).context("open", &path)?;
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .context("open", &path)?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(Errno::WOULDBLOCK) => Err(StoreError::InUse { udid: udid.clone() }),

@@ -24,6 +24,10 @@ pub(crate) fn free(fd: impl AsFd) -> io::Result<u64> {
 
 /// As [`free`], for the file system that a path is on.
 pub(crate) fn free_at(path: &Path) -> io::Result<u64> {
-    let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
+    let folder = if path.is_dir() {
+        path
+    } else {
+        path.parent().unwrap_or(path)
+    };
     free(std::fs::File::open(folder)?)
 }

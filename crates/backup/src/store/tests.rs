@@ -20,12 +20,24 @@ fn at(second: i64) -> HostTime {
 }
 
 fn copy(second: i64) -> LocalCopy {
-    LocalCopy { level: Level::L2, at: at(second), encrypted: false, bytes: 3, files: 1 }
+    LocalCopy {
+        level: Level::L2,
+        at: at(second),
+        encrypted: false,
+        bytes: 3,
+        files: 1,
+    }
 }
 
 fn begin(store: &Store, second: i64) -> (Run, Ledger) {
-    let begin = Begin { now: at(second), force_full: false };
-    Claim::take(store, &udid()).unwrap().prepare(&begin, &GO).unwrap()
+    let begin = Begin {
+        now: at(second),
+        force_full: false,
+    };
+    Claim::take(store, &udid())
+        .unwrap()
+        .prepare(&begin, &GO)
+        .unwrap()
 }
 
 fn put(jail: &Jail, path: &str, text: &str) {
@@ -43,8 +55,16 @@ fn put(jail: &Jail, path: &str, text: &str) {
 }
 
 fn hashed(ledger: &mut Ledger, path: &str, text: &str) {
-    let seen = Seen { len: text.len() as u64, hash: blake3::hash(text.as_bytes()) };
-    ledger.apply(&Change::Put { path: path.to_owned(), seen }).unwrap();
+    let seen = Seen {
+        len: text.len() as u64,
+        hash: blake3::hash(text.as_bytes()),
+    };
+    ledger
+        .apply(&Change::Put {
+            path: path.to_owned(),
+            seen,
+        })
+        .unwrap();
 }
 
 /// A whole run that ends with `text` in one file.
@@ -85,13 +105,32 @@ fn a_missing_disk_is_a_state_and_never_no_backups() {
     fs::write(path("file"), b"").unwrap();
     fs::create_dir_all(path("odd/.backupwatch")).unwrap();
     fs::write(path("odd/.backupwatch/marker.json"), b"{").unwrap();
-    assert!(matches!(Store::open(&path("gone")), Err(StoreError::RootMissing { .. })));
-    assert!(matches!(Store::open(&path("empty")), Err(StoreError::NotAStore { .. })));
-    assert!(matches!(Store::open(&path("file")), Err(StoreError::NotAFolder { .. })));
-    assert!(matches!(Store::open(&path("file/below")), Err(StoreError::NotAFolder { .. })));
-    assert!(matches!(Store::open(&path("odd")), Err(StoreError::Damaged { .. })));
+    assert!(matches!(
+        Store::open(&path("gone")),
+        Err(StoreError::RootMissing { .. })
+    ));
+    assert!(matches!(
+        Store::open(&path("empty")),
+        Err(StoreError::NotAStore { .. })
+    ));
+    assert!(matches!(
+        Store::open(&path("file")),
+        Err(StoreError::NotAFolder { .. })
+    ));
+    assert!(matches!(
+        Store::open(&path("file/below")),
+        Err(StoreError::NotAFolder { .. })
+    ));
+    assert!(matches!(
+        Store::open(&path("odd")),
+        Err(StoreError::Damaged { .. })
+    ));
     assert!(!path("gone").exists(), "nothing is made");
-    assert_eq!(fs::read_dir(path("empty")).unwrap().count(), 0, "nothing is made");
+    assert_eq!(
+        fs::read_dir(path("empty")).unwrap().count(),
+        0,
+        "nothing is made"
+    );
 }
 
 #[test]
@@ -102,7 +141,11 @@ fn a_store_keeps_its_identity() {
     assert_eq!(store.id().len(), 32);
     symlink(dir.path().join("root"), dir.path().join("link")).unwrap();
     let linked = Store::open(&dir.path().join("link")).unwrap();
-    assert_eq!(linked.root(), store.root(), "links on the way are resolved once");
+    assert_eq!(
+        linked.root(),
+        store.root(),
+        "links on the way are resolved once"
+    );
 }
 
 #[test]
@@ -119,7 +162,10 @@ fn a_run_makes_the_current_backup_and_keeps_the_one_before() {
     assert_eq!(read(&version.join("ab/abc")), "two");
     assert!(!store.layout.work(&udid()).exists());
     assert!(!store.layout.journal(&udid()).exists());
-    let names: Vec<_> = fs::read_dir(store.folder(&udid())).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let names: Vec<_> = fs::read_dir(store.folder(&udid()))
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
     assert_eq!(names.len(), 2, "none of our files is in it: {names:?}");
     let copies = fs::read_dir(store.layout.copies(&udid())).unwrap().count();
     assert_eq!(copies, 4, "a record and a ledger for each of the two trees");
@@ -144,7 +190,11 @@ fn what_a_run_does_does_not_show_in_the_current_backup() {
     backup(&store, 10, "one");
     let (run, ledger) = begin(&store, 20);
     let old = fs::metadata(store.folder(&udid()).join("ab/abc")).unwrap();
-    assert_eq!(old.ino(), fs::metadata(run.folder().join("ab/abc")).unwrap().ino(), "a link, not a copy");
+    assert_eq!(
+        old.ino(),
+        fs::metadata(run.folder().join("ab/abc")).unwrap().ino(),
+        "a link, not a copy"
+    );
     put(&run.tree(), "ab/abc", "two");
     run.tree().remove("Status.plist").unwrap();
     ledger.close().unwrap();
@@ -191,19 +241,31 @@ fn a_run_that_broke_off_keeps_only_what_arrived_whole() {
         }
     }
     hashed(&mut ledger, "Snapshot/cd/moved", "moved");
-    fs::write(run.folder().join("Snapshot/ab/.backupwatch-7.part"), b"half").unwrap();
+    fs::write(
+        run.folder().join("Snapshot/ab/.backupwatch-7.part"),
+        b"half",
+    )
+    .unwrap();
     symlink("/etc/passwd", run.folder().join("Snapshot/ab/planted")).unwrap();
     ledger.close().unwrap();
     drop(run);
 
     let (run, ledger) = begin(&store, 30);
     assert!(run.resumed() > 0);
-    let mut names: Vec<_> =
-        run.tree().list_with_parts("Snapshot/ab").unwrap().into_iter().map(|entry| entry.name).collect();
+    let mut names: Vec<_> = run
+        .tree()
+        .list_with_parts("Snapshot/ab")
+        .unwrap()
+        .into_iter()
+        .map(|entry| entry.name)
+        .collect();
     names.sort();
     assert_eq!(names, ["whole"]);
     assert_eq!(ledger.get("Snapshot/ab/cut").unwrap(), None);
-    assert!(ledger.get("cd/moved").unwrap().is_some(), "the ledger caught up with the move");
+    assert!(
+        ledger.get("cd/moved").unwrap().is_some(),
+        "the ledger caught up with the move"
+    );
     assert_eq!(read(&run.folder().join("ab/abc")), "one");
 }
 
@@ -236,12 +298,18 @@ fn a_condemned_tree_is_begun_anew_and_then_from_nothing() {
 
     let (run, ledger) = begin(&store, 40);
     assert!(run.resumed() == 0);
-    assert!(run.folder().join("ab/abc").exists(), "links of the current backup");
+    assert!(
+        run.folder().join("ab/abc").exists(),
+        "links of the current backup"
+    );
     drop(ledger);
     run.condemn().unwrap();
 
     let (run, _ledger) = begin(&store, 50);
-    assert!(!run.folder().join("ab/abc").exists(), "everything is asked for again");
+    assert!(
+        !run.folder().join("ab/abc").exists(),
+        "everything is asked for again"
+    );
     assert_eq!(run.kind(), backupwatch_core::run::RunKind::Full);
     assert_eq!(read(&store.folder(&udid()).join("ab/abc")), "one");
 }
@@ -250,8 +318,14 @@ fn a_condemned_tree_is_begun_anew_and_then_from_nothing() {
 fn a_forced_full_run_begins_with_nothing() {
     let (_dir, store) = store();
     backup(&store, 10, "one");
-    let request = Begin { now: at(20), force_full: true };
-    let (run, ledger) = Claim::take(&store, &udid()).unwrap().prepare(&request, &GO).unwrap();
+    let request = Begin {
+        now: at(20),
+        force_full: true,
+    };
+    let (run, ledger) = Claim::take(&store, &udid())
+        .unwrap()
+        .prepare(&request, &GO)
+        .unwrap();
     assert_eq!(fs::read_dir(run.folder()).unwrap().count(), 0);
     ledger.close().unwrap();
     run.pause().unwrap();
@@ -271,7 +345,11 @@ fn an_attempt_on_another_current_backup_is_not_gone_on_with() {
     // Another program writes into the folder.
     fs::remove_file(store.folder(&udid()).join("Status.plist")).unwrap();
     fs::write(store.folder(&udid()).join("Status.plist"), b"theirs").unwrap();
-    assert_eq!(store.current(&udid()).unwrap(), None, "and it is not verified any more");
+    assert_eq!(
+        store.current(&udid()).unwrap(),
+        None,
+        "and it is not verified any more"
+    );
     let (run, _ledger) = begin(&store, 30);
     assert!(run.resumed() == 0);
     assert_eq!(read(&run.folder().join("Status.plist")), "theirs");
@@ -281,10 +359,19 @@ fn an_attempt_on_another_current_backup_is_not_gone_on_with() {
 fn checklist_21_one_run_at_a_time_has_a_phones_folders() {
     let (_dir, store) = store();
     let (run, _ledger) = begin(&store, 10);
-    assert!(matches!(Claim::take(&store, &udid()), Err(StoreError::InUse { .. })));
+    assert!(matches!(
+        Claim::take(&store, &udid()),
+        Err(StoreError::InUse { .. })
+    ));
     let other = Udid::parse("00008110-000A1B2C3D4E5F61").unwrap();
-    assert!(Claim::take(&store, &other).is_ok(), "another phone is not in the way");
-    assert!(!store.folder(&udid()).exists(), "the lock is not in the phone's folder");
+    assert!(
+        Claim::take(&store, &other).is_ok(),
+        "another phone is not in the way"
+    );
+    assert!(
+        !store.folder(&udid()).exists(),
+        "the lock is not in the phone's folder"
+    );
     assert_eq!(store.reconcile().unwrap()[0].what, RolledForward::Running);
     drop(run);
     assert_eq!(store.reconcile().unwrap()[0].what, RolledForward::Kept);
@@ -316,7 +403,11 @@ fn a_backup_of_another_program_is_begun_from_and_kept_but_never_called_verified(
     assert_eq!(versions(&store).len(), 1);
     backup(&store, 30, "x");
     backup(&store, 40, "y");
-    assert_eq!(versions(&store).len(), 1, "it goes when a newer version was verified");
+    assert_eq!(
+        versions(&store).len(),
+        1,
+        "it goes when a newer version was verified"
+    );
 }
 
 #[test]
@@ -324,7 +415,10 @@ fn a_current_folder_that_is_a_link_is_refused() {
     let (dir, store) = store();
     fs::create_dir(dir.path().join("elsewhere")).unwrap();
     symlink(dir.path().join("elsewhere"), store.folder(&udid())).unwrap();
-    let request = Begin { now: at(10), force_full: false };
+    let request = Begin {
+        now: at(10),
+        force_full: false,
+    };
     let refused = Claim::take(&store, &udid()).unwrap().prepare(&request, &GO);
     assert!(matches!(refused, Err(StoreError::NotAFolder { .. })));
 }

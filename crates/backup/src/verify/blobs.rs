@@ -13,7 +13,12 @@ use crate::store::read_file;
 use rustix::io::Errno;
 
 /// What is in a finished tree beside the folders of blobs.
-const TOP: [&str; 4] = ["Info.plist", "Manifest.db", "Manifest.plist", "Status.plist"];
+const TOP: [&str; 4] = [
+    "Info.plist",
+    "Manifest.db",
+    "Manifest.plist",
+    "Status.plist",
+];
 
 pub(super) fn check(
     jail: &Jail,
@@ -22,7 +27,15 @@ pub(super) fn check(
     stop: &AtomicBool,
     report: &mut VerifyReport,
 ) -> Result<(), VerifyError> {
-    let mut walk = Walk { jail, ledger, stop, report, has_manifest: manifest.is_some(), next: 0, folder: None };
+    let mut walk = Walk {
+        jail,
+        ledger,
+        stop,
+        report,
+        has_manifest: manifest.is_some(),
+        next: 0,
+        folder: None,
+    };
     walk.top()?;
     if let Some(manifest) = manifest {
         let mut decomposed = 0_u64;
@@ -41,7 +54,9 @@ pub(super) fn check(
             walk.report.find(Finding::Manifest(ManifestFault::Damaged));
         }
         if decomposed > 0 {
-            walk.report.note(format!("{decomposed} paths are in decomposed Unicode, which some restores do not take"));
+            walk.report.note(format!(
+                "{decomposed} paths are in decomposed Unicode, which some restores do not take"
+            ));
         }
     }
     walk.finish()
@@ -87,7 +102,11 @@ impl Walk<'_> {
     fn row(&mut self, row: &Row) -> Result<(), VerifyError> {
         let prefix = row.id.get(..2).unwrap_or_default();
         let number = u16::from_str_radix(prefix, 16).unwrap_or(u16::MAX);
-        if self.folder.as_ref().is_none_or(|folder| folder.name != prefix) {
+        if self
+            .folder
+            .as_ref()
+            .is_none_or(|folder| folder.name != prefix)
+        {
             if number < self.next {
                 // Not in order: the table lies about its own collation.
                 self.report.find(Finding::Manifest(ManifestFault::Rows));
@@ -96,15 +115,24 @@ impl Walk<'_> {
             self.skip_to(number)?;
             self.enter(number)?;
         }
-        let found = self.folder.as_mut().and_then(|folder| folder.unnamed.remove(&row.id));
+        let found = self
+            .folder
+            .as_mut()
+            .and_then(|folder| folder.unnamed.remove(&row.id));
         match (found, row.size) {
-            (None, _) => self.report.find(Finding::BlobMissing { id: row.id.clone() }),
+            (None, _) => self
+                .report
+                .find(Finding::BlobMissing { id: row.id.clone() }),
             (Some(_), None) => self.report.find(Finding::Manifest(ManifestFault::Rows)),
             (Some(found), Some(wanted)) => {
                 self.report.files += 1;
                 self.report.bytes = self.report.bytes.saturating_add(found);
                 if found != wanted {
-                    self.report.find(Finding::BlobSize { id: row.id.clone(), wanted, found });
+                    self.report.find(Finding::BlobSize {
+                        id: row.id.clone(),
+                        wanted,
+                        found,
+                    });
                 }
             }
         }
@@ -169,7 +197,11 @@ impl Walk<'_> {
         }
     }
 
-    fn against_ledger(&mut self, folder: &str, found: &BTreeMap<String, u64>) -> Result<(), VerifyError> {
+    fn against_ledger(
+        &mut self,
+        folder: &str,
+        found: &BTreeMap<String, u64>,
+    ) -> Result<(), VerifyError> {
         let Some(ledger) = self.ledger.as_deref() else {
             return Ok(());
         };
@@ -197,7 +229,10 @@ impl Walk<'_> {
             Some(_) => self.report.find(Finding::Changed { id: id.to_owned() }),
             None => {
                 let seen = read_file(self.jail, path)?;
-                ledger.apply(&Change::Put { path: path.to_owned(), seen })?;
+                ledger.apply(&Change::Put {
+                    path: path.to_owned(),
+                    seen,
+                })?;
             }
         }
         Ok(())
@@ -205,7 +240,10 @@ impl Walk<'_> {
 
     /// Hidden files are what desktops leave in every folder that they show.
     fn stray(&mut self, path: String) {
-        let hidden = path.rsplit('/').next().is_some_and(|name| name.starts_with('.'));
+        let hidden = path
+            .rsplit('/')
+            .next()
+            .is_some_and(|name| name.starts_with('.'));
         if hidden && !path.rsplit('/').next().is_some_and(crate::jail::is_part) {
             self.report.note(format!("{path} is not of the backup"));
         } else {

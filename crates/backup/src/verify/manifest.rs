@@ -61,7 +61,10 @@ pub(super) fn open(
             return Ok(None);
         }
         Err(e @ (Errno::ISDIR | Errno::LOOP | Errno::INVAL)) => {
-            report.find(Finding::FileUnreadable { name: NAME, why: e.to_string() });
+            report.find(Finding::FileUnreadable {
+                name: NAME,
+                why: e.to_string(),
+            });
             return Ok(None);
         }
         Err(e) => return Err(e.into()),
@@ -123,13 +126,23 @@ fn connect(folder: &Path) -> Result<Option<Manifest>, rusqlite::Error> {
     db.execute_batch("PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA cache_size=-1024; PRAGMA temp_store=FILE;")?;
     // A view could compute for ever; a virtual table runs code.
     let kind: Option<(String, String)> = db
-        .query_row("SELECT type, sql FROM sqlite_schema WHERE name = 'Files'", [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
+        .query_row(
+            "SELECT type, sql FROM sqlite_schema WHERE name = 'Files'",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
         .map(Some)
-        .or_else(|e| if e == rusqlite::Error::QueryReturnedNoRows { Ok(None) } else { Err(e) })?;
+        .or_else(|e| {
+            if e == rusqlite::Error::QueryReturnedNoRows {
+                Ok(None)
+            } else {
+                Err(e)
+            }
+        })?;
     let plain = kind.is_some_and(|(kind, sql)| {
-        kind == "table" && !sql.to_ascii_uppercase().contains("VIRTUAL") && !sql.to_ascii_uppercase().contains(" AS ")
+        kind == "table"
+            && !sql.to_ascii_uppercase().contains("VIRTUAL")
+            && !sql.to_ascii_uppercase().contains(" AS ")
     });
     Ok(plain.then_some(Manifest(db)))
 }
@@ -140,7 +153,10 @@ impl Manifest {
         &self,
         mut each: impl FnMut(Scanned) -> Result<(), VerifyError>,
     ) -> Result<bool, VerifyError> {
-        let Ok(mut query) = self.0.prepare("SELECT fileID, relativePath, flags, file FROM Files ORDER BY fileID") else {
+        let Ok(mut query) = self
+            .0
+            .prepare("SELECT fileID, relativePath, flags, file FROM Files ORDER BY fileID")
+        else {
             return Ok(false);
         };
         let Ok(mut rows) = query.query([]) else {
@@ -157,7 +173,10 @@ impl Manifest {
 }
 
 fn read_row(row: &rusqlite::Row<'_>) -> Scanned {
-    let (Ok(id), Ok(flags)) = (row.get_ref(0).and_then(|v| Ok(v.as_str()?)), row.get::<_, i64>(2)) else {
+    let (Ok(id), Ok(flags)) = (
+        row.get_ref(0).and_then(|v| Ok(v.as_str()?)),
+        row.get::<_, i64>(2),
+    ) else {
         return Scanned::Bad;
     };
     if !is_file_id(id) {
@@ -168,8 +187,14 @@ fn read_row(row: &rusqlite::Row<'_>) -> Scanned {
         2 | 4 => return Scanned::NoBlob,
         _ => return Scanned::Bad,
     }
-    let path = row.get_ref(1).and_then(|v| Ok(v.as_str()?)).unwrap_or_default();
-    let archive = row.get_ref(3).and_then(|v| Ok(v.as_blob()?)).unwrap_or_default();
+    let path = row
+        .get_ref(1)
+        .and_then(|v| Ok(v.as_str()?))
+        .unwrap_or_default();
+    let archive = row
+        .get_ref(3)
+        .and_then(|v| Ok(v.as_blob()?))
+        .unwrap_or_default();
     Scanned::File(Row {
         id: id.to_owned(),
         size: size_in(archive),
@@ -187,13 +212,15 @@ fn size_in(archive: &[u8]) -> Option<u64> {
     let max = usize::try_from(MAX_ROW).ok()?;
     let archive = codec::decode(archive, Limits::of_bytes(max)).ok()?;
     let archive = archive.as_dictionary()?;
-    let root = archive.get("$top")?.as_dictionary()?.get("root")?.as_uid()?.get();
+    let root = archive
+        .get("$top")?
+        .as_dictionary()?
+        .get("root")?
+        .as_uid()?
+        .get();
     let objects = archive.get("$objects")?.as_array()?;
     let file = objects.get(usize::try_from(root).ok()?)?.as_dictionary()?;
-    match file.get("Size")? {
-        Value::Integer(size) => size.as_unsigned(),
-        _ => None,
-    }
+    file.get("Size").and_then(Value::as_unsigned_integer)
 }
 
 #[cfg(test)]

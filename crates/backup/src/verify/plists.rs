@@ -13,26 +13,48 @@ use crate::jail::Jail;
 /// Longest property list that is read. Info.plist, the longest, has an icon and a receipt for each app.
 const MAX: usize = 8 << 20;
 
-pub(super) fn check(jail: &Jail, udid: &Udid, report: &mut VerifyReport) -> Result<(), VerifyError> {
+pub(super) fn check(
+    jail: &Jail,
+    udid: &Udid,
+    report: &mut VerifyReport,
+) -> Result<(), VerifyError> {
     if let Some(status) = read(jail, "Status.plist", report)? {
-        let state = status.get("SnapshotState").and_then(Value::as_string).unwrap_or_default();
+        let state = status
+            .get("SnapshotState")
+            .and_then(Value::as_string)
+            .unwrap_or_default();
         if state != "finished" {
-            report.find(Finding::NotFinished { state: state.chars().take(32).collect() });
+            report.find(Finding::NotFinished {
+                state: state.chars().take(32).collect(),
+            });
         }
     }
     if let Some(manifest) = read(jail, "Manifest.plist", report)? {
-        report.encrypted = manifest.get("IsEncrypted").and_then(Value::as_boolean).unwrap_or(false);
+        report.encrypted = manifest
+            .get("IsEncrypted")
+            .and_then(Value::as_boolean)
+            .unwrap_or(false);
         // The keybag is there in every backup; without it, or without the manifest's key, nobody can open an encrypted one.
         for key in ["BackupKeyBag", "ManifestKey"] {
-            let there = manifest.get(key).and_then(Value::as_data).is_some_and(|data| !data.is_empty());
+            let there = manifest
+                .get(key)
+                .and_then(Value::as_data)
+                .is_some_and(|data| !data.is_empty());
             if report.encrypted && !there {
-                report.find(Finding::FileUnreadable { name: "Manifest.plist", why: format!("it has no {key}") });
+                report.find(Finding::FileUnreadable {
+                    name: "Manifest.plist",
+                    why: format!("it has no {key}"),
+                });
             }
         }
         let lockdown = manifest.get("Lockdown").and_then(Value::as_dictionary);
-        let named = lockdown.and_then(|lockdown| lockdown.get("UniqueDeviceID")).and_then(Value::as_string);
+        let named = lockdown
+            .and_then(|lockdown| lockdown.get("UniqueDeviceID"))
+            .and_then(Value::as_string);
         if named.is_some_and(|named| !named.eq_ignore_ascii_case(udid.as_str())) {
-            report.find(Finding::WrongPhone { name: "Manifest.plist" });
+            report.find(Finding::WrongPhone {
+                name: "Manifest.plist",
+            });
         }
     }
     if let Some(info) = read(jail, "Info.plist", report)? {
@@ -56,7 +78,10 @@ fn read(
             return Ok(None);
         }
         Err(e @ (Errno::ISDIR | Errno::LOOP | Errno::INVAL)) => {
-            report.find(Finding::FileUnreadable { name, why: e.to_string() });
+            report.find(Finding::FileUnreadable {
+                name,
+                why: e.to_string(),
+            });
             return Ok(None);
         }
         Err(e) => return Err(e.into()),
@@ -66,11 +91,17 @@ fn read(
     match codec::decode(&bytes, Limits::of_bytes(MAX)) {
         Ok(Value::Dictionary(dictionary)) => Ok(Some(dictionary)),
         Ok(_) => {
-            report.find(Finding::FileUnreadable { name, why: "it is no dictionary".to_owned() });
+            report.find(Finding::FileUnreadable {
+                name,
+                why: "it is no dictionary".to_owned(),
+            });
             Ok(None)
         }
         Err(e) => {
-            report.find(Finding::FileUnreadable { name, why: e.to_string() });
+            report.find(Finding::FileUnreadable {
+                name,
+                why: e.to_string(),
+            });
             Ok(None)
         }
     }
