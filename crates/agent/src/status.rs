@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use backupwatch_core::run::Progress;
-use backupwatch_core::verdict::{CloudState, NextCode, SafetyNet, UnknownWhy};
+use backupwatch_core::verdict::{CloudState, SafetyNet, UnknownWhy};
 use backupwatch_core::watcher::{BackupView, DeviceView, Remembered, Watcher};
 use backupwatch_core::{HostTime, LinkKind, LocalCopy, Now, Protection, Trust, Udid};
 use jiff::Timestamp;
@@ -252,7 +252,7 @@ fn device(view: &DeviceView, copy: Option<&LocalCopy>) -> DeviceStatus {
         protection: verdict.protection.code().to_owned(),
         reason: verdict.reason.clone(),
         next: NextStatus {
-            code: next_code(verdict.next.code).to_owned(),
+            code: verdict.next.code.code().to_owned(),
             words: verdict.next.words.clone(),
         },
         snoozed_until: view.snoozed_until.map(|at| at.0),
@@ -343,24 +343,6 @@ fn why_code(why: &UnknownWhy) -> &'static str {
         UnknownWhy::LinkLost => "link_lost",
         UnknownWhy::SettingUp => "setting_up",
         UnknownWhy::ClockWrong => "clock_wrong",
-    }
-}
-
-fn next_code(code: NextCode) -> &'static str {
-    match code {
-        NextCode::Nothing => "nothing",
-        NextCode::Wait => "wait",
-        NextCode::Connect => "connect",
-        NextCode::Trust => "trust",
-        NextCode::Unlock => "unlock",
-        NextCode::BackUpNow => "back_up_now",
-        NextCode::ShowSteps => "show_steps",
-        NextCode::SwitchOn => "switch_on",
-        NextCode::FixClock => "fix_clock",
-        NextCode::ConnectStore => "connect_store",
-        NextCode::AskAdministrator => "ask_administrator",
-        NextCode::EnterPasscode => "enter_passcode",
-        NextCode::KeepConnected => "keep_connected",
     }
 }
 

@@ -82,7 +82,11 @@ pub fn is_current(seen: HostTime, policy: &Policy, now: &Now) -> bool {
 fn cloud_state(past: &Past, policy: &CloudPolicy, now: &Now) -> (CloudState, Vec<Flag>) {
     let unknown = |why| (CloudState::Unknown(why), Vec::new());
     let Some(facts) = &past.facts else {
-        return unknown(UnknownWhy::NeverAsked);
+        return unknown(if past.silent {
+            UnknownWhy::LinkLost
+        } else {
+            UnknownWhy::NeverAsked
+        });
     };
     let unseen = now.host.since(facts.seen_at);
     if unseen >= policy.unseen {

@@ -26,6 +26,8 @@ pub struct Past {
     pub first_seen: Option<HostTime>,
     /// The newest facts. A contact that ended before iCloud's state was told does not replace them.
     pub facts: Option<Facts>,
+    /// The last attempt to ask ended with a lost link.
+    pub silent: bool,
     /// Whether the device lets us in, as last heard.
     pub trust: Option<Trust>,
     /// The last contact that told both the switch and what goes with it.
@@ -93,8 +95,10 @@ impl Past {
         ]
         .contains(&Some(&NoAnswer::LinkLost))
         {
+            self.silent = true;
             return false;
         }
+        self.silent = false;
         // Nothing is seen later than now, whatever the reader's clock did meanwhile.
         facts.seen_at = facts.seen_at.min(now.host);
         self.note_contact(facts.seen_at, policy, now);

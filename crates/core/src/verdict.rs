@@ -233,6 +233,8 @@ pub enum NextCode {
     Wait,
     /// Connect the device.
     Connect,
+    /// Connect it anew: it is there and does not answer.
+    Reconnect,
     /// Tap Trust on the device.
     Trust,
     /// Unlock the device.
@@ -262,6 +264,7 @@ impl NextCode {
             Self::Nothing => "nothing",
             Self::Wait => "wait",
             Self::Connect => "connect",
+            Self::Reconnect => "reconnect",
             Self::Trust => "trust",
             Self::Unlock => "unlock",
             Self::BackUpNow => "back_up_now",

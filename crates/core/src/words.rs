@@ -340,9 +340,10 @@ fn next_code(scene: &Scene<'_>) -> NextCode {
         CloudState::NoneYet | CloudState::Unknown(UnknownWhy::NoDate) => {
             copy_first(scene, NextCode::ShowSteps)
         }
-        CloudState::Unknown(
-            UnknownWhy::NeverAsked | UnknownWhy::NotSeen { .. } | UnknownWhy::LinkLost,
-        ) => NextCode::Connect,
+        CloudState::Unknown(UnknownWhy::NeverAsked | UnknownWhy::NotSeen { .. }) => {
+            NextCode::Connect
+        }
+        CloudState::Unknown(UnknownWhy::LinkLost) => NextCode::Reconnect,
         CloudState::Unknown(UnknownWhy::NotTrusted) => match past.trust {
             Some(Trust::ManagedForbids) => NextCode::AskAdministrator,
             Some(Trust::LockedForPairing) => NextCode::Unlock,
@@ -380,6 +381,9 @@ pub(crate) fn next_words(code: NextCode, past: &Past) -> String {
         NextCode::Nothing => String::new(),
         NextCode::Wait => format!("Leave the {noun} on power and Wi-Fi, locked, for a night."),
         NextCode::Connect => format!("Connect the {noun} to this computer by cable."),
+        NextCode::Reconnect => {
+            format!("Unplug the {noun}, connect it again by cable and unlock it.")
+        }
         NextCode::Trust if past.trust == Some(Trust::Denied) => {
             format!("Unplug the {noun}, plug it in again, unlock it and tap Trust.")
         }

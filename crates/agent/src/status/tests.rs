@@ -4,6 +4,7 @@ use backupwatch_core::verdict::{CloudVerdict, Concern, Level, NextStep, Verdict}
 use backupwatch_core::{DeviceTime, Facts, NoAnswer};
 
 use super::*;
+use backupwatch_core::verdict::NextCode;
 
 fn host(text: &str) -> HostTime {
     HostTime(text.parse().unwrap())

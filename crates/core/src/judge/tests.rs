@@ -1,6 +1,7 @@
 //! Tables of single judgements. The false-positive traps have their own, in `watcher::tests::traps`.
 
 use super::*;
+use crate::facts::LinkKind;
 use crate::fixture::{at, copy, earlier, facts, later};
 use crate::verdict::{LocalCopy, NextCode};
 
@@ -264,6 +265,30 @@ fn a_device_that_never_answered() {
         (verdict.as_of, verdict.protection),
         (None, Protection::Unknown)
     );
+}
+
+#[test]
+fn a_device_that_is_there_and_silent_is_not_asked_to_be_connected() {
+    let mut past = Past::default();
+    let young = facts(&noon(), DAY);
+    let udid = young.udid.clone();
+    let lost = Facts::unanswered(
+        udid,
+        noon().host,
+        vec![LinkKind::Usb],
+        Trust::Trusted,
+        &NoAnswer::LinkLost,
+    );
+    past.absorb(lost, &Policy::default().icloud, &noon());
+    let verdict = judge(&past, &Policy::default(), Medium::There, &noon());
+    assert_eq!(
+        verdict.cloud.state,
+        CloudState::Unknown(UnknownWhy::LinkLost)
+    );
+    assert_eq!(verdict.next.code, NextCode::Reconnect);
+    past.absorb(young, &Policy::default().icloud, &noon());
+    let verdict = judge(&past, &Policy::default(), Medium::There, &noon());
+    assert_eq!(verdict.cloud.state, CloudState::Fresh);
 }
 
 #[test]
