@@ -27,7 +27,12 @@ fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
     let terminal = Terminal::new();
     let json = wants_json(cli.command.as_ref());
-    let runtime = match tokio::runtime::Runtime::new() {
+    // Two are enough for what waits on sockets; files are written by threads of their own.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             terminal.say(&format!("backupwatch: failed to start: {error}"));
