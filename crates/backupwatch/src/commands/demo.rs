@@ -68,7 +68,7 @@ pub async fn run(terminal: Terminal, once: bool) -> Result<ExitCode, Failure> {
     ));
 
     let told = tokio::select! {
-        told = tell(terminal, &setup, &phone, bar) => told,
+        told = tell(terminal, &setup, &phone, bar, once) => told,
         _ = tokio::signal::ctrl_c() => Ok(false),
     };
     if matches!(told, Ok(true)) && !once {
@@ -92,6 +92,7 @@ async fn tell(
     setup: &Setup,
     phone: &PhoneHandle,
     bar: ProgressBar,
+    once: bool,
 ) -> Result<bool, Failure> {
     let zone = TimeZone::system();
     let client = Client::new(&setup.paths.socket);
@@ -164,11 +165,12 @@ async fn tell(
         .map_err(|error| reach::refused_by_agent(&error))?;
     chapter(
         terminal,
-        &format!(
-            "iCloud itself still needs repair. The steps for this iPhone, from the mildest to the harshest:\n  {}",
-            guide.path
-        ),
+        "iCloud itself still needs repair. The steps for this iPhone, from the mildest to the harshest, are on a page:",
     );
+    terminal.data(&format!("  {}", guide.path))?;
+    if once {
+        terminal.say("  (It is removed now, like everything of this demonstration; `demo` without --once keeps it until ctrl-c.)");
+    }
     Ok(true)
 }
 
