@@ -21,10 +21,12 @@ impl Watcher {
     ) -> Touched {
         let udid = facts.udid.clone();
         let unlocked = facts.locked == Ok(false);
+        let shut = is_shut(&facts);
         self.device(&udid);
         let before = self.judge(&udid, now);
         let told = self.absorb(facts, now);
-        self.plan_next(&udid, told, now);
+        // A phone that needs its owner's hand is asked again soon: it can say by nothing else that the hand was there.
+        self.plan_next(&udid, told && !shut, now);
         if told {
             self.record(&udid, before, now, commands);
         }
@@ -148,6 +150,14 @@ impl Watcher {
             ))));
         }
     }
+}
+
+/// Whether the device let us in no further than its door.
+fn is_shut(facts: &Facts) -> bool {
+    matches!(
+        facts.cloud_enabled,
+        Err(NoAnswer::NotTrusted | NoAnswer::Locked | NoAnswer::NeverUnlocked)
+    )
 }
 
 /// Whether asking on the device's screen could help.

@@ -1,14 +1,15 @@
 //! The main stories, from event to command, word for word.
 
 use super::story::Story;
-use crate::facts::{LinkKind, NoAnswer, Setup, Trust};
+use crate::facts::{Facts, LinkKind, NoAnswer, Setup, Trust};
 use crate::fixture::{ANNA, BEN, at, copy, earlier, facts, failed, later, udid, verified};
 use crate::policy::{Mode, Policy};
 use crate::run::{Phase, RunFailure};
-use crate::time::Period;
+use crate::time::{Now, Period};
+use crate::verdict::CloudState;
 use crate::watcher::{Attachment, Command, Event, Job};
 
-fn evening() -> crate::time::Now {
+fn evening() -> Now {
     at("2026-11-20T17:00:00Z")
 }
 
@@ -170,6 +171,41 @@ fn a_locked_phone_is_asked_for_trust_when_it_can_show_the_question() {
         attachment: Attachment(7),
     });
     insta::assert_snapshot!(story.transcript());
+}
+
+/// It tells its name and no more, and it cannot say when it is unlocked: no session, no notifications.
+#[test]
+fn a_phone_that_is_shut_is_asked_again_soon() {
+    for why in [
+        NoAnswer::NeverUnlocked,
+        NoAnswer::Locked,
+        NoAnswer::NotTrusted,
+    ] {
+        let mut story = Story::new(evening(), Policy::default());
+        let shut = |now: &Now| Facts {
+            cloud_enabled: Err(why.clone()),
+            cloud_last: Err(why.clone()),
+            ..facts(now, Period::days(1))
+        };
+        let first = shut(&story.now);
+        story.plug_in(first);
+        for wait in [30, 60, 120] {
+            let probes = |commands: Vec<Command>| {
+                commands
+                    .iter()
+                    .any(|command| matches!(command, Command::Probe { .. }))
+            };
+            let early = story.wait(Period::seconds(wait - 1)).send(Event::Tick);
+            assert!(!probes(early), "{why:?} is asked before {wait} s");
+            let soon = story.wait(Period::seconds(1)).send(Event::Tick);
+            assert!(probes(soon), "{why:?} is not asked after {wait} s");
+            let again = shut(&story.now);
+            story.send(Event::Probed(Box::new(again)));
+        }
+        let open = facts(&story.now, Period::days(1));
+        story.send(Event::Probed(Box::new(open)));
+        assert_eq!(story.state(), CloudState::Fresh);
+    }
 }
 
 #[test]
