@@ -195,7 +195,7 @@ fn unknown(why: &UnknownWhy, scene: &Scene<'_>) -> String {
             )
         }
         UnknownWhy::Unreadable { raw } => {
-            format!("this {noun} tells a backup date that makes no sense ({raw})")
+            format!("what this {noun} tells about its iCloud Backup makes no sense ({raw})")
         }
         UnknownWhy::LinkLost => unanswered(&format!(
             "the connection to this {noun} ended before it answered"
