@@ -9,9 +9,11 @@
 
 mod part;
 
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, Stat};
@@ -153,7 +155,7 @@ impl Jail {
             }
             let onto_folder = FileType::from_raw_mode(there.st_mode) == FileType::Directory;
             if onto_folder || is_folder {
-                remove_at(to_folder.as_fd(), to_name, MAX_DEPTH)?;
+                remove_at(to_folder.as_fd(), &terminated(to_name)?, MAX_DEPTH)?;
             }
         }
         rustix::fs::renameat(&from_folder, from_name, &to_folder, to_name)
@@ -208,7 +210,7 @@ impl Jail {
     /// `ENOENT` when nothing is there; `EINVAL` for the folder itself.
     pub fn remove(&self, inside: &str) -> Result<(), Errno> {
         let (folder, name) = self.parent(inside)?;
-        remove_at(folder.as_fd(), name, MAX_DEPTH + 1)
+        remove_at(folder.as_fd(), &terminated(name)?, MAX_DEPTH + 1)
     }
 
     /// Lists a folder; the empty path lists the jail's own. Files that have not arrived whole are not listed.
@@ -271,6 +273,10 @@ fn check_name(name: &str) -> Result<(), Errno> {
         return Err(Errno::INVAL);
     }
     Ok(())
+}
+
+fn terminated(name: &str) -> Result<CString, Errno> {
+    CString::new(name).map_err(|_| Errno::INVAL)
 }
 
 fn depth(inside: &str) -> usize {
@@ -362,7 +368,7 @@ fn entry(name: String, stat: &Stat) -> Entry {
 }
 
 /// Removes a name and what hangs on it. The depth of a tree is bounded by [`MAX_DEPTH`]: nothing deeper can be made here.
-fn remove_at(folder: BorrowedFd<'_>, name: &str, levels: usize) -> Result<(), Errno> {
+fn remove_at(folder: BorrowedFd<'_>, name: &CStr, levels: usize) -> Result<(), Errno> {
     match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
         // Linux says EISDIR for a folder, POSIX and Apple EPERM.
         Err(Errno::ISDIR | Errno::PERM) => {}
@@ -384,7 +390,6 @@ fn remove_at(folder: BorrowedFd<'_>, name: &str, levels: usize) -> Result<(), Er
         match rustix::fs::unlinkat(&below, name.as_c_str(), AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(Errno::ISDIR | Errno::PERM) => {
-                let name = name.to_str().map_err(|_| Errno::ILSEQ)?;
                 remove_at(below.as_fd(), name, levels)?;
             }
             Err(e) => return Err(e),
@@ -398,8 +403,10 @@ fn remove_at(folder: BorrowedFd<'_>, name: &str, levels: usize) -> Result<(), Er
 /// # Errors
 /// As the file system says; a folder that is not there is not an error.
 pub(crate) fn remove_tree(folder: &Path) -> io::Result<()> {
-    let (Some(parent), Some(name)) = (folder.parent(), folder.file_name().and_then(|n| n.to_str()))
-    else {
+    let (Some(parent), Some(Ok(name))) = (
+        folder.parent(),
+        folder.file_name().map(|name| CString::new(name.as_bytes())),
+    ) else {
         return Err(Errno::INVAL.into());
     };
     let parent = match rustix::fs::open(parent, folder_flags(), Mode::empty()) {
@@ -407,7 +414,7 @@ pub(crate) fn remove_tree(folder: &Path) -> io::Result<()> {
         Err(Errno::NOENT) => return Ok(()),
         Err(e) => return Err(e.into()),
     };
-    match remove_at(parent.as_fd(), name, MAX_DEPTH + 2) {
+    match remove_at(parent.as_fd(), &name, MAX_DEPTH + 2) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(e) => Err(e.into()),
     }

@@ -34,6 +34,17 @@ const BATCH: u32 = 8192;
 #[error("failed to keep the hashes of the backup")]
 pub(crate) struct LedgerError(#[from] rusqlite::Error);
 
+impl LedgerError {
+    /// Whether it is the file, and not the disk or the moment.
+    pub(crate) fn is_damage(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        matches!(
+            self.0.sqlite_error_code(),
+            Some(DatabaseCorrupt | NotADatabase)
+        )
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Ledger {

@@ -13,6 +13,8 @@ mod blobs;
 mod manifest;
 mod plists;
 
+pub(crate) use manifest::is_file_id;
+
 use std::io;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;

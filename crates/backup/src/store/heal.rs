@@ -4,7 +4,7 @@
 //!
 //! Not here: runs that ended in order, however badly; they make their tree durable themselves.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use crate::jail::{Jail, Kind, is_part};
 use crate::ledger::{Change, Ledger, Seen};
+use crate::verify::is_file_id;
 
 /// Whether a work tree can be gone on with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,16 +38,61 @@ impl From<Errno> for HealError {
     }
 }
 
+/// The current backup that a work tree was linked from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Base<'a> {
+    pub(super) jail: &'a Jail,
+    /// Whether each of its files has a hash.
+    pub(super) hashed: bool,
+}
+
 /// Heals `work`, of which `base` is the current backup that it was linked from.
 pub(super) fn heal(
     work: &Jail,
-    base: Option<&Jail>,
+    base: Option<&Base<'_>>,
     ledger: &mut Ledger,
     stop: &AtomicBool,
 ) -> Result<Health, HealError> {
+    match walk(work, base, ledger, stop) {
+        Err(HealError::Io(e)) if is_the_trees(&e) => Ok(Health::Broken),
+        done => done,
+    }
+}
+
+/// Whether an error comes from what is in the tree, so that it would be there at each attempt: names that nobody can use,
+/// more of them than anybody can list, bad blocks.
+fn is_the_trees(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(
+            Errno::NOENT
+                | Errno::NOTDIR
+                | Errno::ISDIR
+                | Errno::LOOP
+                | Errno::INVAL
+                | Errno::NAMETOOLONG
+                | Errno::OVERFLOW
+                | Errno::ILSEQ
+                | Errno::IO
+        )
+    )
+}
+
+fn walk(
+    work: &Jail,
+    base: Option<&Base<'_>>,
+    ledger: &mut Ledger,
+    stop: &AtomicBool,
+) -> Result<Health, HealError> {
+    for prefix in 0..=u8::MAX {
+        if heal_gone(work, base, &format!("{prefix:02x}"), ledger)? == Health::Broken {
+            return Ok(Health::Broken);
+        }
+    }
     let mut folders = vec![String::new()];
     while let Some(folder) = folders.pop() {
         let linked = linked_from(base, &folder)?;
+        let is_hashed = base.is_some_and(|base| base.hashed) && folder.len() == 2;
         for entry in work.list_with_parts(&folder)? {
             if stop.load(Ordering::Relaxed) {
                 return Err(HealError::Stopped);
@@ -60,7 +106,12 @@ pub(super) fn heal(
                 Kind::Folder => folders.push(path),
                 Kind::Other => work.remove(&path)?,
                 Kind::File if is_part(&entry.name) => work.remove(&path)?,
-                Kind::File if linked.get(&entry.name) == Some(&entry.inode) => {}
+                Kind::File if linked.get(&entry.name) == Some(&entry.inode) => {
+                    // The ledger itself was cut, and would be filled with what the disk holds now.
+                    if is_hashed && is_file_id(&entry.name) && ledger.get(&path)?.is_none() {
+                        return Ok(Health::Broken);
+                    }
+                }
                 Kind::File => {
                     if heal_file(work, &path, ledger)? == Health::Broken {
                         return Ok(Health::Broken);
@@ -70,6 +121,38 @@ pub(super) fn heal(
         }
     }
     ledger.commit()?;
+    Ok(Health::Good)
+}
+
+/// Files that are in the ledger and not in the tree. One of the current backup was removed by the phone, and the ledger did
+/// not hear of it any more; one that arrived in the run was lost.
+fn heal_gone(
+    work: &Jail,
+    base: Option<&Base<'_>>,
+    folder: &str,
+    ledger: &mut Ledger,
+) -> Result<Health, HealError> {
+    let hashed = ledger.in_folder(folder)?;
+    if hashed.is_empty() {
+        return Ok(Health::Good);
+    }
+    let there = match work.list(folder) {
+        Ok(entries) => entries.into_iter().map(|entry| entry.name).collect(),
+        Err(Errno::NOENT) => HashSet::new(),
+        Err(e) => return Err(e.into()),
+    };
+    let linked = linked_from(base, folder)?;
+    for (name, _) in hashed {
+        if there.contains(&name) {
+            continue;
+        }
+        if !linked.contains_key(&name) {
+            return Ok(Health::Broken);
+        }
+        ledger.apply(&Change::Removed {
+            path: format!("{folder}/{name}"),
+        })?;
+    }
     Ok(Health::Good)
 }
 
@@ -107,11 +190,14 @@ fn heal_file(work: &Jail, path: &str, ledger: &mut Ledger) -> Result<Health, Hea
 }
 
 /// Names and inodes of the same folder of the current backup.
-fn linked_from(base: Option<&Jail>, folder: &str) -> Result<HashMap<String, (u64, u64)>, Errno> {
+fn linked_from(
+    base: Option<&Base<'_>>,
+    folder: &str,
+) -> Result<HashMap<String, (u64, u64)>, Errno> {
     let Some(base) = base else {
         return Ok(HashMap::new());
     };
-    match base.list(folder) {
+    match base.jail.list(folder) {
         Ok(entries) => Ok(entries
             .into_iter()
             .map(|entry| (entry.name, entry.inode))

@@ -99,6 +99,21 @@ impl Layout {
         self.copies(udid).join(format!("{tree}.ledger"))
     }
 
+    /// All folders that a run of this phone writes to, but for the trees themselves.
+    pub(crate) fn folders(&self, udid: &Udid) -> [PathBuf; 9] {
+        [
+            self.ours(),
+            self.locks(),
+            self.journals(),
+            self.works(),
+            self.ours().join("versions"),
+            self.versions(udid),
+            self.ours().join("copies"),
+            self.copies(udid),
+            self.trash(),
+        ]
+    }
+
     pub(crate) fn trash(&self) -> PathBuf {
         self.ours().join("trash")
     }

@@ -35,7 +35,7 @@ impl From<Errno> for LinkError {
 }
 
 /// Makes `new`, which must not exist, a tree of links to the files of `base`. What is neither a file nor a folder, a planted
-/// symbolic link for example, is left out.
+/// symbolic link for example, is left out, and so is a name that is no text: no backup has one.
 pub(crate) fn grow(base: &Path, new: &Path, stop: &AtomicBool) -> Result<u64, LinkError> {
     let base = rustix::fs::open(base, folder_flags(), Mode::empty())?;
     rustix::fs::mkdir(new, Mode::RWXU)?;
@@ -100,7 +100,9 @@ fn link_folder(
         if stop.load(Ordering::Relaxed) {
             return Err(LinkError::Stopped);
         }
-        let text = name.to_str().map_err(|_| Errno::ILSEQ)?;
+        let Ok(text) = name.to_str() else {
+            continue;
+        };
         let mut kind = found.file_type();
         if kind == FileType::Unknown {
             let stat = rustix::fs::statat(from.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW)?;

@@ -87,10 +87,18 @@ impl Record {
         Ok(records)
     }
 
-    /// Removes the record of a tree, and its hashes.
-    pub(crate) fn remove(layout: &Layout, udid: &Udid, tree: &TreeId) -> io::Result<()> {
-        durable::remove_file(&layout.record(udid, tree))?;
-        durable::remove_file(&layout.ledger(udid, tree))
+    /// Removes the records and hashes of all trees but these.
+    pub(crate) fn remove_others(layout: &Layout, udid: &Udid, kept: &[TreeId]) -> io::Result<()> {
+        for entry in fs::read_dir(layout.copies(udid))? {
+            let path = entry?.path();
+            let tree = path
+                .file_stem()
+                .and_then(|stem| stem.to_str()?.parse().ok());
+            if !tree.is_some_and(|tree| kept.contains(&tree)) {
+                durable::remove_file(&path)?;
+            }
+        }
+        Ok(())
     }
 }
 

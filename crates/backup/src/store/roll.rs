@@ -78,7 +78,11 @@ pub(super) fn roll_forward(layout: &Layout, udid: &Udid, plain: bool) -> Result<
             ..
         }) => tree,
         Found::Damaged => {
-            match newer_verified(layout, udid, work_id.as_ref(), current_id.as_ref())? {
+            // As long as the work tree has a ledger of its own it is worked on. It may then look like a verified one,
+            // because it begins as links of one, property lists included.
+            let sealed = !layout.work_ledger(udid).exists();
+            let work_id = work_id.as_ref().filter(|_| sealed);
+            match newer_verified(layout, udid, work_id, current_id.as_ref())? {
                 Some(tree) => tree,
                 // The work tree may be anything, so the next run does not go on from it.
                 None => {
@@ -104,7 +108,10 @@ pub(super) fn roll_forward(layout: &Layout, udid: &Udid, plain: bool) -> Result<
         durable::sync_parent(&version).context("sync", &version)?;
         placed = Some(version);
     }
-    retain(layout, udid, placed.as_deref())?;
+    if let Err(error) = retain(layout, udid, placed.as_deref()) {
+        // The backup is made, and what is left over is tried again after the next one.
+        tracing::warn!(udid = udid.short(), %error, "an old version could not be removed");
+    }
     durable::remove_file(&layout.work_ledger(udid)).context("remove", &layout.work_ledger(udid))?;
     Journal::close(&path).context("close", &path)?;
     Ok(true)
@@ -233,13 +240,7 @@ fn retain(layout: &Layout, udid: &Udid, placed: Option<&Path>) -> Result<(), Sto
             .and_then(|version| version.record)
             .map(|record| record.tree),
     );
-    for record in Record::all(layout, udid).context("read", &layout.copies(udid))? {
-        if !kept.contains(&record.tree) {
-            Record::remove(layout, udid, &record.tree)
-                .context("remove", &layout.record(udid, &record.tree))?;
-        }
-    }
-    Ok(())
+    Record::remove_others(layout, udid, &kept).context("remove", &layout.copies(udid))
 }
 
 struct Version {
@@ -280,17 +281,28 @@ pub(super) fn discard(layout: &Layout, tree: &Path) -> Result<(), StoreError> {
             &place,
             rustix::fs::RenameFlags::NOREPLACE,
         ) {
-            Ok(()) => return jail::remove_tree(&place).context("remove", &place),
+            Ok(()) => {
+                remove_for_good(&place);
+                return Ok(());
+            }
             Err(Errno::NOENT) => return Ok(()),
             Err(Errno::EXIST | Errno::NOTEMPTY) => {}
             // Not every file system knows the flag. An empty folder or none in the way is fine.
             Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) if !place.exists() => {
                 fs::rename(tree, &place).context("remove", tree)?;
-                return jail::remove_tree(&place).context("remove", &place);
+                remove_for_good(&place);
+                return Ok(());
             }
             Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
             Err(e) => return Err(StoreError::io("remove", tree, e.into())),
         }
     }
     Err(StoreError::io("remove", tree, Errno::EXIST.into()))
+}
+
+/// What stays is out of everybody's way, and each run tries again.
+fn remove_for_good(place: &Path) {
+    if let Err(error) = jail::remove_tree(place) {
+        tracing::warn!(%error, "an old tree could not be removed");
+    }
 }

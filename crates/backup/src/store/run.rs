@@ -3,7 +3,7 @@
 //! Everything here blocks on the disk; the engine calls it from threads that may.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use super::Store;
 use super::durable::{self, Barrier};
 use super::error::{Context as _, StoreError};
-use super::heal::{self, HealError, Health};
+use super::heal::{self, Base, HealError, Health};
 use super::identity::TreeId;
 use super::journal::{Found, Journal, Next, Origin, State};
 use super::layout::Layout;
@@ -77,11 +77,12 @@ impl Claim {
     pub(crate) fn take(store: &Store, udid: &Udid) -> Result<Self, StoreError> {
         store.check()?;
         let layout = store.layout.clone();
-        check_writable(&layout)?;
         let lock = lock(&layout, udid)?;
+        // First, because what is swept may be what fills the disk.
+        sweep(&layout, udid)?;
+        check_writable(&layout, udid)?;
         let barrier = Barrier::open(layout.root()).context("open", layout.root())?;
         roll::roll_forward(&layout, udid, false)?;
-        sweep(&layout, udid)?;
         Ok(Self {
             layout,
             udid: udid.clone(),
@@ -125,13 +126,29 @@ impl Claim {
             }
             Plan::Fresh(next) => (None, next),
         };
-        let (origin, begun) = match resumed {
-            Some(resumed) => resumed,
-            None => (
-                fresh(&layout, udid, base, next, begin.now, stop)?,
-                begin.now,
-            ),
+        let begin_anew = |next| {
+            let origin = fresh(&layout, udid, base.clone(), next, begin.now, stop)?;
+            Ok::<_, StoreError>((origin, begin.now))
         };
+        let (mut origin, mut begun) = match resumed {
+            Some(resumed) => resumed,
+            None => begin_anew(next)?,
+        };
+        let ledger_path = layout.work_ledger(udid);
+        let ledger = match Ledger::open(&ledger_path) {
+            // Without its hashes nothing that the tree began with can be proved.
+            Err(e) if e.is_damage() => {
+                tracing::warn!(
+                    udid = udid.short(),
+                    "the hashes of the backup are damaged, so it is begun with nothing"
+                );
+                (origin, begun) = begin_anew(Next::Empty)?;
+                Ledger::open(&ledger_path)
+            }
+            opened => opened,
+        };
+        let ledger =
+            ledger.map_err(|e| StoreError::io("open", &ledger_path, io::Error::other(e)))?;
         let work = layout.work(udid);
         let jail = Jail::open(&work).context("open", &work)?;
         let kind = if jail.stat("Status.plist").is_ok() {
@@ -139,7 +156,6 @@ impl Claim {
         } else {
             RunKind::Full
         };
-        let ledger = open_ledger(&layout, udid)?;
         let run = Run {
             layout,
             udid: udid.clone(),
@@ -200,6 +216,13 @@ impl Run {
     /// Ends well: the work tree, which was verified as `copy` says, becomes the current backup. When this fails, a later
     /// start finishes it.
     pub(crate) fn commit(self, ledger: Ledger, copy: &LocalCopy) -> Result<(), StoreError> {
+        self.seal(ledger, copy)?;
+        roll::roll_forward(&self.layout, &self.udid, self.plain_renames)?;
+        Ok(())
+    }
+
+    /// The part of a commit that says, durably, that the work tree is verified.
+    pub(super) fn seal(&self, ledger: Ledger, copy: &LocalCopy) -> Result<(), StoreError> {
         let (layout, udid, work) = (&self.layout, &self.udid, self.folder());
         let from = layout.work_ledger(udid);
         ledger
@@ -212,7 +235,19 @@ impl Run {
         };
         let copies = layout.copies(udid);
         durable::make_folder(&copies).context("make", &copies)?;
-        fs::rename(&from, layout.ledger(udid, &tree)).context("keep", &from)?;
+        let kept = layout.ledger(udid, &tree);
+        fs::rename(&from, &kept).context("keep", &from)?;
+        let told = self.tell(tree, copy);
+        if told.is_err() {
+            // The next run goes on with this tree, and needs its hashes.
+            let _ = fs::rename(&kept, &from);
+        }
+        told
+    }
+
+    fn tell(&self, tree: TreeId, copy: &LocalCopy) -> Result<(), StoreError> {
+        let (layout, udid) = (&self.layout, &self.udid);
+        let copies = layout.copies(udid);
         let records = Record::all(layout, udid).context("read", &copies)?;
         let serial = records
             .iter()
@@ -224,9 +259,7 @@ impl Run {
             .write(layout, udid)
             .context("write", &copies)?;
         durable::sync_parent(&copies).context("sync", &copies)?;
-        self.write_journal(State::Verified { tree })?;
-        roll::roll_forward(layout, udid, self.plain_renames)?;
-        Ok(())
+        self.write_journal(State::Verified { tree })
     }
 
     fn sync_ledger(&self) -> Result<(), StoreError> {
@@ -303,6 +336,9 @@ fn resume(
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(StoreError::io("open", &work, e)),
     };
+    if !find_ledger(layout, udid)? {
+        return Ok(None);
+    }
     if heal {
         let base = match origin.base {
             Some(_) => {
@@ -310,6 +346,10 @@ fn resume(
             }
             None => None,
         };
+        let base = base.as_ref().map(|jail| Base {
+            jail,
+            hashed: (origin.base.as_ref()).is_some_and(|tree| layout.ledger(udid, tree).exists()),
+        });
         let healed = match Ledger::open(&layout.work_ledger(udid)) {
             Ok(mut ledger) => heal::heal(&jail, base.as_ref(), &mut ledger, stop),
             Err(e) => Err(e.into()),
@@ -387,9 +427,21 @@ fn fresh(
     Ok(origin)
 }
 
-fn open_ledger(layout: &Layout, udid: &Udid) -> Result<Ledger, StoreError> {
-    let path = layout.work_ledger(udid);
-    Ledger::open(&path).map_err(|e| StoreError::io("open", &path, io::Error::other(e)))
+/// Whether the ledger of the work tree is there. A commit that was cut short has already put it with those of the verified
+/// trees; then it is copied back, because the current tree may have the same identity and need it too.
+fn find_ledger(layout: &Layout, udid: &Udid) -> Result<bool, StoreError> {
+    let (ledger, work) = (layout.work_ledger(udid), layout.work(udid));
+    if ledger.exists() {
+        return Ok(true);
+    }
+    let Some(tree) = TreeId::of(&work).context("read", &work)? else {
+        return Ok(false);
+    };
+    match fs::copy(layout.ledger(udid, &tree), &ledger) {
+        Ok(_) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(StoreError::io("copy", &ledger, e)),
+    }
 }
 
 fn remove_ledger(path: &Path) -> Result<(), StoreError> {
@@ -400,6 +452,7 @@ fn remove_ledger(path: &Path) -> Result<(), StoreError> {
 
 /// Takes the lock of a phone's folders, or says that another process has it.
 pub(super) fn lock(layout: &Layout, udid: &Udid) -> Result<File, StoreError> {
+    check_folders(layout, udid)?;
     durable::make_folder(&layout.locks()).context("make", &layout.locks())?;
     let path = layout.lock(udid);
     let file = File::options()
@@ -415,16 +468,36 @@ pub(super) fn lock(layout: &Layout, udid: &Udid) -> Result<File, StoreError> {
     }
 }
 
+/// Our folders are folders: a link in the place of one would lead what is done there elsewhere, into the current backup for
+/// example.
+fn check_folders(layout: &Layout, udid: &Udid) -> Result<(), StoreError> {
+    for path in layout.folders(udid) {
+        match fs::symlink_metadata(&path) {
+            Ok(meta) if meta.is_dir() => {}
+            Ok(_) => return Err(StoreError::NotAFolder { path }),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(StoreError::io("look at", &path, e)),
+        }
+    }
+    Ok(())
+}
+
 /// The test that finds a read-only disk and macOS's silent refusals before a phone is asked for anything (protocol.md 12.9):
 /// list, create and rename.
-fn check_writable(layout: &Layout) -> Result<(), StoreError> {
+///
+/// Its files are the phone's own, because another phone's run may begin at the same moment.
+fn check_writable(layout: &Layout, udid: &Udid) -> Result<(), StoreError> {
     let root = layout.root();
     fs::read_dir(root).context("list", root)?;
     for folder in [layout.ours(), layout.works(), layout.journals()] {
         durable::make_folder(&folder).context("make", &folder)?;
     }
-    let (a, b) = (layout.ours().join("probe.tmp"), layout.ours().join("probe"));
-    fs::write(&a, b"probe").context("write to", root)?;
+    let probe = |end| layout.ours().join(format!("probe-{udid}{end}"));
+    let (a, b) = (probe(".tmp"), probe(""));
+    // Never what is there already, which could be a link to anywhere.
+    durable::remove_file(&a).context("remove in", root)?;
+    let mut file = File::create_new(&a).context("write to", root)?;
+    file.write_all(b"probe").context("write to", root)?;
     fs::rename(&a, &b).context("rename in", root)?;
     durable::remove_file(&b).context("remove in", root)
 }
@@ -432,7 +505,9 @@ fn check_writable(layout: &Layout) -> Result<(), StoreError> {
 /// Removes what earlier runs could not: half-made trees and what was on its way out.
 fn sweep(layout: &Layout, udid: &Udid) -> Result<(), StoreError> {
     let nascent = layout.nascent_work(udid);
-    jail::remove_tree(&nascent).context("remove", &nascent)?;
+    if jail::remove_tree(&nascent).is_err() {
+        roll::discard(layout, &nascent)?;
+    }
     let Ok(trash) = fs::read_dir(layout.trash()) else {
         return Ok(());
     };

@@ -1,3 +1,5 @@
+mod adverse;
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::Path;

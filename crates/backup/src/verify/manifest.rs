@@ -203,7 +203,7 @@ fn read_row(row: &rusqlite::Row<'_>) -> Scanned {
 }
 
 /// The name of a blob: the SHA-1 of its domain and path, in lower-case hexadecimal digits.
-pub(super) fn is_file_id(name: &str) -> bool {
+pub(crate) fn is_file_id(name: &str) -> bool {
     name.len() == 40 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 

@@ -1,0 +1,324 @@
+//! Damage, crashes and other programs at the worst moment: each of them once made a store that needed a person, or called a
+//! tree verified that was none.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+
+use super::*;
+use crate::store::identity::TreeId;
+use crate::store::journal::{Found, Journal};
+
+/// Goes on or begins anew, as the next run of an agent does.
+fn next_run(store: &Store, second: i64) -> Result<(Run, Ledger), StoreError> {
+    let begin = Begin {
+        now: at(second),
+        force_full: false,
+    };
+    Claim::take(store, &udid())?.prepare(&begin, &GO)
+}
+
+fn damage_the_journal(store: &Store) {
+    fs::write(store.layout.journal(&udid()), b"{\"version\":").unwrap();
+}
+
+/// A work tree begins as links of the current backup, property lists included: for a while its identity is that of a
+/// verified tree, and only the journal tells that it is none.
+#[test]
+fn a_damaged_journal_makes_no_backup_of_a_tree_that_is_being_worked_on() {
+    let (_dir, store) = store();
+    backup(&store, 10, "one");
+    let (run, ledger) = begin(&store, 20);
+    run.tree().remove("ab/abc").unwrap();
+    drop((run, ledger));
+    damage_the_journal(&store);
+    store.reconcile().unwrap();
+    assert_eq!(read(&store.folder(&udid()).join("ab/abc")), "one");
+    backup(&store, 30, "two");
+    assert_eq!(read(&store.folder(&udid()).join("ab/abc")), "two");
+}
+
+#[test]
+fn nor_when_another_program_has_written_into_the_current_one() {
+    let (_dir, store) = store();
+    backup(&store, 10, "one");
+    let (run, ledger) = begin(&store, 20);
+    run.tree().remove("ab/abc").unwrap();
+    drop((run, ledger));
+    let status = store.folder(&udid()).join("Status.plist");
+    fs::remove_file(&status).unwrap();
+    fs::write(&status, b"theirs").unwrap();
+    damage_the_journal(&store);
+    store.reconcile().unwrap();
+    assert_eq!(read(&status), "theirs");
+    assert_eq!(store.current(&udid()).unwrap(), None);
+}
+
+/// But a tree that was verified is found without it.
+#[test]
+fn a_damaged_journal_does_not_lose_a_verified_tree() {
+    for exchanged in [false, true] {
+        let (_dir, store) = store();
+        backup(&store, 10, "one");
+        let (run, ledger) = begin(&store, 20);
+        put(&run.tree(), "Status.plist", "run 20");
+        put(&run.tree(), "ab/abc", "two");
+        let (work, current) = (run.folder(), store.folder(&udid()));
+        run.seal(ledger, &copy(20)).unwrap();
+        drop(run);
+        if exchanged {
+            crate::jail::exchange(&work, &current).unwrap();
+        }
+        damage_the_journal(&store);
+        store.reconcile().unwrap();
+        assert_eq!(read(&current.join("ab/abc")), "two", "{exchanged}");
+        assert_eq!(store.current(&udid()).unwrap(), Some(copy(20)));
+        assert_eq!(versions(&store).len(), 1);
+    }
+}
+
+/// What cannot be removed is in nobody's way: the new backup is the current one, and the next one is made as well.
+#[test]
+fn an_old_version_that_cannot_be_removed_stops_nothing() {
+    let (_dir, store) = store();
+    backup(&store, 10, "one");
+    backup(&store, 20, "two");
+    let version = store
+        .layout
+        .versions(&udid())
+        .join(versions(&store).pop().unwrap());
+    // Deeper than anything that is made here.
+    fs::create_dir_all(version.join(vec!["d"; 60].join("/"))).unwrap();
+    backup(&store, 30, "three");
+    backup(&store, 40, "four");
+    assert_eq!(store.current(&udid()).unwrap(), Some(copy(40)));
+    assert_eq!(versions(&store).len(), 1);
+    assert!(!store.layout.journal(&udid()).exists());
+}
+
+/// The hashes are moved to their tree before the journal says so. If that is as far as it goes (a full disk), they are found
+/// again, or a backup of hours would be worth nothing.
+#[test]
+fn a_commit_that_fails_leaves_a_tree_to_go_on_with() {
+    let (_dir, store) = store();
+    backup(&store, 10, "one");
+    let (run, mut ledger) = begin(&store, 20);
+    put(&run.tree(), "Status.plist", "run 20");
+    put(&run.tree(), "cd/cde", "new");
+    hashed(&mut ledger, "cd/cde", "new");
+    let tree = TreeId::of(&run.folder()).unwrap().unwrap();
+    let in_the_way = store.layout.record(&udid(), &tree);
+    fs::create_dir_all(in_the_way.join("x")).unwrap();
+    assert!(run.commit(ledger, &copy(20)).is_err());
+    assert_eq!(store.current(&udid()).unwrap(), Some(copy(10)));
+    fs::remove_dir_all(in_the_way).unwrap();
+
+    let (run, ledger) = next_run(&store, 30).unwrap();
+    assert!(run.resumed() > 0, "what arrived is not thrown away");
+    assert_eq!(read(&run.folder().join("cd/cde")), "new");
+    assert!(ledger.get("cd/cde").unwrap().is_some());
+    assert!(ledger.get("ab/abc").unwrap().is_some());
+}
+
+/// A kill loses the last changes of the ledger, removals too. A file of the current backup that is in the ledger and not in
+/// the tree was removed by the phone; the check must not miss it.
+#[test]
+fn a_run_that_broke_off_misses_no_file_that_the_phone_removed() {
+    let (_dir, store) = store();
+    backup(&store, 10, "one");
+    let (run, ledger) = begin(&store, 20);
+    run.tree().remove("ab/abc").unwrap();
+    drop((run, ledger));
+    let (run, ledger) = next_run(&store, 30).unwrap();
+    assert!(run.resumed() > 0);
+    assert_eq!(ledger.get("ab/abc").unwrap(), None);
+}
+
+/// One that arrived in the run and is gone was lost: the phone would not send it again.
+#[test]
+fn a_file_that_arrived_and_is_gone_ends_the_attempt() {
+    let (_dir, store) = store();
+    backup(&store, 10, "one");
+    let (run, mut ledger) = begin(&store, 20);
+    hashed(&mut ledger, "cd/cde", "arrived");
+    ledger.close().unwrap();
+    drop(run);
+    let (run, _ledger) = next_run(&store, 30).unwrap();
+    assert_eq!(run.resumed(), 0);
+}
+
+/// A tree that nobody can list is begun anew, and does not fail each run from then on.
+#[test]
+fn a_tree_that_cannot_be_healed_is_begun_anew() {
+    let (_dir, store) = store();
+    backup(&store, 10, "one");
+    let (run, ledger) = begin(&store, 20);
+    let folder = run.folder().join("Snapshot");
+    fs::create_dir(&folder).unwrap();
+    for number in 0..=crate::jail::MAX_LISTED {
+        fs::File::create(folder.join(number.to_string())).unwrap();
+    }
+    drop((run, ledger));
+    let (run, _ledger) = next_run(&store, 30).unwrap();
+    assert_eq!(run.resumed(), 0);
+    assert!(!run.folder().join("Snapshot").exists());
+}
+
+/// Names that are no text come from other programs; a backup has none.
+#[test]
+fn a_name_that_is_no_text_is_left_out_and_stops_nothing() {
+    let (_dir, store) = store();
+    backup(&store, 10, "one");
+    let odd = OsStr::from_bytes(b"odd \xff name");
+    fs::write(store.folder(&udid()).join(odd), b"x").unwrap();
+    fs::create_dir(store.folder(&udid()).join("ab").join(odd)).unwrap();
+    fs::write(store.folder(&udid()).join("ab").join(odd).join(odd), b"x").unwrap();
+    backup(&store, 20, "two");
+    backup(&store, 30, "three");
+    assert_eq!(read(&store.folder(&udid()).join("ab/abc")), "three");
+    assert_eq!(versions(&store).len(), 1, "and what has it can be removed");
+    // The same in a tree that a kill left.
+    let (run, ledger) = begin(&store, 40);
+    fs::create_dir(run.folder().join(odd)).unwrap();
+    fs::write(run.folder().join(odd).join(odd), b"x").unwrap();
+    drop((run, ledger));
+    next_run(&store, 50).unwrap();
+}
+
+/// A ledger that rotted says nothing about its tree, and must not fail each run from then on.
+#[test]
+fn a_damaged_ledger_leads_to_a_full_backup() {
+    let (_dir, store) = store();
+    backup(&store, 10, "one");
+    let tree = TreeId::of(&store.folder(&udid())).unwrap().unwrap();
+    fs::write(store.layout.ledger(&udid(), &tree), vec![7; 8192]).unwrap();
+    let (run, ledger) = next_run(&store, 20).unwrap();
+    assert!(
+        !run.folder().join("ab/abc").exists(),
+        "nothing is gone on from that cannot be proved"
+    );
+    ledger.close().unwrap();
+    run.pause().unwrap();
+    // So does one of an attempt that was put away in order.
+    fs::write(store.layout.work_ledger(&udid()), vec![7; 8192]).unwrap();
+    let (run, _ledger) = next_run(&store, 30).unwrap();
+    assert_eq!(run.resumed(), 0);
+    assert_eq!(read(&store.folder(&udid()).join("ab/abc")), "one");
+}
+
+#[test]
+fn two_phones_can_begin_at_once() {
+    let (_dir, store) = store();
+    let begun = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8_u64)
+            .map(|number| {
+                let store = &store;
+                scope.spawn(move || {
+                    let udid = Udid::parse(&format!("00008110-{number:016X}")).unwrap();
+                    (0..50).all(|_| Claim::take(store, &udid).is_ok())
+                })
+            })
+            .collect();
+        threads.into_iter().all(|thread| thread.join().unwrap())
+    });
+    assert!(begun, "one phone's test of the disk was in the other's way");
+}
+
+/// Whoever can write to the disk could lead our folders elsewhere: into the current backup, for example.
+#[test]
+fn folders_of_ours_that_are_links_are_refused() {
+    for (name, to) in [("work", ".."), ("trash", "../.."), ("versions", "/tmp")] {
+        let (_dir, store) = store();
+        backup(&store, 10, "one");
+        backup(&store, 20, "two");
+        let folder = store.layout.ours().join(name);
+        let _ = fs::remove_dir_all(&folder);
+        symlink(to, &folder).unwrap();
+        let refused = next_run(&store, 30);
+        assert!(
+            matches!(refused, Err(StoreError::NotAFolder { .. })),
+            "{name}: {refused:?}"
+        );
+        assert_eq!(read(&store.folder(&udid()).join("ab/abc")), "two");
+    }
+}
+
+/// What a crash left to be removed is removed even when the disk is so full that nothing can be written.
+#[test]
+fn a_full_disk_is_swept_before_it_is_tried() {
+    let mount = tempfile::tempdir().unwrap();
+    let made = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=256k", "tmpfs"])
+        .arg(mount.path())
+        .status()
+        .is_ok_and(|status| status.success());
+    if !made {
+        eprintln!("SKIPPED: this machine lets nobody mount a small disk");
+        return;
+    }
+    let outcome = {
+        let store = Store::create(&mount.path().join("root")).unwrap();
+        Claim::take(&store, &udid()).map(drop).unwrap();
+        let left = store.layout.trash().join("0");
+        fs::create_dir_all(&left).unwrap();
+        // A write fails when the disk is full, and leaves what found room.
+        let _ = fs::write(left.join("blob"), vec![1; 1 << 20]);
+        Claim::take(&store, &udid()).map(drop)
+    };
+    std::process::Command::new("umount")
+        .arg(mount.path())
+        .status()
+        .unwrap();
+    outcome.unwrap();
+}
+
+/// Every state that a crash can leave between the steps of a commit, on both kinds of file systems.
+#[test]
+fn a_crash_between_any_two_steps_of_a_commit_is_rolled_forward() {
+    type Step = fn(&Store);
+    fn to_version(store: &Store, tree: PathBuf) {
+        let versions = store.layout.versions(&udid());
+        fs::create_dir_all(&versions).unwrap();
+        fs::rename(tree, versions.join("before")).unwrap();
+    }
+    let swapping: [Step; 3] = [
+        |store| crate::jail::exchange(&store.layout.work(&udid()), &store.folder(&udid())).unwrap(),
+        |store| to_version(store, store.layout.work(&udid())),
+        |store| fs::remove_file(store.layout.journal(&udid())).unwrap(),
+    ];
+    let renaming: [Step; 3] = [
+        |store| to_version(store, store.folder(&udid())),
+        |store| fs::rename(store.layout.work(&udid()), store.folder(&udid())).unwrap(),
+        |store| fs::remove_file(store.layout.journal(&udid())).unwrap(),
+    ];
+    for (name, steps) in [("swap", swapping), ("renames", renaming)] {
+        for done in 0..=steps.len() {
+            let (_dir, store) = store();
+            backup(&store, 10, "one");
+            let (run, mut ledger) = begin(&store, 20);
+            put(&run.tree(), "Status.plist", "run 20");
+            put(&run.tree(), "ab/abc", "two");
+            hashed(&mut ledger, "ab/abc", "two");
+            run.seal(ledger, &copy(20)).unwrap();
+            drop(run);
+            for step in &steps[..done] {
+                step(&store);
+            }
+            let what = format!("{name}, {done} steps");
+            // Twice: rolling forward can itself be cut short, and must find nothing to do when it is done.
+            store.reconcile().unwrap();
+            store.reconcile().unwrap();
+            let current = store.folder(&udid());
+            assert_eq!(read(&current.join("ab/abc")), "two", "{what}");
+            assert_eq!(store.current(&udid()).unwrap(), Some(copy(20)), "{what}");
+            let [version] = versions(&store).try_into().unwrap();
+            let version = store.layout.versions(&udid()).join(version);
+            assert_eq!(read(&version.join("ab/abc")), "one", "{what}");
+            assert!(!store.layout.work(&udid()).exists(), "{what}");
+            let journal = Journal::read(&store.layout.journal(&udid())).unwrap();
+            assert!(matches!(journal, Found::Nothing), "{what}");
+            let (run, ledger) = next_run(&store, 30).unwrap();
+            assert!(ledger.get("ab/abc").unwrap().is_some(), "{what}");
+            assert_eq!(run.resumed(), 0);
+        }
+    }
+}
