@@ -317,7 +317,7 @@ async fn checklist_33_a_host_error_is_told_with_its_true_code_by_the_device_side
         failure(&report),
         RunFailure::Verification {
             level: Level::L0,
-            missing: 2,
+            missing: 0,
             ..
         }
     ));
