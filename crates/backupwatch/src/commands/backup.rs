@@ -11,7 +11,10 @@ use backupwatch_agent::{
 use backupwatch_core::Udid;
 use indicatif::ProgressBar;
 use std::time::Instant;
-use tokio::sync::mpsc;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
 
 pub async fn run(terminal: Terminal, setup: &Setup, wanted: &Backup) -> Result<ExitCode, Failure> {
     match reach::agent(setup).await? {
@@ -107,11 +110,12 @@ impl Source {
 struct Ended {
     /// None when the agent ended first.
     summary: Option<RunSummary>,
-    /// By ctrl-c at this terminal.
+    /// By a signal to this command.
     stopped: bool,
 }
 
-/// Shows the story until its end. The first ctrl-c stops the backup, which ends the story by itself.
+/// Shows the story until its end. Ctrl-c, a shutdown and a terminal that is closed stop the backup, which ends the story by
+/// itself.
 async fn follow<F: Future<Output = ()>>(
     terminal: Terminal,
     json: bool,
@@ -120,15 +124,20 @@ async fn follow<F: Future<Output = ()>>(
 ) -> Result<Ended, Failure> {
     let mut shown = Shown::new(terminal, json, terminal.progress());
     let mut stopped = false;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     loop {
         let event = tokio::select! {
-            event = source.next() => event?,
-            _ = tokio::signal::ctrl_c() => {
-                shown.line("Stopping; the last backup stays as it is…");
-                stopped = true;
-                stop().await;
-                continue;
-            }
+            event = source.next() => Some(event?),
+            _ = tokio::signal::ctrl_c() => None,
+            _ = terminate.recv() => None,
+            _ = hangup.recv() => None,
+        };
+        let Some(event) = event else {
+            shown.line("Stopping; the last backup stays as it is…");
+            stopped = true;
+            stop().await;
+            continue;
         };
         match event {
             Some(BackupEvent::Progress(progress)) => shown.progress(&progress)?,
