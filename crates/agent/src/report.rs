@@ -99,6 +99,7 @@ pub fn sentence(end: &RunEnd) -> String {
         RunFailure::Verification { level: failed, missing, detail } => {
             let missing = match missing {
                 0 => String::new(),
+                1 => ", 1 file missing or of the wrong size".to_owned(),
                 n => format!(", {n} files missing or of the wrong size"),
             };
             format!("Everything arrived, but the check on disk ({}) found fault{missing}: {detail}. The backup before it is untouched; try again with `--full`.", level(*failed))

@@ -6,6 +6,7 @@ use backupwatch_agent::{
     client::{Client, ClientError},
     clock::SystemClock,
     exit::ExitCode,
+    instance::InstanceError,
     medium::Origin,
     phones::usbmuxd::Usbmuxd,
     process::{self, InProcess, StartError},
@@ -152,7 +153,15 @@ pub fn refused(refusal: &Refusal) -> Failure {
         Refusal::Page(_) | Refusal::Ending => ExitCode::Internal,
     };
     let mut failure = Failure::new(code, refusal.code(), refusal.to_string());
-    failure.next = refusal.next().map(str::to_owned);
+    failure.next = match refusal {
+        // The agent would begin by itself; this process is about to end.
+        Refusal::NotNow { .. } => Some("Try again when that is so.".to_owned()),
+        Refusal::UnknownDevice
+        | Refusal::NotAttached
+        | Refusal::NoBackup
+        | Refusal::Page(_)
+        | Refusal::Ending => refusal.next().map(str::to_owned),
+    };
     failure
 }
 
@@ -162,5 +171,9 @@ pub fn start(error: &StartError) -> Failure {
         StartError::Paths(_) | StartError::Instance(_) => ExitCode::Usage,
         StartError::State(_) | StartError::Listen(_) | StartError::Broken(_) => ExitCode::Internal,
     };
-    Failure::from_error(code, "start", error)
+    let failure = Failure::from_error(code, "start", error);
+    if matches!(error, StartError::Instance(InstanceError::Running { .. })) {
+        return failure.next("Wait until it has ended, or use another folder by --state-dir.");
+    }
+    failure
 }

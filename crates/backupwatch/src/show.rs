@@ -235,11 +235,14 @@ pub fn run(terminal: Terminal, run: &RunSummary) -> String {
             }
         ));
     }
-    if run.refused > 0 {
-        out.push_str(&format!(
-            "\n  {} files could not be read on the phone and are not in this backup",
-            words::count(run.refused)
-        ));
+    if run.ok && run.refused > 0 {
+        out.push_str(&match run.refused {
+            1 => "\n  1 file could not be read on the phone and is not in this backup".to_owned(),
+            many => format!(
+                "\n  {} files could not be read on the phone and are not in this backup",
+                words::count(many)
+            ),
+        });
     }
     for warning in &run.warnings {
         out.push_str(&format!("\n  {}", Tone::Warning.set(warning)));
