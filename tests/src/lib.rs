@@ -6,5 +6,6 @@ pub mod agent;
 pub mod binary;
 pub mod desktop;
 pub mod peers;
+pub mod story;
 pub mod table;
 pub mod tree;

@@ -300,6 +300,16 @@ impl Running {
         );
     }
 
+    /// Bytes of memory that it holds now. Zero where the system does not tell in `/proc`.
+    #[must_use]
+    pub fn resident(&self) -> u64 {
+        let id = self.0.as_ref().expect("it runs").id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        kib.unwrap_or(0) * 1024
+    }
+
     /// kill -9. True when it was still running.
     pub fn kill(mut self) -> bool {
         let mut child = self.0.take().expect("it runs");
