@@ -106,6 +106,8 @@ pub(super) struct Mind {
     backups: BTreeMap<Udid, Backup>,
     full: BTreeSet<Udid>,
     resident: bool,
+    /// What was remembered before this process, for one whose notices nobody sees.
+    before: BTreeMap<Udid, Remembered>,
     mux: Mux,
     store_missing: Option<String>,
     last_poll: Option<HostTime>,
@@ -128,7 +130,14 @@ impl Mind {
         remarks: Vec<String>,
         now: &Now,
     ) -> Self {
+        let before = if resident {
+            BTreeMap::new()
+        } else {
+            let one = |one: &Remembered| (one.udid.clone(), one.clone());
+            remembered.iter().map(one).collect()
+        };
         Self {
+            before,
             copies: status::copies(&remembered),
             watcher: Watcher::new(config.policies.clone(), remembered),
             config,
@@ -368,10 +377,14 @@ impl Mind {
                     trust: Trust::NotTrusted,
                 }),
             },
+            // A single command is over before a phone has anything to tell by itself.
+            Command::Observe { .. } if !self.resident => {}
             Command::Observe { udid, attachment } => match self.attached.get(&attachment) {
                 Some(attached) => acts.push(Act::Observe(attached.clone())),
                 None => events.push_back(Event::ObserveEnded { udid }),
             },
+            // A single command speaks on the terminal.
+            Command::Notify(_) if !self.resident => {}
             Command::Notify(notice) => {
                 tracing::info!(
                     udid = notice.udid.short(),
@@ -416,7 +429,10 @@ impl Mind {
                 events.push_back(Event::BackupStarted { udid: plan.udid });
             }
             Command::CancelBackup { udid } => acts.push(Act::Cancel(udid)),
-            Command::Remember(one) => {
+            Command::Remember(mut one) => {
+                if !self.resident {
+                    self.untold(&mut one);
+                }
                 match &one.past.copy {
                     Some(copy) => self.copies.insert(one.udid.clone(), copy.clone()),
                     None => self.copies.remove(&one.udid),
@@ -425,6 +441,14 @@ impl Mind {
             }
             Command::Record(line) => acts.push(Act::Write(Write::Record(line))),
         }
+    }
+
+    /// What nobody was shown is still to be told by the next agent.
+    fn untold(&self, one: &mut Remembered) {
+        let before = self.before.get(&one.udid);
+        one.told = before.map(|one| one.told.clone()).unwrap_or_default();
+        one.today = before.map(|one| one.today).unwrap_or_default();
+        one.notices = before.map(|one| one.notices).unwrap_or_default();
     }
 
     fn polled(&mut self, now: &Now, acts: &mut Vec<Act>) {

@@ -54,6 +54,7 @@ impl Mind {
                 let _gone = reply.send(self.status(now, troubles));
             }
             Ask::Check { listed, reply } => {
+                let before: BTreeSet<Udid> = self.probing.keys().cloned().collect();
                 match listed {
                     None => {}
                     Some(Err(why)) => self.tell(Event::MuxDown { why }, now, acts),
@@ -80,7 +81,11 @@ impl Mind {
                 let outstanding: BTreeSet<Udid> =
                     self.attached.values().map(|one| one.udid.clone()).collect();
                 for udid in outstanding.clone() {
-                    self.tell(Event::AskProbe { udid }, now, acts);
+                    // The visit to what was attached a line above is the one that is asked for; one that began earlier
+                    // may have seen what was before.
+                    if before.contains(&udid) || !self.probing.contains_key(&udid) {
+                        self.tell(Event::AskProbe { udid }, now, acts);
+                    }
                 }
                 // A disk that was plugged in a moment ago counts as well.
                 self.scan_all(now, acts);
