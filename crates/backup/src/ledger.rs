@@ -27,8 +27,10 @@ pub(crate) enum Change {
     Removed { path: String },
 }
 
-/// Changes between two commits. A crash loses at most these, and the healing of a work tree reads those files again.
+/// Changes between two commits, and bytes of the files in them. A crash loses at most these: what has no hash is removed when the
+/// work tree is healed, and the phone sends it again.
 const BATCH: u32 = 8192;
+const BATCH_BYTES: u64 = 16 << 20;
 
 #[derive(Debug, thiserror::Error)]
 #[error("failed to keep the hashes of the backup")]
@@ -50,6 +52,7 @@ impl LedgerError {
 pub(crate) struct Ledger {
     db: Connection,
     pending: u32,
+    pending_bytes: u64,
 }
 
 impl Ledger {
@@ -66,12 +69,19 @@ impl Ledger {
              ) WITHOUT ROWID;",
         )?;
         db.execute_batch("BEGIN")?;
-        Ok(Self { db, pending: 0 })
+        Ok(Self {
+            db,
+            pending: 0,
+            pending_bytes: 0,
+        })
     }
 
     pub(crate) fn apply(&mut self, change: &Change) -> Result<(), LedgerError> {
         match change {
-            Change::Put { path, seen } => self.put(path, *seen)?,
+            Change::Put { path, seen } => {
+                self.put(path, *seen)?;
+                self.pending_bytes = self.pending_bytes.saturating_add(seen.len);
+            }
             Change::Moved { from, to } if from == to => {}
             Change::Moved { from, to } => {
                 self.copy(from, to)?;
@@ -82,7 +92,7 @@ impl Ledger {
             Change::Removed { path } => self.remove(path)?,
         }
         self.pending += 1;
-        if self.pending >= BATCH {
+        if self.pending >= BATCH || self.pending_bytes >= BATCH_BYTES {
             self.commit()?;
         }
         Ok(())
@@ -92,6 +102,7 @@ impl Ledger {
     pub(crate) fn commit(&mut self) -> Result<(), LedgerError> {
         self.db.execute_batch("COMMIT; BEGIN")?;
         self.pending = 0;
+        self.pending_bytes = 0;
         Ok(())
     }
 
@@ -285,5 +296,33 @@ mod tests {
         assert_eq!(ledger.get("cd/cd1").unwrap(), Some(of(b"Snapshot/cd/cd1")));
         assert_eq!(ledger.get("Snapshot/ab/ab2").unwrap(), None);
         assert_eq!(ledger.in_folder("Snapshot/cd").unwrap(), []);
+    }
+
+    #[test]
+    fn a_crash_loses_a_few_files_or_a_few_bytes_and_not_more() {
+        for (len, arrived, kept) in [
+            (1, u64::from(BATCH) + 10, u64::from(BATCH)),
+            (BATCH_BYTES / 4, 6, 4),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("l");
+            let mut ledger = Ledger::open(&path).unwrap();
+            for number in 0..arrived {
+                let seen = Seen {
+                    len,
+                    hash: blake3::hash(b""),
+                };
+                ledger
+                    .apply(&Change::Put {
+                        path: format!("ab/{number:06}"),
+                        seen,
+                    })
+                    .unwrap();
+            }
+            // Never closed: what was not committed is rolled back.
+            drop(ledger);
+            let files = Ledger::open(&path).unwrap().in_folder("ab").unwrap();
+            assert_eq!(files.len() as u64, kept, "files of {len} bytes");
+        }
     }
 }
