@@ -206,7 +206,12 @@ impl Client {
         body: &B,
     ) -> Result<Response<Incoming>, ClientError> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|source| {
-            let nobody = [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused];
+            // In a state folder that is none there is no agent; whoever wants to use the folder says what is wrong with it.
+            let nobody = [
+                io::ErrorKind::NotFound,
+                io::ErrorKind::ConnectionRefused,
+                io::ErrorKind::NotADirectory,
+            ];
             if nobody.contains(&source.kind()) {
                 ClientError::NotRunning
             } else {

@@ -126,7 +126,17 @@ fn open_page(path: &Path) -> std::io::Result<()> {
 pub fn refused_by_agent(error: &ClientError) -> Failure {
     match error {
         ClientError::Refused(failure) => {
-            let mut out = Failure::new(ExitCode::Usage, "refused", failure.message.clone());
+            // The same refusal ends alike, whoever runs the loop.
+            let (code, error) = match failure.error.as_str() {
+                "unknown_device" => (ExitCode::NoDevice, "unknown_device"),
+                "not_attached" => (ExitCode::BackupFailed, "not_attached"),
+                "not_now" => (ExitCode::BackupFailed, "not_now"),
+                "no_store" => (ExitCode::BackupFailed, "no_store"),
+                "page" => (ExitCode::Internal, "page"),
+                "ending" => (ExitCode::AgentDown, "ending"),
+                _ => (ExitCode::Usage, "refused"),
+            };
+            let mut out = Failure::new(code, error, failure.message.clone());
             out.next.clone_from(&failure.next);
             out
         }
@@ -148,7 +158,9 @@ pub fn refused_by_agent(error: &ClientError) -> Failure {
 pub fn refused(refusal: &Refusal) -> Failure {
     let code = match refusal {
         Refusal::UnknownDevice => ExitCode::NoDevice,
-        Refusal::NotAttached | Refusal::NotNow { .. } => ExitCode::BackupFailed,
+        Refusal::NotAttached | Refusal::NotNow { .. } | Refusal::NoStore { .. } => {
+            ExitCode::BackupFailed
+        }
         Refusal::NoBackup => ExitCode::Usage,
         Refusal::Page(_) | Refusal::Ending => ExitCode::Internal,
     };
@@ -158,6 +170,7 @@ pub fn refused(refusal: &Refusal) -> Failure {
         Refusal::NotNow { .. } => Some("Try again when that is so.".to_owned()),
         Refusal::UnknownDevice
         | Refusal::NotAttached
+        | Refusal::NoStore { .. }
         | Refusal::NoBackup
         | Refusal::Page(_)
         | Refusal::Ending => refusal.next().map(str::to_owned),

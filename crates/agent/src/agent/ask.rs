@@ -98,6 +98,12 @@ pub enum Refusal {
         /// For what, in words.
         waiting_for: String,
     },
+    /// The folder for backups cannot be used.
+    #[error("the backup cannot begin: {why}")]
+    NoStore {
+        /// Why, in words.
+        why: String,
+    },
     /// There is no backup to be stopped.
     #[error("no backup of this device is running")]
     NoBackup,
@@ -116,6 +122,7 @@ impl Refusal {
             Self::UnknownDevice => "unknown_device",
             Self::NotAttached => "not_attached",
             Self::NotNow { .. } => "not_now",
+            Self::NoStore { .. } => "no_store",
             Self::NoBackup => "no_backup",
             Self::Page(_) => "page",
             Self::Ending => "ending",
@@ -130,6 +137,9 @@ impl Refusal {
             }
             Self::NotAttached => Some("Connect it with a cable."),
             Self::NotNow { .. } => Some("It begins by itself if that happens within half an hour."),
+            Self::NoStore { .. } => Some(
+                "Connect the disk, or choose another folder: backup.root in the configuration.",
+            ),
             Self::NoBackup | Self::Ending => None,
             Self::Page(_) => Some("See that the state folder can be written to."),
         }

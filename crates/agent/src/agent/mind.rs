@@ -231,12 +231,12 @@ impl Mind {
     pub(super) fn status(&self, now: &Now, troubles: &[String]) -> Status {
         let mut remarks = self.remarks.clone();
         if let Mux::Down(why) = &self.mux {
-            remarks.push(format!("Phones cannot be seen: {why}."));
+            remarks.push(format!("Phones cannot be seen: {}", ended(why)));
         }
         remarks.extend(
             self.store_missing
                 .iter()
-                .map(|why| format!("Backups cannot be made: {why}.")),
+                .map(|why| format!("Backups cannot be made: {}", ended(why))),
         );
         remarks.extend(troubles.iter().cloned());
         let agent = AgentStatus {
@@ -475,5 +475,14 @@ impl Mind {
             encrypted,
             then,
         }
+    }
+}
+
+/// With a full stop, unless it ends by itself.
+fn ended(why: &str) -> String {
+    if why.ends_with(['?', '.', '!']) {
+        why.to_owned()
+    } else {
+        format!("{why}.")
     }
 }

@@ -88,9 +88,10 @@ impl From<Refusal> for No {
     fn from(refusal: Refusal) -> Self {
         let status = match refusal {
             Refusal::UnknownDevice => StatusCode::NOT_FOUND,
-            Refusal::NotAttached | Refusal::NotNow { .. } | Refusal::NoBackup => {
-                StatusCode::CONFLICT
-            }
+            Refusal::NotAttached
+            | Refusal::NotNow { .. }
+            | Refusal::NoStore { .. }
+            | Refusal::NoBackup => StatusCode::CONFLICT,
             Refusal::Page(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Refusal::Ending => StatusCode::SERVICE_UNAVAILABLE,
         };

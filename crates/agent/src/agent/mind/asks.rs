@@ -201,6 +201,12 @@ impl Mind {
         match self.view(udid, now) {
             None => Refusal::UnknownDevice,
             Some(view) if view.links.is_empty() => Refusal::NotAttached,
+            // Before trust there is more to be done than to find a folder.
+            Some(view) if view.trust == Some(Trust::Trusted) && self.store_missing.is_some() => {
+                Refusal::NoStore {
+                    why: self.store_missing.clone().unwrap_or_default(),
+                }
+            }
             Some(view) => match view.backup {
                 BackupView::Due { waiting_for, .. } if !waiting_for.is_empty() => {
                     Refusal::NotNow { waiting_for }
