@@ -76,17 +76,17 @@ impl Terminal {
         self.live
     }
 
-    /// Data. A reader that went away (`| head`) ends the program quietly, as people expect of a pipe.
+    /// Data. A reader that went away (`| head`) has what it wanted: it is no error, and stops no backup.
     pub fn data(self, text: &str) -> io::Result<()> {
         let stdout = io::stdout();
         let choice = AutoStream::choice(&stdout);
-        put(AutoStream::new(stdout.lock(), choice), text)
+        unless_gone(put(AutoStream::new(stdout.lock(), choice), text))
     }
 
     /// Raw bytes: a manual page or a completion script.
     pub fn bytes(self, bytes: &[u8]) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
-        stdout.write_all(bytes).and_then(|()| stdout.flush())
+        unless_gone(stdout.write_all(bytes).and_then(|()| stdout.flush()))
     }
 
     /// What is not data. There is nobody left to tell when this fails.
@@ -113,6 +113,13 @@ impl Terminal {
             .unwrap_or_else(|_| ProgressStyle::default_bar());
         bar.set_style(style.progress_chars("=> "));
         bar
+    }
+}
+
+fn unless_gone(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
     }
 }
 
