@@ -17,6 +17,7 @@ pub(crate) use manifest::is_file_id;
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use backupwatch_core::{Level, Udid};
@@ -175,8 +176,9 @@ impl VerifyReport {
 /// # Errors
 /// When the disk cannot be read. A tree that is not whole is no error.
 pub fn verify(folder: &Path, udid: &Udid) -> Result<VerifyReport, VerifyError> {
+    let folder = &folder.canonicalize()?;
     let jail = Jail::open(folder)?;
-    check(&jail, folder, udid, None, &AtomicBool::new(false))
+    check(&jail, folder, udid, None, &Arc::new(AtomicBool::new(false)))
 }
 
 /// As [`verify`], with the ledger of the tree: its files are held against it, and what is not in it yet (files that another
@@ -186,11 +188,11 @@ pub(crate) fn check(
     folder: &Path,
     udid: &Udid,
     ledger: Option<&mut Ledger>,
-    stop: &AtomicBool,
+    stop: &Arc<AtomicBool>,
 ) -> Result<VerifyReport, VerifyError> {
     let mut report = VerifyReport::new();
     plists::check(jail, udid, &mut report)?;
-    let rows = manifest::open(jail, folder, &mut report)?;
+    let rows = manifest::open(jail, folder, stop, &mut report)?;
     if report.wrong == 0 {
         report.level = Some(Level::L1);
     }

@@ -5,7 +5,7 @@
 //! Not here: runs that ended in order, however badly; they make their tree durable themselves.
 
 use std::collections::{HashMap, HashSet};
-use std::io;
+use std::io::{self, Read as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
@@ -13,6 +13,9 @@ use rustix::io::Errno;
 use crate::jail::{Jail, Kind, is_part};
 use crate::ledger::{Change, Ledger, Seen};
 use crate::verify::is_file_id;
+
+/// Bytes that are read between two looks at whether to go on.
+const STRETCH: u64 = 16 << 20;
 
 /// Whether a work tree can be gone on with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +116,7 @@ fn walk(
                     }
                 }
                 Kind::File => {
-                    if heal_file(work, &path, ledger)? == Health::Broken {
+                    if heal_file(work, &path, ledger, stop)? == Health::Broken {
                         return Ok(Health::Broken);
                     }
                 }
@@ -156,8 +159,13 @@ fn heal_gone(
     Ok(Health::Good)
 }
 
-fn heal_file(work: &Jail, path: &str, ledger: &mut Ledger) -> Result<Health, HealError> {
-    let seen = read(work, path)?;
+fn heal_file(
+    work: &Jail,
+    path: &str,
+    ledger: &mut Ledger,
+    stop: &AtomicBool,
+) -> Result<Health, HealError> {
+    let seen = read(work, path, stop)?.ok_or(HealError::Stopped)?;
     if ledger.get(path)? == Some(seen) {
         return Ok(Health::Good);
     }
@@ -207,13 +215,22 @@ fn linked_from(
     }
 }
 
-/// Length and hash of a file as it is on disk.
-pub(crate) fn read(jail: &Jail, path: &str) -> io::Result<Seen> {
+/// Length and hash of a file as it is on disk; `None` when it was stopped.
+pub(crate) fn read(jail: &Jail, path: &str, stop: &AtomicBool) -> io::Result<Option<Seen>> {
     let file = jail.open_file(path)?;
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(&file)?;
-    Ok(Seen {
-        len: hasher.count(),
-        hash: hasher.finalize(),
-    })
+    loop {
+        // A film takes minutes, and a person who cancels does not wait for its end.
+        if stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let before = hasher.count();
+        hasher.update_reader((&file).take(STRETCH))?;
+        if hasher.count() == before {
+            return Ok(Some(Seen {
+                len: hasher.count(),
+                hash: hasher.finalize(),
+            }));
+        }
+    }
 }

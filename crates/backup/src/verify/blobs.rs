@@ -50,6 +50,9 @@ pub(super) fn check(
                 Ok(())
             }
         })?;
+        if stop.load(Ordering::Relaxed) {
+            return Err(VerifyError::Stopped);
+        }
         if !whole {
             walk.report.find(Finding::Manifest(ManifestFault::Damaged));
         }
@@ -82,7 +85,15 @@ struct Folder {
 impl Walk<'_> {
     /// What is beside the folders of blobs.
     fn top(&mut self) -> Result<(), VerifyError> {
-        for entry in self.jail.list_with_parts("")? {
+        let entries = match self.jail.list_with_parts("") {
+            Err(Errno::OVERFLOW) => {
+                let path = "the backup's folder".to_owned();
+                self.report.find(Finding::Stray { path });
+                return Ok(());
+            }
+            listed => listed?,
+        };
+        for entry in entries {
             let prefix = entry.name.len() == 2 && is_prefix(&entry.name);
             match entry.kind {
                 Kind::Folder if prefix => {}
@@ -166,6 +177,11 @@ impl Walk<'_> {
         let entries = match self.jail.list_with_parts(&name) {
             Ok(entries) => entries,
             Err(Errno::NOENT) => Vec::new(),
+            // More than a backup can have: what is too much may be anything.
+            Err(Errno::OVERFLOW) => {
+                self.report.find(Finding::Stray { path: name.clone() });
+                Vec::new()
+            }
             Err(e) => return Err(e.into()),
         };
         let mut unnamed = BTreeMap::new();
@@ -228,7 +244,9 @@ impl Walk<'_> {
             Some(seen) if seen.len == len => {}
             Some(_) => self.report.find(Finding::Changed { id: id.to_owned() }),
             None => {
-                let seen = read_file(self.jail, path)?;
+                let Some(seen) = read_file(self.jail, path, self.stop)? else {
+                    return Err(VerifyError::Stopped);
+                };
                 ledger.apply(&Change::Put {
                     path: path.to_owned(),
                     seen,

@@ -3,13 +3,18 @@
 //! The file comes from a phone, so it is opened as a stranger's: read-only and immutable (no journal of it is looked for, and
 //! none is made in the tree), without following links, with bounded rows, and only if `Files` is a plain table.
 
+use std::fs::File;
 use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use backupwatch_wire::codec::{self, Limits};
 use plist::Value;
 use rusqlite::limits::Limit;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::io::Errno;
 
 use super::{Finding, ManifestFault, VerifyError, VerifyReport};
@@ -25,6 +30,20 @@ const BLOCK: u64 = 16;
 
 /// Longest row: a file's archive is below a kilobyte, with all its extended attributes far below this.
 const MAX_ROW: i32 = 4 << 20;
+
+/// Longest statement that makes a table; those of a manifest have a hundred characters.
+const MAX_SQL: i32 = 64 << 10;
+
+/// The kind of a page of a table that leads to no other page.
+const LEAF: u8 = 0x0D;
+
+/// Most tables and indexes; a manifest has two, and a few indexes.
+const MAX_TABLES: u16 = 100;
+
+/// Steps of SQLite's machine between two looks at whether to go on. A row takes some twenty of them and has some hundred
+/// bytes at the least, so a manifest is read in fewer steps than it has bytes, unless its pages are used more than once.
+const STEPS: i32 = 10_000;
+const MIN_STEPS: u64 = 1 << 20;
 
 /// An open manifest.
 pub(super) struct Manifest(Connection);
@@ -52,6 +71,7 @@ pub(super) enum Scanned {
 pub(super) fn open(
     jail: &Jail,
     folder: &Path,
+    stop: &Arc<AtomicBool>,
     report: &mut VerifyReport,
 ) -> Result<Option<Manifest>, VerifyError> {
     let mut file = match jail.open_file(NAME) {
@@ -90,85 +110,141 @@ pub(super) fn open(
     if report.encrypted {
         return Ok(None);
     }
-    match connect(folder) {
-        Ok(Some(manifest)) => Ok(Some(manifest)),
-        Ok(None) => {
-            report.find(Finding::Manifest(ManifestFault::NoTable));
+    let opened = if schema_is_small(&file) {
+        connect(folder, len, stop)
+    } else {
+        Err(NotOpened::Fault(ManifestFault::NoTable))
+    };
+    match opened {
+        Ok(manifest) => Ok(Some(manifest)),
+        Err(_) if stop.load(Ordering::Relaxed) => Err(VerifyError::Stopped),
+        Err(NotOpened::Fault(fault)) => {
+            report.find(Finding::Manifest(fault));
             Ok(None)
         }
-        Err(_) => {
-            report.find(Finding::Manifest(ManifestFault::Damaged));
-            Ok(None)
+        Err(NotOpened::Host(e)) => Err(e.into()),
+    }
+}
+
+/// Whether all tables are named on the first page. SQLite takes the whole schema into memory before anything can be asked,
+/// and a file of a gigabyte can be all schema.
+fn schema_is_small(file: &File) -> bool {
+    let mut page = [0; 105];
+    if file.read_exact_at(&mut page, 0).is_err() {
+        return false;
+    }
+    let [.., kind, _, _, high, low] = page;
+    kind == LEAF && u16::from_be_bytes([high, low]) <= MAX_TABLES
+}
+
+/// Why a manifest was not opened.
+enum NotOpened {
+    Fault(ManifestFault),
+    /// The system, and not the file.
+    Host(std::io::Error),
+}
+
+impl From<rusqlite::Error> for NotOpened {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::CannotOpen | ErrorCode::OutOfMemory) => {
+                Self::Host(std::io::Error::other(error))
+            }
+            Some(_) | None => Self::Fault(ManifestFault::Damaged),
         }
     }
 }
 
-fn connect(folder: &Path) -> Result<Option<Manifest>, rusqlite::Error> {
-    let path = folder.join(NAME);
-    let escaped: String = path
-        .to_str()
-        .ok_or_else(|| rusqlite::Error::InvalidPath(path.clone()))?
-        .chars()
-        .map(|c| match c {
-            '%' => "%25".to_owned(),
-            '?' => "%3f".to_owned(),
-            '#' => "%23".to_owned(),
-            c => c.to_string(),
-        })
-        .collect();
+fn connect(folder: &Path, len: u64, stop: &Arc<AtomicBool>) -> Result<Manifest, NotOpened> {
+    // SQLite's own "no follow" is about every name on the way.
+    let path = folder.canonicalize().map_err(NotOpened::Host)?.join(NAME);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_NOFOLLOW
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)?;
+    let mut db = Connection::open_with_flags(format!("{}?immutable=1", uri_of(&path)), flags)?;
     db.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_ROW)?;
+    db.set_limit(Limit::SQLITE_LIMIT_SQL_LENGTH, MAX_SQL)?;
     db.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    let (stop, mut left) = (Arc::clone(stop), len.saturating_add(MIN_STEPS));
+    let halt = move || {
+        left = left.saturating_sub(u64::from(STEPS.unsigned_abs()));
+        left == 0 || stop.load(Ordering::Relaxed)
+    };
+    db.progress_handler(STEPS, Some(halt))?;
     db.execute_batch("PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA cache_size=-1024; PRAGMA temp_store=FILE;")?;
-    // A view could compute for ever; a virtual table runs code.
-    let kind: Option<(String, String)> = db
-        .query_row(
-            "SELECT type, sql FROM sqlite_schema WHERE name = 'Files'",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
-        .map(Some)
-        .or_else(|e| {
-            if e == rusqlite::Error::QueryReturnedNoRows {
-                Ok(None)
-            } else {
-                Err(e)
+    // A view could compute for ever, a virtual table runs code, and so does a column that is computed.
+    let tables: i64 = db.query_row(
+        "SELECT count(*) FROM sqlite_schema
+         WHERE name = 'Files' AND type = 'table' AND sql NOT LIKE '%VIRTUAL%'",
+        [],
+        |row| row.get(0),
+    )?;
+    let computed: i64 = db.query_row(
+        "SELECT count(*) FROM pragma_table_xinfo('Files') WHERE hidden <> 0",
+        [],
+        |row| row.get(0),
+    )?;
+    if tables != 1 || computed != 0 {
+        return Err(NotOpened::Fault(ManifestFault::NoTable));
+    }
+    Ok(Manifest(db))
+}
+
+/// The path as SQLite takes it, whatever bytes are in it.
+fn uri_of(path: &Path) -> String {
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
+                uri.push(char::from(*byte));
             }
-        })?;
-    let plain = kind.is_some_and(|(kind, sql)| {
-        kind == "table"
-            && !sql.to_ascii_uppercase().contains("VIRTUAL")
-            && !sql.to_ascii_uppercase().contains(" AS ")
-    });
-    Ok(plain.then_some(Manifest(db)))
+            byte => uri.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    uri
 }
 
 impl Manifest {
-    /// Gives every row to `each`, in the order of the file ids, until it says stop. False when the database is damaged.
+    /// Gives every row to `each`, in the order of the file ids, until it says stop. False when the database is damaged: its
+    /// pages lead nowhere or round in a circle, its rows are out of order, or its index leaves some of them out.
     pub(super) fn scan(
         &self,
         mut each: impl FnMut(Scanned) -> Result<(), VerifyError>,
     ) -> Result<bool, VerifyError> {
-        let Ok(mut query) = self
+        self.scan_all(&mut each).unwrap_or(Ok(false))
+    }
+
+    fn scan_all(
+        &self,
+        each: &mut impl FnMut(Scanned) -> Result<(), VerifyError>,
+    ) -> Result<Result<bool, VerifyError>, rusqlite::Error> {
+        let mut query = self
             .0
-            .prepare("SELECT fileID, relativePath, flags, file FROM Files ORDER BY fileID")
-        else {
-            return Ok(false);
-        };
-        let Ok(mut rows) = query.query([]) else {
-            return Ok(false);
-        };
-        loop {
-            match rows.next() {
-                Ok(Some(row)) => each(read_row(row))?,
-                Ok(None) => return Ok(true),
-                Err(_) => return Ok(false),
+            .prepare("SELECT fileID, relativePath, flags, file FROM Files ORDER BY fileID")?;
+        let mut rows = query.query([])?;
+        let mut count = 0_i64;
+        let mut last = String::new();
+        while let Some(row) = rows.next()? {
+            count += 1;
+            // What is no text is judged with the rest of its row.
+            if let Ok(id) = row.get_ref(0)?.as_str() {
+                if id <= last.as_str() {
+                    return Ok(Ok(false));
+                }
+                id.clone_into(&mut last);
+            }
+            if let Err(e) = each(read_row(row)) {
+                return Ok(Err(e));
             }
         }
+        // Counted by their pages and not by the index. To count a column takes steps, and can so be ended; `*` takes one.
+        let all: i64 =
+            self.0
+                .query_row("SELECT count(flags) FROM Files NOT INDEXED", [], |row| {
+                    row.get(0)
+                })?;
+        Ok(Ok(all == count))
     }
 }
 
