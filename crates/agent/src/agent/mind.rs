@@ -27,6 +27,8 @@ use crate::status::{self, AgentStatus, Live, Status};
 
 /// How long *Snooze* on a notice lasts.
 const SNOOZE: Period = Period::days(1);
+/// How long a check waits for the store. A phone that does not answer takes longer.
+const LOOK_PATIENCE: Period = Period::seconds(5);
 /// How often old rows are looked for.
 const PRUNE_EVERY: Period = Period::days(1);
 
@@ -83,6 +85,9 @@ struct Backup {
 #[derive(Debug)]
 struct Check {
     outstanding: BTreeSet<Udid>,
+    /// The look at the store that it waits for, and until when: a disk that hangs keeps nobody waiting.
+    look: u64,
+    patience: HostTime,
     reply: oneshot::Sender<Status>,
 }
 
@@ -166,8 +171,14 @@ impl Mind {
 
     /// When the loop has to come back although nothing happened.
     pub(super) fn wake_at(&self) -> HostTime {
+        let impatient = self
+            .checks
+            .iter()
+            .filter(|check| !self.has_looked(check.look));
         self.tick_at
-            .map_or(self.round_at, |tick| tick.min(self.round_at))
+            .into_iter()
+            .chain(impatient.map(|check| check.patience))
+            .fold(self.round_at, HostTime::min)
     }
 
     /// Whether a backup is under way.
@@ -207,11 +218,14 @@ impl Mind {
         let probing = &self.probing;
         for check in &mut self.checks {
             check.outstanding.retain(|udid| probing.contains_key(udid));
+            if check.patience <= now.host {
+                check.look = 0;
+            }
         }
         while let Some(at) = self
             .checks
             .iter()
-            .position(|check| check.outstanding.is_empty())
+            .position(|check| check.outstanding.is_empty() && self.has_looked(check.look))
         {
             let check = self.checks.swap_remove(at);
             // Whoever asked may be gone.

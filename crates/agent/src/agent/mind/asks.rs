@@ -8,7 +8,7 @@ use backupwatch_core::{Now, Trust, Udid};
 use backupwatch_notify::Answer;
 use tokio::sync::oneshot;
 
-use super::{Act, Check, Mind, Mux, SNOOZE, Then, Wish};
+use super::{Act, Check, LOOK_PATIENCE, Mind, Mux, SNOOZE, Then, Wish};
 use crate::agent::ask::{Ask, Refusal};
 use crate::phones::Attached;
 use crate::status::Status;
@@ -92,7 +92,12 @@ impl Mind {
                 if self.mux == Mux::Up {
                     self.polled(now, acts);
                 }
-                self.checks.push(Check { outstanding, reply });
+                self.checks.push(Check {
+                    outstanding,
+                    look: self.last_look(),
+                    patience: now.host.plus(LOOK_PATIENCE),
+                    reply,
+                });
             }
             Ask::Backup { udid, full, reply } => {
                 if !self.backups.contains_key(&udid) && self.view(&udid, now).is_some() {

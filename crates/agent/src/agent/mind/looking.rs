@@ -16,6 +16,8 @@ pub(super) struct Looking {
     /// Devices whose backup ended while the look was under way: what it saw of them may be older than the report.
     outdated: BTreeSet<Udid>,
     healed: bool,
+    begun: u64,
+    ended: u64,
 }
 
 impl Mind {
@@ -43,7 +45,19 @@ impl Mind {
         let heal = !self.looking.healed && self.backups.is_empty();
         self.looking.healed |= heal;
         self.looking.under_way = true;
+        self.looking.begun = self.looking.begun.saturating_add(1);
         acts.push(Act::Scan { udids, heal });
+    }
+
+    /// The look that was wanted last, for [`Self::has_looked`].
+    pub(super) fn last_look(&self) -> u64 {
+        let queued = u64::from(self.looking.wanted.is_some());
+        self.looking.begun.saturating_add(queued)
+    }
+
+    /// Whether that look has ended.
+    pub(super) fn has_looked(&self, look: u64) -> bool {
+        self.looking.ended >= look
     }
 
     /// A backup has ended, and its report says what the store has of the device.
@@ -61,6 +75,7 @@ impl Mind {
     /// The look under way has ended, and what it saw was taken in.
     pub(super) fn looked(&mut self, found: bool, acts: &mut Vec<Act>) {
         self.looking.under_way = false;
+        self.looking.ended = self.looking.begun;
         self.looking.outdated.clear();
         self.looking.healed &= found;
         if let Some(udids) = self.looking.wanted.take() {
@@ -103,23 +118,20 @@ mod tests {
         looks
     }
 
-    #[test]
-    fn a_look_that_is_older_than_a_backup_does_not_undo_it() {
-        let now = Now::new("2026-11-22T10:00:00Z".parse().unwrap(), 0);
+    fn mind(now: &Now) -> Mind {
         let place = Place {
             root: "/backups".into(),
             origin: Origin::OurOwn,
             known: None,
         };
-        let mut mind = Mind::new(
-            Config::default(),
-            true,
-            place,
-            Vec::new(),
-            None,
-            Vec::new(),
-            &now,
-        );
+        let (nobody, nothing) = (Vec::new(), Vec::new());
+        Mind::new(Config::default(), true, place, nobody, None, nothing, now)
+    }
+
+    #[test]
+    fn a_look_that_is_older_than_a_backup_does_not_undo_it() {
+        let now = Now::new("2026-11-22T10:00:00Z".parse().unwrap(), 0);
+        let mut mind = mind(&now);
         let (mut acts, udid) = (
             Vec::new(),
             Udid::parse("00008110-0000000000000001").unwrap(),
@@ -163,5 +175,36 @@ mod tests {
             BTreeMap::new(),
             "this one is newer than the report: the copy is gone"
         );
+    }
+
+    #[test]
+    fn a_check_waits_for_the_store_but_not_for_a_disk_that_hangs() {
+        let now = Now::new("2026-11-22T10:00:00Z".parse().unwrap(), 0);
+        let later = Now::new("2026-11-22T10:00:05Z".parse().unwrap(), 0);
+        for (answers, at) in [(true, &now), (false, &later)] {
+            let mut mind = mind(&now);
+            let mut acts = Vec::new();
+            mind.on_time(&now, &mut acts);
+            let (reply, mut answer) = tokio::sync::oneshot::channel();
+            let check = crate::agent::ask::Ask::Check {
+                listed: Some(Ok(Vec::new())),
+                reply,
+            };
+            mind.on_ask(check, &now, &[], &mut acts);
+            let udid = Udid::parse("00008110-0000000000000001").unwrap();
+            if answers {
+                // The look of the start began before the check; the one that follows is the one that counts.
+                mind.on_done(found(&udid, None), &now, &mut acts);
+                mind.settle(&now, &[]);
+                assert!(answer.try_recv().is_err(), "an older look is taken for it");
+                mind.on_done(found(&udid, None), &now, &mut acts);
+            } else {
+                mind.settle(&now, &[]);
+                assert!(answer.try_recv().is_err(), "it does not wait");
+                assert_eq!(mind.wake_at(), later.host);
+            }
+            mind.settle(at, &[]);
+            assert!(answer.try_recv().is_ok(), "it waits for ever");
+        }
     }
 }
