@@ -3,6 +3,9 @@
 //!
 //! Keys are paths below the phone's folder, `Snapshot/ab/ab…` as much as `ab/ab…`, and follow what the phone does to its files.
 //!
+//! While a phone works on its tree, changes are only written down one after the other: names are hashes, and a table sorted by
+//! them would be touched all over for each. Folding sorts them into the table, once.
+//!
 //! Not here: what a difference means (`verify`), and where the file lies (`store`).
 
 use std::path::Path;
@@ -53,6 +56,55 @@ pub(crate) struct Ledger {
     db: Connection,
     pending: u32,
     pending_bytes: u64,
+    /// Something was written down that is not in the table yet.
+    logged: bool,
+}
+
+/// The phone's folder for what it has sent but not put in its place.
+const SNAPSHOT: &str = "Snapshot/";
+
+/// What is written down of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Put = 0,
+    PutSnapshot = 1,
+    /// From `Snapshot/` to its place.
+    MovedIn = 2,
+    Removed = 3,
+    RemovedSnapshot = 4,
+}
+
+impl Kind {
+    fn of(number: u8) -> Self {
+        match number {
+            1 => Self::PutSnapshot,
+            2 => Self::MovedIn,
+            3 => Self::Removed,
+            4 => Self::RemovedSnapshot,
+            _ => Self::Put,
+        }
+    }
+}
+
+/// A file in its place, and what is on the way there.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    is: Option<Seen>,
+    snapshot: Option<Seen>,
+}
+
+/// A path without `Snapshot/`, and whether it had that.
+fn key_of(path: &str) -> (&str, bool) {
+    path.strip_prefix(SNAPSHOT)
+        .map_or((path, false), |key| (key, true))
+}
+
+/// Whether a phone has only files of that name: a blob in its folder, or one of the files beside the folders.
+fn is_file(key: &str) -> bool {
+    match key.split_once('/') {
+        Some((_, name)) => crate::verify::is_file_id(name),
+        None => key.contains('.'),
+    }
 }
 
 impl Ledger {
@@ -66,22 +118,143 @@ impl Ledger {
              PRAGMA locking_mode=EXCLUSIVE; PRAGMA user_version=1;
              CREATE TABLE IF NOT EXISTS files (
                  path TEXT PRIMARY KEY NOT NULL, len INTEGER NOT NULL, hash BLOB NOT NULL
-             ) WITHOUT ROWID;",
+             ) WITHOUT ROWID;
+             CREATE TABLE IF NOT EXISTS log (
+                 seq INTEGER PRIMARY KEY, key TEXT NOT NULL, kind INTEGER NOT NULL, len INTEGER, hash BLOB
+             );",
         )?;
+        let logged = db.query_row("SELECT EXISTS (SELECT 1 FROM log)", [], |row| row.get(0))?;
         db.execute_batch("BEGIN")?;
-        Ok(Self {
+        let mut ledger = Self {
             db,
             pending: 0,
             pending_bytes: 0,
-        })
+            logged,
+        };
+        ledger.fold()?;
+        Ok(ledger)
     }
 
+    /// Writes a change down; nothing can be asked until it is folded.
+    fn note(&mut self, change: &Change) -> Result<(), LedgerError> {
+        let entry = match change {
+            Change::Put { path, seen } => {
+                let (key, snapshot) = key_of(path);
+                Some((
+                    key,
+                    if snapshot {
+                        Kind::PutSnapshot
+                    } else {
+                        Kind::Put
+                    },
+                    Some(seen),
+                ))
+            }
+            Change::Moved { from, to } if key_of(from) == (to, true) && is_file(to) => {
+                Some((to.as_str(), Kind::MovedIn, None))
+            }
+            Change::Removed { path } if is_file(key_of(path).0) => {
+                let (key, snapshot) = key_of(path);
+                Some((
+                    key,
+                    if snapshot {
+                        Kind::RemovedSnapshot
+                    } else {
+                        Kind::Removed
+                    },
+                    None,
+                ))
+            }
+            Change::Moved { .. } | Change::Copied { .. } | Change::Removed { .. } => None,
+        };
+        let Some((key, kind, seen)) = entry else {
+            // Of whole folders, or odd: rare.
+            self.fold()?;
+            return self.apply(change);
+        };
+        let mut insert = self
+            .db
+            .prepare_cached("INSERT INTO log (key, kind, len, hash) VALUES (?1, ?2, ?3, ?4)")?;
+        let (len, hash) = (
+            seen.map(|seen| seen.len.cast_signed()),
+            seen.map(|seen| seen.hash.as_bytes().as_slice()),
+        );
+        insert.execute(params![key, kind as u8, len, hash])?;
+        drop(insert);
+        self.logged = true;
+        self.count(change)
+    }
+
+    /// Sorts what was written down into the table.
+    fn fold(&mut self) -> Result<(), LedgerError> {
+        if !self.logged {
+            return Ok(());
+        }
+        self.db.execute_batch(
+            "CREATE TABLE folded (path TEXT PRIMARY KEY NOT NULL, len INTEGER NOT NULL, hash BLOB NOT NULL) WITHOUT ROWID;",
+        )?;
+        {
+            let mut query = self.db.prepare(
+                "SELECT key, kind, len, hash FROM (
+                     SELECT substr(path, 10) AS key, -1 AS seq, 1 AS kind, len, hash FROM files
+                     WHERE path >= 'Snapshot/' AND path < 'Snapshot0'
+                     UNION ALL
+                     SELECT path, -1, 0, len, hash FROM files WHERE path < 'Snapshot/' OR path >= 'Snapshot0'
+                     UNION ALL
+                     SELECT key, seq, kind, len, hash FROM log
+                 ) ORDER BY key, seq",
+            )?;
+            let mut insert = self.db.prepare("INSERT INTO folded VALUES (?1, ?2, ?3)")?;
+            let mut put = |key: &str, place: Place| -> Result<(), LedgerError> {
+                for (path, seen) in [
+                    (key.to_owned(), place.is),
+                    (format!("{SNAPSHOT}{key}"), place.snapshot),
+                ] {
+                    if let Some(seen) = seen {
+                        insert.execute(params![
+                            path,
+                            seen.len.cast_signed(),
+                            seen.hash.as_bytes().as_slice()
+                        ])?;
+                    }
+                }
+                Ok(())
+            };
+            let mut rows = query.query([])?;
+            let mut at: Option<(String, Place)> = None;
+            while let Some(row) = rows.next()? {
+                let key = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+                if at.as_ref().is_none_or(|(at, _)| at != key)
+                    && let Some((done, place)) = at.replace((key.to_owned(), Place::default()))
+                {
+                    put(&done, place)?;
+                }
+                let Some((_, place)) = &mut at else {
+                    continue;
+                };
+                match Kind::of(row.get(1)?) {
+                    Kind::Put => place.is = Some(seen(row, 2)?),
+                    Kind::PutSnapshot => place.snapshot = Some(seen(row, 2)?),
+                    Kind::MovedIn => place.is = place.snapshot.take(),
+                    Kind::Removed => place.is = None,
+                    Kind::RemovedSnapshot => place.snapshot = None,
+                }
+            }
+            if let Some((done, place)) = at {
+                put(&done, place)?;
+            }
+        }
+        self.db.execute_batch(
+            "DROP TABLE files; ALTER TABLE folded RENAME TO files; DELETE FROM log;",
+        )?;
+        self.logged = false;
+        self.commit()
+    }
+
+    /// Makes a change at once.
     pub(crate) fn apply(&mut self, change: &Change) -> Result<(), LedgerError> {
         match change {
-            Change::Put { path, seen } => {
-                self.put(path, *seen)?;
-                self.pending_bytes = self.pending_bytes.saturating_add(seen.len);
-            }
+            Change::Put { path, seen } => self.put(path, *seen)?,
             Change::Moved { from, to } if from == to => {}
             Change::Moved { from, to } => {
                 self.copy(from, to)?;
@@ -90,6 +263,14 @@ impl Ledger {
             Change::Copied { from, to } if from == to => {}
             Change::Copied { from, to } => self.copy(from, to)?,
             Change::Removed { path } => self.remove(path)?,
+        }
+        self.count(change)
+    }
+
+    /// Commits when enough has come together.
+    fn count(&mut self, change: &Change) -> Result<(), LedgerError> {
+        if let Change::Put { seen, .. } = change {
+            self.pending_bytes = self.pending_bytes.saturating_add(seen.len);
         }
         self.pending += 1;
         if self.pending >= BATCH || self.pending_bytes >= BATCH_BYTES {
@@ -212,10 +393,11 @@ impl Keeper {
                 let _hold = hold;
                 for message in inbox {
                     match message {
-                        Message::Change(change) => ledger.apply(&change)?,
+                        Message::Change(change) => ledger.note(&change)?,
                         Message::Finish => break,
                     }
                 }
+                ledger.fold()?;
                 ledger.commit()?;
                 Ok(ledger)
             })?;
@@ -296,6 +478,105 @@ mod tests {
         assert_eq!(ledger.get("cd/cd1").unwrap(), Some(of(b"Snapshot/cd/cd1")));
         assert_eq!(ledger.get("Snapshot/ab/ab2").unwrap(), None);
         assert_eq!(ledger.in_folder("Snapshot/cd").unwrap(), []);
+    }
+
+    #[test]
+    fn a_crash_of_a_keeper_loses_no_more_than_a_batch() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("l");
+        let mut ledger = Ledger::open(&path).unwrap();
+        for number in 0..BATCH + 10 {
+            ledger
+                .note(&put(&format!("Snapshot/ab/{number:040x}")))
+                .unwrap();
+        }
+        drop(ledger);
+        let files = Ledger::open(&path)
+            .unwrap()
+            .in_folder("Snapshot/ab")
+            .unwrap();
+        assert_eq!(files.len(), BATCH as usize);
+    }
+
+    mod properties {
+        use proptest::prelude::*;
+
+        use super::*;
+
+        /// Few names, so that they meet often.
+        fn name() -> impl Strategy<Value = String> {
+            let inside = prop_oneof![
+                (0..2_u8, 0..3_u8).prop_map(|(folder, file)| format!("a{folder}/{file:040x}")),
+                Just("Manifest.db".to_owned()),
+                (0..2_u8).prop_map(|folder| format!("a{folder}")),
+                Just("odd/name".to_owned()),
+            ];
+            (inside, any::<bool>()).prop_map(|(inside, snapshot)| {
+                if snapshot {
+                    format!("{SNAPSHOT}{inside}")
+                } else {
+                    inside
+                }
+            })
+        }
+
+        fn change() -> impl Strategy<Value = Change> {
+            let holds_files = |path: &str| is_file(key_of(path).0) || key_of(path).0 == "odd/name";
+            let apart = move |from: &String, to: &String| {
+                holds_files(from) == holds_files(to)
+                    && !from.starts_with(&format!("{to}/"))
+                    && !to.starts_with(&format!("{from}/"))
+            };
+            prop_oneof![
+                4 => (name(), any::<u8>()).prop_map(|(path, byte)| Change::Put { path, seen: of(&[byte]) }),
+                4 => name().prop_map(|to| {
+                    let to = key_of(&to).0.to_owned();
+                    Change::Moved { from: format!("{SNAPSHOT}{to}"), to }
+                }),
+                1 => (name(), name()).prop_filter("apart", move |(a, b)| apart(a, b)).prop_map(|(from, to)| Change::Moved { from, to }),
+                1 => (name(), name()).prop_filter("apart", move |(a, b)| apart(a, b)).prop_map(|(from, to)| Change::Copied { from, to }),
+                2 => name().prop_map(|path| Change::Removed { path }),
+                1 => Just(Change::Removed { path: "Snapshot".to_owned() }),
+            ]
+        }
+
+        fn all(ledger: &Ledger) -> Vec<(String, Seen)> {
+            let mut query = ledger
+                .db
+                .prepare("SELECT path, len, hash FROM files ORDER BY path")
+                .unwrap();
+            let rows = query
+                .query_map([], |row| Ok((row.get(0)?, seen(row, 1)?)))
+                .unwrap();
+            rows.map(Result::unwrap).collect()
+        }
+
+        proptest! {
+            /// What was written down and folded, at any moments, is what would have been made at once. A name is that of a
+            /// file or of a folder, as on a disk.
+            #[test]
+            fn folding_is_the_same_as_making_each_change(
+                changes in proptest::collection::vec((change(), proptest::bool::weighted(0.1)), 0..60)
+            ) {
+                let dir = tempfile::tempdir().unwrap();
+                let mut noted = Ledger::open(&dir.path().join("noted")).unwrap();
+                let mut made = Ledger::open(&dir.path().join("made")).unwrap();
+                for (change, fold) in &changes {
+                    if let Change::Put { path, .. } = change
+                        && !is_file(key_of(path).0) && key_of(path).0 != "odd/name"
+                    {
+                        continue;
+                    }
+                    noted.note(change).unwrap();
+                    made.apply(change).unwrap();
+                    if *fold {
+                        noted.fold().unwrap();
+                    }
+                }
+                noted.fold().unwrap();
+                prop_assert_eq!(all(&noted), all(&made));
+            }
+        }
     }
 
     #[test]
