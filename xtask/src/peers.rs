@@ -20,12 +20,19 @@ const DEBIAN: &[(&str, &str)] = &[
     ("x11-utils", "xwininfo"),
     ("sqlite3", "sqlite3"),
     ("tmux", "tmux"),
+    ("imagemagick", "import"),
+    ("mandoc", "mandoc"),
+    ("zsh", "zsh"),
+    ("fish", "fish"),
 ];
 
 /// Homebrew's formulas on macOS; the desktop peers of Linux have no place there.
 const BREW: &[(&str, &str)] = &[
     ("libimobiledevice", "idevicebackup2"),
     ("sqlite", "sqlite3"),
+    ("mandoc", "mandoc"),
+    ("zsh", "zsh"),
+    ("fish", "fish"),
 ];
 
 pub(crate) struct Found {
