@@ -27,6 +27,10 @@ pub const MAX_DEPTH: usize = 32;
 /// Most names that one listing gives; a backup of four million files has 16 000 in its fullest folder.
 pub const MAX_LISTED: usize = 65_536;
 
+/// Most files and folders that one copy makes: as many as the fullest folder of a big backup has. Phones are not known to
+/// copy folders at all.
+const MAX_COPIED: usize = 16_384;
+
 const DIR_MODE: Mode = Mode::RWXU;
 
 /// See the module.
@@ -92,6 +96,7 @@ impl Jail {
     /// `EEXIST` when something of that name is there, and what else the file system says.
     pub fn make_folder(&self, inside: &str) -> Result<(), Errno> {
         let (folder, name) = self.parent(inside)?;
+        not_ours(name)?;
         rustix::fs::mkdirat(&folder, name, DIR_MODE)
     }
 
@@ -121,7 +126,9 @@ impl Jail {
     /// # Errors
     /// `ENOENT` when its folder is not there, and what else the file system says.
     pub fn begin(&self, inside: &str) -> Result<Part, Errno> {
-        match self.parent(inside)? {
+        let (folder, name) = self.parent(inside)?;
+        not_ours(name)?;
+        match (folder, name) {
             (Step::Root(fd), name) => {
                 Part::create(fd.try_clone_to_owned().map_err(|e| errno(&e))?, name)
             }
@@ -137,6 +144,7 @@ impl Jail {
     pub fn rename(&self, from: &str, to: &str) -> Result<(), Errno> {
         let (from_folder, from_name) = self.parent(from)?;
         let (to_folder, to_name) = self.parent(to)?;
+        not_ours(to_name)?;
         let source = rustix::fs::statat(&from_folder, from_name, AtFlags::SYMLINK_NOFOLLOW)?;
         let is_folder = FileType::from_raw_mode(source.st_mode) == FileType::Directory;
         if is_folder && depth(to) > depth(from)
@@ -147,11 +155,18 @@ impl Jail {
         let there = rustix::fs::statat(&to_folder, to_name, AtFlags::SYMLINK_NOFOLLOW);
         if let Ok(there) = there {
             if same_file(&source, &there) {
-                // POSIX: renaming one name of a file to another name of it does nothing, and leaves both.
                 if from == to {
                     return Ok(());
                 }
-                return rustix::fs::unlinkat(&from_folder, from_name, AtFlags::empty());
+                // POSIX: renaming one name of a file to another name of it does nothing, and leaves both. Where `A` is
+                // `a` they may be one name, so neither is removed before the other is there.
+                let aside = part::temporary_name()?;
+                rustix::fs::renameat(&from_folder, from_name, &from_folder, &aside)?;
+                rustix::fs::renameat(&from_folder, &aside, &to_folder, to_name)?;
+                return match rustix::fs::unlinkat(&from_folder, &aside, AtFlags::empty()) {
+                    Ok(()) | Err(Errno::NOENT) => Ok(()),
+                    Err(e) => Err(e),
+                };
             }
             let onto_folder = FileType::from_raw_mode(there.st_mode) == FileType::Directory;
             if onto_folder || is_folder {
@@ -165,8 +180,16 @@ impl Jail {
     /// so a second name is as good as a copy.
     ///
     /// # Errors
-    /// As the file system says.
+    /// `EOVERFLOW` for a folder with more than [`MAX_COPIED`] entries in all, of which it then has a part; `EINVAL` when one
+    /// of the two lies in the other or deeper; and what else the file system says.
     pub fn copy(&self, from: &str, to: &str) -> Result<(), Errno> {
+        let mut left = MAX_COPIED;
+        self.copy_at_most(from, to, &mut left)
+    }
+
+    fn copy_at_most(&self, from: &str, to: &str, left: &mut usize) -> Result<(), Errno> {
+        // Copies of copies double with each request.
+        *left = left.checked_sub(1).ok_or(Errno::OVERFLOW)?;
         let source = self.stat(from)?;
         if FileType::from_raw_mode(source.st_mode) != FileType::Directory {
             return self.copy_file(from, to);
@@ -177,9 +200,10 @@ impl Jail {
         self.make_folder(to)
             .or_else(|e| if e == Errno::EXIST { Ok(()) } else { Err(e) })?;
         for entry in self.list(from)? {
-            self.copy(
+            self.copy_at_most(
                 &format!("{from}/{}", entry.name),
                 &format!("{to}/{}", entry.name),
+                left,
             )?;
         }
         Ok(())
@@ -188,6 +212,7 @@ impl Jail {
     fn copy_file(&self, from: &str, to: &str) -> Result<(), Errno> {
         let (from_folder, from_name) = self.parent(from)?;
         let (to_folder, to_name) = self.parent(to)?;
+        not_ours(to_name)?;
         if from == to {
             return Ok(());
         }
@@ -270,6 +295,14 @@ impl Jail {
 /// The paths were parsed already; this is the second lock on the same door.
 fn check_name(name: &str) -> Result<(), Errno> {
     if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
+        return Err(Errno::INVAL);
+    }
+    Ok(())
+}
+
+/// A name of a part would not be listed, and could be that of one on its way.
+fn not_ours(name: &str) -> Result<(), Errno> {
+    if is_part(name) {
         return Err(Errno::INVAL);
     }
     Ok(())

@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -14,10 +15,31 @@ use rustix::io::Errno;
 const PREFIX: &str = ".backupwatch-";
 const SUFFIX: &str = ".part";
 
+/// Names that are tried; none of them is likely to be taken.
+const TRIES: u32 = 8;
+
 /// Whether a name is one of a file that never became whole.
 #[must_use]
 pub fn is_part(name: &str) -> bool {
+    // However a file system takes capitals.
+    let name = name.to_ascii_lowercase();
     name.starts_with(PREFIX) && name.ends_with(SUFFIX)
+}
+
+/// A name that nobody else has or can foresee, in this process or another.
+pub(super) fn temporary_name() -> Result<String, Errno> {
+    static SALT: OnceLock<u64> = OnceLock::new();
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let salt = match SALT.get() {
+        Some(salt) => *salt,
+        None => {
+            let mut bytes = [0; 8];
+            getrandom::fill(&mut bytes).map_err(|_| Errno::IO)?;
+            *SALT.get_or_init(|| u64::from_ne_bytes(bytes))
+        }
+    };
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    Ok(format!("{PREFIX}{salt:016x}-{number:x}{SUFFIX}"))
 }
 
 /// See the module. Dropped before [`Part::keep`], it leaves nothing behind.
@@ -32,13 +54,10 @@ pub struct Part {
 
 impl Part {
     pub(super) fn create(folder: OwnedFd, name: &str) -> Result<Self, Errno> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        // A name is taken only by what a crash left; there are far fewer of those than tries.
-        for _ in 0..10_000 {
-            let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            let temporary = format!("{PREFIX}{number:x}{SUFFIX}");
+        for _ in 0..TRIES {
+            let temporary = temporary_name()?;
             match rustix::fs::openat(&folder, temporary.as_str(), flags, Mode::RUSR | Mode::WUSR) {
                 Ok(fd) => {
                     return Ok(Self {

@@ -159,3 +159,53 @@ fn depth_is_bounded() {
     assert_eq!(made, MAX_DEPTH + 1);
     jail.remove("d").unwrap();
 }
+
+/// A folder and its copy in a folder that is copied next: each request doubles the tree, and thirty of them would never end.
+#[test]
+fn a_request_copies_only_so_much() {
+    let (dir, jail) = jail();
+    let mut path = String::from("d");
+    for _ in 0..6 {
+        jail.make_folder(&path).unwrap();
+        path.push_str("/d");
+    }
+    for depth in (1..=6).rev() {
+        let folder = vec!["d"; depth].join("/");
+        let mut left = 40;
+        let copied = jail.copy_at_most(&folder, &format!("{folder}x"), &mut left);
+        assert_eq!(copied.is_ok(), depth > 1, "{depth}: {left}");
+    }
+    jail.make_folder("full").unwrap();
+    for number in 0..MAX_COPIED {
+        fs::File::create(dir.path().join(format!("in/full/{number}"))).unwrap();
+    }
+    assert_eq!(jail.copy("full", "again").unwrap_err(), Errno::OVERFLOW);
+}
+
+/// Our names of files on their way are nobody else's: a file that arrives under one could take the place of another before
+/// that has its name.
+#[test]
+fn the_names_of_parts_are_ours() {
+    let (dir, jail) = jail();
+    jail.make_folder("f").unwrap();
+    put(&jail, "a", b"a");
+    for name in [".backupwatch-0.part", ".BackupWatch-0.PART"] {
+        assert_eq!(jail.begin(name).unwrap_err(), Errno::INVAL, "{name}");
+        assert_eq!(jail.make_folder(name).unwrap_err(), Errno::INVAL);
+        assert_eq!(jail.rename("a", name).unwrap_err(), Errno::INVAL);
+        assert_eq!(jail.copy("a", name).unwrap_err(), Errno::INVAL);
+        assert_eq!(
+            jail.copy("f", &format!("f/{name}")).unwrap_err(),
+            Errno::INVAL
+        );
+    }
+    let part = jail.begin("b").unwrap();
+    let on_disk = jail.list_with_parts("").unwrap();
+    let name = on_disk
+        .into_iter()
+        .find(|entry| is_part(&entry.name))
+        .unwrap();
+    assert!(name.name.len() > 30, "nobody can guess it: {}", name.name);
+    drop(part);
+    assert_eq!(fs::read_dir(dir.path().join("in")).unwrap().count(), 2);
+}
