@@ -42,15 +42,15 @@ pub enum PairingError {
     Missing { key: &'static str },
     #[error("{key} is no PEM certificate")]
     NotACertificate { key: &'static str },
-    #[error("failed to set up TLS for the host")]
+    #[error("set up TLS for the host")]
     Tls(#[source] rustls::Error),
-    #[error("failed to make an RSA key")]
+    #[error("make an RSA key")]
     Key(#[source] rsa::Error),
-    #[error("failed to encode an RSA key")]
+    #[error("encode an RSA key")]
     Encoding(#[source] rsa::pkcs8::Error),
-    #[error("failed to make a certificate")]
+    #[error("make a certificate")]
     Certificate(#[source] rcgen::Error),
-    #[error("failed to get random bytes")]
+    #[error("get random bytes")]
     Random,
 }
 

@@ -157,19 +157,19 @@ impl Persona {
 /// Why a persona could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum PersonaError {
-    #[error("failed to read {path}")]
+    #[error("read {path}")]
     Read {
         path: PathBuf,
         #[source]
         source: std::io::Error,
     },
-    #[error("failed to understand the persona")]
+    #[error("understand the persona")]
     Syntax(#[source] toml::de::Error),
     #[error("{udid:?} is no UDID: 40 hex digits, or 8 and 16 with a hyphen between")]
     Udid { udid: String },
-    #[error("failed to make the phone's contents")]
+    #[error("make the phone's contents")]
     Contents(#[source] ContentsError),
-    #[error("failed to load {path}")]
+    #[error("load {path}")]
     In {
         path: PathBuf,
         #[source]

@@ -51,13 +51,13 @@ pub struct Sim;
 /// Why a simulator does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum SimError {
-    #[error("failed to listen on {listen:?}")]
+    #[error("listen on {}", .listen.environment().unwrap_or_default())]
     Listen {
         listen: Listen,
         #[source]
         source: io::Error,
     },
-    #[error("failed to pair a phone with this host")]
+    #[error("pair a phone with this host")]
     Pairing(#[source] PairingError),
 }
 

@@ -18,7 +18,7 @@ pub async fn run(terminal: Terminal, arguments: &Simulate) -> Result<ExitCode, F
         personas.push(built_in()?);
     }
     let sim = Sim::start(personas, listen(&arguments.listen)?)
-        .map_err(|error| Failure::new(ExitCode::Usage, "listen", error.to_string()))?;
+        .map_err(|error| Failure::from_error(ExitCode::Usage, "listen", &error))?;
     if let Some(address) = sim.listen().environment() {
         terminal.data(&format!("USBMUXD_SOCKET_ADDRESS={address}"))?;
     }

@@ -31,17 +31,28 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
     for path in arguments {
         let path = Path::new(&path);
         if path.is_dir() {
-            personas.extend(Persona::load_dir(path)?);
+            personas.extend(Persona::load_dir(path).map_err(failed)?);
         } else {
-            personas.push(Persona::load(path)?);
+            personas.push(Persona::load(path).map_err(failed)?);
         }
     }
-    let sim = Sim::start(personas, listen)?;
+    let sim = Sim::start(personas, listen).map_err(failed)?;
     let address = sim.listen().environment().unwrap_or_default();
     say(&format!("USBMUXD_SOCKET_ADDRESS={address}"));
     tokio::signal::ctrl_c().await?;
     sim.stop().await;
     Ok(())
+}
+
+/// The sentence that an error and its causes are a part of.
+fn failed(error: impl std::error::Error) -> String {
+    let mut words = format!("failed to {error}");
+    let mut next = error.source();
+    while let Some(cause) = next {
+        words.push_str(&format!(": {cause}"));
+        next = cause.source();
+    }
+    words
 }
 
 #[expect(

@@ -10,9 +10,9 @@ use crate::keybag::{KeybagError, noise_array};
 
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    #[error("failed to use the manifest database")]
+    #[error("use the manifest database")]
     Sqlite(#[from] rusqlite::Error),
-    #[error("failed to wrap the key of a file")]
+    #[error("wrap the key of a file")]
     Key(#[from] KeybagError),
 }
 
