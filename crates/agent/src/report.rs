@@ -27,6 +27,7 @@ pub fn outcome(end: &RunEnd) -> &'static str {
         RunFailure::NotTrusted => "not_trusted",
         RunFailure::NeverUnlocked => "never_unlocked",
         RunFailure::EncryptionRequired => "encryption_required",
+        RunFailure::Prohibited => "prohibited",
         RunFailure::SettingUp => "setting_up",
         RunFailure::BackupCorrupt => "backup_corrupt",
         RunFailure::Verification { .. } => "verification",
@@ -94,6 +95,7 @@ pub fn sentence(end: &RunEnd) -> String {
         RunFailure::EncryptionRequired => {
             "The phone's management allows encrypted backups only, and no backup password is set. Set one in Finder first.".to_owned()
         }
+        RunFailure::Prohibited => "The phone's management forbids backups to a computer. Ask whoever manages it.".to_owned(),
         RunFailure::SettingUp => "The phone is being set up or restored. Try again when it is done.".to_owned(),
         RunFailure::BackupCorrupt => "The phone calls the interrupted backup on this disk damaged. Try again with `--full`.".to_owned(),
         RunFailure::Verification { level: failed, missing, detail } => {
@@ -202,6 +204,7 @@ mod tests {
             RunFailure::NotTrusted,
             RunFailure::NeverUnlocked,
             RunFailure::EncryptionRequired,
+            RunFailure::Prohibited,
             RunFailure::SettingUp,
             RunFailure::BackupCorrupt,
             RunFailure::Verification {

@@ -624,6 +624,7 @@ async fn final_codes_are_what_they_mean() {
             RunFailure::PasscodeTimeout,
         ),
         (212, "", RunFailure::SettingUp),
+        (22, "", RunFailure::Prohibited),
         (25, "", RunFailure::SettingUp),
         (31337, "x", device(31337, "x")),
     ] {

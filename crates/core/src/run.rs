@@ -127,6 +127,8 @@ pub enum RunFailure {
     NeverUnlocked,
     /// Its management demands an encrypted backup, and no password is set.
     EncryptionRequired,
+    /// Its management forbids local backups.
+    Prohibited,
     /// Setup Assistant or a restore is running.
     SettingUp,
     /// The device calls the backup on this disk damaged (205).

@@ -113,9 +113,10 @@ impl Stop {
                 OpenError::Locked => RunFailure::DeviceLocked,
                 OpenError::NeverUnlocked => RunFailure::NeverUnlocked,
                 OpenError::LinkLost => RunFailure::Unplugged,
-                e @ (OpenError::ServiceProhibited { .. }
-                | OpenError::MuxDown(_)
-                | OpenError::Other(_)) => RunFailure::Protocol(e.to_string()),
+                OpenError::ServiceProhibited { .. } => RunFailure::Prohibited,
+                e @ (OpenError::MuxDown(_) | OpenError::Other(_)) => {
+                    RunFailure::Protocol(e.to_string())
+                }
             },
             Self::Store(e) => of_store(e),
             Self::Host(what) => RunFailure::Io(what),
@@ -186,8 +187,8 @@ fn refused(response: &Response, seen: &Seen) -> RunFailure {
             Some(what) => RunFailure::Io(what.clone()),
             None => own_words(),
         },
-        MbClass::Management
-        | MbClass::Busy
+        MbClass::Management => RunFailure::Prohibited,
+        MbClass::Busy
         | MbClass::DeviceFiles
         | MbClass::Version
         | MbClass::Cloud

@@ -210,6 +210,7 @@ fn consequence(failure: &RunFailure, policy: &BackupPolicy) -> Consequence {
         | RunFailure::StoreInUse
         | RunFailure::NeverUnlocked
         | RunFailure::EncryptionRequired
+        | RunFailure::Prohibited
         | RunFailure::BackupCorrupt
         | RunFailure::Verification { .. }
         | RunFailure::Protocol(_)

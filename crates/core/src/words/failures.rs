@@ -73,6 +73,10 @@ pub fn words(failure: &RunFailure, noun: &str) -> (String, String) {
             format!("the {noun} is managed and allows encrypted backups only"),
             "Set a backup password in Finder, iTunes or the Apple Devices app.".into(),
         ),
+        RunFailure::Prohibited => say(
+            format!("the {noun} is managed and forbids backups to a computer"),
+            "Ask whoever manages it.".into(),
+        ),
         RunFailure::SettingUp => say(
             format!("the {noun} is being set up or restored"),
             "Let it finish first.".into(),
