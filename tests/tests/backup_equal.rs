@@ -27,7 +27,8 @@ const OF_THE_FOLDER: [&str; 1] = ["Date"];
 const OF_THE_COMPUTER: [&str; 2] = ["GUID", "Last Backup Date"];
 /// Finder writes it and idevicebackup2 does not.
 const OURS_ALONE: &str = "Product Name";
-/// SpringBoard's picture of an app, which only decorates a list in Finder.
+/// SpringBoard's picture of an app, which decorates a list in Finder. A service and a TLS handshake more at every backup are too
+/// much for it.
 const THEIRS_ALONE: &str = "PlaceholderIcon";
 
 fn dictionary(tree: &Tree, file: &str) -> Dictionary {

@@ -110,7 +110,7 @@ fn final_codes_for_which_the_phone_has_its_own_words() {
         (1, "start"),
         (2, "moving"),
         (14, "start"),
-        (22, "start"),
+        (24, "uploading"),
         (100, "moving"),
         (104, "end"),
     ]
@@ -144,6 +144,12 @@ fn final_codes_for_which_we_have_words() {
         "The phone is locked. Unlock it and try again.",
     );
     tell(&[
+        told(
+            22,
+            "because",
+            "start",
+            "The phone's management forbids backups to a computer. Ask whoever manages it.",
+        ),
         told(
             25,
             "because",
@@ -326,22 +332,34 @@ fn a_phone_that_is_not_ready() {
         ),
         state(
             "it does not list its apps, which only Info.plist wants to know",
-            |phone| refuse(phone, "com.apple.mobile.installation_proxy"),
+            |phone| {
+                refuse(
+                    phone,
+                    "com.apple.mobile.installation_proxy",
+                    "InvalidService",
+                )
+            },
             0,
             WELL,
         ),
         state(
-            "it has no backup service",
-            |phone| refuse(phone, "com.apple.mobilebackup2"),
+            "its management forbids backups",
+            |phone| refuse(phone, "com.apple.mobilebackup2", "ServiceProhibited"),
             7,
-            "InvalidService",
+            "The phone's management forbids backups to a computer. Ask whoever manages it.",
+        ),
+        state(
+            "it has no backup service",
+            |phone| refuse(phone, "com.apple.mobilebackup2", "InvalidService"),
+            7,
+            "the phone refused StartService: the device answered InvalidService",
         ),
     ]);
 }
 
-fn refuse(phone: &mut Persona, service: &str) {
+fn refuse(phone: &mut Persona, service: &str, error: &str) {
     let services = &mut phone.services.refuse;
-    services.insert(service.to_owned(), "InvalidService".to_owned());
+    services.insert(service.to_owned(), error.to_owned());
 }
 
 #[test]
