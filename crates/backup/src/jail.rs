@@ -152,6 +152,13 @@ impl Jail {
         {
             return Err(Errno::INVAL);
         }
+        // A file with one name has nothing to do with what is there; only a folder in its place is to be cleared away first.
+        if !is_folder && source.st_nlink == 1 {
+            match rustix::fs::renameat(&from_folder, from_name, &to_folder, to_name) {
+                Err(Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) => {}
+                done => return done,
+            }
+        }
         let there = rustix::fs::statat(&to_folder, to_name, AtFlags::SYMLINK_NOFOLLOW);
         if let Ok(there) = there {
             if same_file(&source, &there) {
@@ -281,14 +288,27 @@ impl Jail {
             if depth >= MAX_DEPTH {
                 return Err(Errno::NAMETOOLONG);
             }
-            at = Step::Below(rustix::fs::openat(
-                &at,
-                name,
-                folder_flags(),
-                Mode::empty(),
-            )?);
+        }
+        #[cfg(target_os = "linux")]
+        if let Some(folder) = self.walk_at_once(inside)? {
+            return Ok(Step::Below(folder));
+        }
+        for name in inside.split('/') {
+            at = Step::Below(rustix::fs::openat(&at, name, folder_flags(), Mode::empty())?);
         }
         Ok(at)
+    }
+
+    /// The whole way in one call, under the same rules. `None` where the kernel does not have it or does not permit it.
+    #[cfg(target_os = "linux")]
+    fn walk_at_once(&self, inside: &str) -> Result<Option<OwnedFd>, Errno> {
+        use rustix::fs::ResolveFlags;
+        let rules = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        match rustix::fs::openat2(&self.root, inside, folder_flags(), Mode::empty(), rules) {
+            Ok(folder) => Ok(Some(folder)),
+            Err(Errno::NOSYS | Errno::PERM | Errno::INVAL | Errno::AGAIN) => Ok(None),
+            Err(e) => Err(e),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use crate::services::invalid;
 
 /// Bytes that are read at most at a time. TLS gives 16 KiB; more at once only saves calls.
-const BUFFER: usize = 256 << 10;
+const BUFFER: usize = 128 << 10;
 
 #[derive(Debug)]
 pub(super) struct Link<S> {

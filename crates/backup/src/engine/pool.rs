@@ -17,10 +17,10 @@ use crate::ledger::{Change, KeeperHandle, Seen};
 use crate::store::WorkTree;
 
 /// Longest piece; a longer file comes in several.
-pub(super) const PIECE: usize = 128 << 10;
+pub(super) const PIECE: usize = 64 << 10;
 
 /// Bytes under way to the disk, in the unit that permits are counted in.
-const BUDGET: usize = (4 << 20) / UNIT;
+const BUDGET: usize = (2 << 20) / UNIT;
 const UNIT: usize = 1 << 10;
 
 /// Failures of one stream that are kept; a phone sends 128 files at a time.
