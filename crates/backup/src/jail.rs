@@ -294,7 +294,12 @@ impl Jail {
             return Ok(Step::Below(folder));
         }
         for name in inside.split('/') {
-            at = Step::Below(rustix::fs::openat(&at, name, folder_flags(), Mode::empty())?);
+            at = Step::Below(rustix::fs::openat(
+                &at,
+                name,
+                folder_flags(),
+                Mode::empty(),
+            )?);
         }
         Ok(at)
     }
