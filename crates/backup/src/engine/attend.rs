@@ -49,6 +49,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Attendant<S> {
         limit: Duration,
         what: impl Future<Output = io::Result<T>>,
     ) -> Result<T, Stop> {
+        // The prompt may have come up while something else was awaited.
+        let waits = self.progress.phase == Phase::WaitingForPasscode;
+        let limit = if waits { FIRST.max(limit) } else { limit };
         let mut what = std::pin::pin!(what);
         let mut clock = std::pin::pin!(tokio::time::sleep(limit));
         loop {
@@ -56,6 +59,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Attendant<S> {
                 biased;
                 () = self.cancel.cancelled() => return Err(Stop::Cancelled),
                 done = &mut what => return done.map_err(Stop::from_link),
+                // Before the notifications, of which there could be one at any moment.
+                () = &mut clock => {
+                    return Err(if self.progress.phase == Phase::WaitingForPasscode {
+                        Stop::NoPasscode
+                    } else {
+                        Stop::Silent(limit)
+                    });
+                }
                 heard = hear(&mut self.notifications) => match heard {
                     Ok(name) => {
                         let was_waiting = self.progress.phase == Phase::WaitingForPasscode;
@@ -69,14 +80,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Attendant<S> {
                     // The backup does not need them; that the phone is gone will show on its own stream.
                     Err(_) => self.notifications = None,
                 },
-                () = &mut clock => {
-                    return Err(if self.progress.phase == Phase::WaitingForPasscode {
-                        Stop::NoPasscode
-                    } else {
-                        Stop::Silent(limit)
-                    });
-                }
             }
+            // Whoever talks without a pause must not keep the clock from being looked at.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -145,5 +151,118 @@ async fn hear<S: AsyncRead + AsyncWrite + Unpin>(
     match notifications {
         Some(notifications) => notifications.next().await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+    use std::time::Instant;
+
+    use backupwatch_core::HostTime;
+    use backupwatch_wire::notification_proxy::Event;
+    use backupwatch_wire::{codec, lockdown};
+    use tokio::io::{AsyncWriteExt as _, DuplexStream, ReadBuf};
+
+    use super::*;
+
+    fn frame(name: &str) -> Vec<u8> {
+        let event = Event::Relay {
+            name: name.to_owned(),
+        };
+        lockdown::encode_frame(&codec::to_xml(&event.to_value()))
+    }
+
+    async fn attendant<S: AsyncRead + AsyncWrite + Unpin>(notifications: S) -> Attendant<S> {
+        let progress = Progress {
+            phase: Phase::Preparing,
+            percent: None,
+            bytes: 0,
+            files: 0,
+            started: HostTime(jiff::Timestamp::UNIX_EPOCH),
+        };
+        let (watchers, _) = watch::channel(progress.clone());
+        let mut attendant = Attendant::new(CancellationToken::new(), progress, watchers);
+        attendant.notifications = Some(Notifications::observe(notifications).await.unwrap());
+        attendant
+    }
+
+    async fn nothing() -> io::Result<()> {
+        std::future::pending().await
+    }
+
+    /// A phone that relays a notification whenever it is asked, until a moment.
+    struct Flood {
+        frame: Vec<u8>,
+        until: Instant,
+    }
+
+    impl AsyncRead for Flood {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            if Instant::now() < self.until {
+                buffer.put_slice(&self.frame);
+            }
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Flood {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn notifications_without_end_do_not_stop_the_clock() {
+        let begun = Instant::now();
+        let mut attendant = attendant(Flood {
+            frame: frame("com.example.noise"),
+            until: begun + Duration::from_secs(5),
+        })
+        .await;
+        let ended = attendant.during(Duration::from_millis(50), nothing()).await;
+        assert!(matches!(ended, Err(Stop::Silent(_))), "{ended:?}");
+        assert!(
+            begun.elapsed() < Duration::from_secs(4),
+            "{:?}",
+            begun.elapsed()
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_person_has_half_an_hour_whenever_the_prompt_came_up() {
+        let (ours, mut phones): (DuplexStream, DuplexStream) = tokio::io::duplex(1 << 16);
+        let mut attendant = attendant(ours).await;
+        phones
+            .write_all(&frame(np::PASSCODE_PRESENTED))
+            .await
+            .unwrap();
+        let short = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok(())
+        };
+        attendant.during(BETWEEN, short).await.unwrap();
+        assert_eq!(attendant.progress().phase, Phase::WaitingForPasscode);
+        let begun = tokio::time::Instant::now();
+        let ended = attendant.during(BETWEEN, nothing()).await;
+        assert!(matches!(ended, Err(Stop::NoPasscode)), "{ended:?}");
+        assert_eq!(begun.elapsed().as_secs(), FIRST.as_secs());
     }
 }

@@ -93,13 +93,15 @@ where
     let mut limit = FIRST;
     loop {
         let message = next(link, attendant, limit).await?;
-        limit = BETWEEN;
         let goes_on = !matches!(message, DeviceMessage::Ping { .. });
         if let Some(ended) = serve_one(message, link, attendant, hands, tally).await? {
             return match ended.error {
                 None => Ok(()),
                 Some(_) => Err(Stop::Refused(ended)),
             };
+        }
+        if goes_on {
+            limit = BETWEEN;
         }
         // It goes on, so its passcode was entered: a lock from here on is not the prompt that somebody dismissed.
         attendant.prompt_seen &= !goes_on;
