@@ -1,7 +1,10 @@
 //! Which device the person means.
 
 use crate::failure::Failure;
-use backupwatch_agent::{exit::ExitCode, status::DeviceStatus};
+use backupwatch_agent::{
+    exit::ExitCode,
+    status::{DeviceStatus, Status},
+};
 use backupwatch_core::Udid;
 
 /// The one device that `asked` names: a UDID, a unique beginning of one, a name or a nickname. Left out, the only one known.
@@ -46,6 +49,22 @@ pub fn device<'a>(
             many.iter().copied(),
         )),
     }
+}
+
+/// Whether phones can be seen at all; nobody is to look for a cable when usbmuxd is what is missing.
+pub fn sighted(status: &Status) -> Result<(), Failure> {
+    if status.agent.usbmuxd != Some(false) {
+        return Ok(());
+    }
+    let why = status
+        .agent
+        .remarks
+        .iter()
+        .find_map(|remark| remark.strip_prefix("Phones cannot be seen: "))
+        .unwrap_or("usbmuxd does not answer");
+    let message = format!("phones cannot be seen: {}", why.trim_end_matches('.'));
+    Err(Failure::new(ExitCode::Internal, "usbmuxd", message)
+        .next("Start usbmuxd, or say where it is by USBMUXD_SOCKET_ADDRESS."))
 }
 
 /// The UDID of an entry of the status document.

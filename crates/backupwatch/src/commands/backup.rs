@@ -48,6 +48,7 @@ async fn through_agent(
         .check()
         .await
         .map_err(|error| reach::refused_by_agent(&error))?;
+    choice::sighted(&status)?;
     let udid = choice::udid(choice::device(&status.devices, wanted.device.as_deref())?)?;
     let request = BackupRequest { full: wanted.full };
     let events = client
@@ -69,6 +70,7 @@ async fn here(terminal: Terminal, setup: &Setup, wanted: &Backup) -> Result<Exit
             .check()
             .await
             .map_err(|refusal| reach::refused(&refusal))?;
+        choice::sighted(&status)?;
         let udid: Udid = choice::udid(choice::device(&status.devices, wanted.device.as_deref())?)?;
         let following = process
             .backup(udid.clone(), wanted.full)

@@ -67,6 +67,7 @@ pub async fn run(
 }
 
 fn chosen(terminal: Terminal, status: &Status, device: Option<&str>) -> Result<Udid, Failure> {
+    choice::sighted(status)?;
     let attached: Vec<_> = status
         .devices
         .iter()
