@@ -100,7 +100,7 @@ fn block(
         device
             .os_version
             .as_ref()
-            .map(|version| format!("iOS {version}")),
+            .map(|version| format!("{} {version}", system(device))),
     ]
     .into_iter()
     .flatten()
@@ -130,6 +130,15 @@ fn block(
     if !device.next.words.is_empty() {
         line("Next", &device.next.words);
     }
+}
+
+/// What Apple calls the system of this kind of device.
+fn system(device: &DeviceStatus) -> &'static str {
+    let ipad = device
+        .model
+        .as_deref()
+        .is_some_and(|model| model.starts_with("iPad"));
+    if ipad { "iPadOS" } else { "iOS" }
 }
 
 fn protection(word: &str) -> (Tone, &'static str) {
