@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::port::About;
 use crate::services::afc::{Afc, AfcError};
+use crate::verify::MAX_PLIST as MAX;
 
 /// Version of iTunes that is claimed where the phone does not name its least one.
 const ITUNES_VERSION: &str = "10.0.1";
@@ -37,6 +38,9 @@ const IBOOKS_FILE: &str = "/Books/iBooksData2.plist";
 
 /// Longest of those files; they are preferences.
 const MAX_FILE: usize = 256 << 10;
+
+/// Longest text: the names that people give are the longest honest ones.
+const MAX_TEXT: usize = 1024;
 
 /// What is read of the phone beside lockdown's values.
 #[derive(Default)]
@@ -65,7 +69,8 @@ impl Extras {
     }
 }
 
-/// The bytes of Info.plist. `guid` is the one of the backup before, if there was one.
+/// The bytes of Info.plist. `guid` is the one of the backup before, if there was one. Where what the phone told would make it
+/// longer than readers of a backup take, and our own check, it is written without what is not needed.
 pub(crate) fn compose(
     udid: &Udid,
     about: &About,
@@ -73,6 +78,22 @@ pub(crate) fn compose(
     guid: Option<String>,
     now: HostTime,
 ) -> io::Result<Vec<u8>> {
+    let guid = match guid.filter(|guid| guid.len() <= MAX_TEXT) {
+        Some(guid) => guid,
+        None => new_guid()?,
+    };
+    let whole = write(udid, about, extras, guid.clone(), now);
+    if whole.len() <= MAX {
+        return Ok(whole);
+    }
+    let bare = About {
+        root: about.root.clone(),
+        ..About::default()
+    };
+    Ok(write(udid, &bare, &Extras::default(), guid, now))
+}
+
+fn write(udid: &Udid, about: &About, extras: &Extras, guid: String, now: HostTime) -> Vec<u8> {
     let mut info = Dictionary::new();
     let mut put = |key: &str, value: Value| {
         info.insert(key.to_owned(), value);
@@ -95,12 +116,12 @@ pub(crate) fn compose(
             .root
             .get(source)
             .and_then(Value::as_string)
-            .filter(|text| !text.is_empty())
+            .filter(|text| !text.is_empty() && text.len() <= MAX_TEXT)
         {
             put(key, text.into());
         }
     }
-    put("GUID", guid.map_or_else(new_guid, Ok)?.into());
+    put("GUID", guid.into());
     put(
         "Last Backup Date",
         Value::Date(std::time::SystemTime::from(now.0).into()),
@@ -128,7 +149,7 @@ pub(crate) fn compose(
     let (installed, applications) = apps(&extras.apps);
     put("Installed Applications", Value::Array(installed));
     put("Applications", Value::Dictionary(applications));
-    Ok(codec::to_xml(&Value::Dictionary(info)))
+    codec::to_xml(&Value::Dictionary(info))
 }
 
 /// The GUID of an Info.plist that is there already.
@@ -235,6 +256,26 @@ mod tests {
             info.get("Serial Number").is_none(),
             "an empty value is none"
         );
+    }
+
+    /// What is too long for its readers would make a good backup one that is not whole.
+    #[test]
+    fn it_stays_readable_whatever_the_phone_tells() {
+        let udid = Udid::parse("00008110-000a1b2c3d4e5f60").unwrap();
+        let now = HostTime(jiff::Timestamp::UNIX_EPOCH);
+        let long = "x".repeat(2 << 20);
+        let settings = (0..6).map(|number| (number.to_string(), Value::from(long.as_str())));
+        let about = About {
+            root: dictionary(&[("DeviceName", &long), ("ProductType", "iPhone15,2")]),
+            itunes: settings.collect(),
+            ..About::default()
+        };
+        let bytes = compose(&udid, &about, &Extras::default(), Some(long), now).unwrap();
+        assert!(bytes.len() < MAX);
+        let info = Value::from_reader(io::Cursor::new(bytes)).unwrap();
+        let info = info.into_dictionary().unwrap();
+        assert_eq!(info["Product Type"].as_string(), Some("iPhone15,2"));
+        assert_eq!(info["GUID"].as_string().unwrap().len(), 32);
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod manifest;
 mod plists;
 
 pub(crate) use manifest::is_file_id;
+pub(crate) use plists::MAX as MAX_PLIST;
 
 use std::io;
 use std::path::Path;

@@ -4,6 +4,8 @@
 //! By `strace`, where it is; where it is not, `interrupted` kills at moments of its own. With `BACKUPWATCH_TEST_THOROUGH` in
 //! the environment all calls that change names are gone through and not only the decisive ones, which takes many minutes.
 
+#![expect(clippy::unwrap_used, reason = "a helper of tests may fail as tests do")]
+
 mod common;
 
 use std::collections::BTreeMap;

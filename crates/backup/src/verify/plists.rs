@@ -11,7 +11,7 @@ use super::{Finding, VerifyError, VerifyReport};
 use crate::jail::Jail;
 
 /// Longest property list that is read. Info.plist, the longest, has an icon and a receipt for each app.
-const MAX: usize = 8 << 20;
+pub(crate) const MAX: usize = 8 << 20;
 
 pub(super) fn check(
     jail: &Jail,
