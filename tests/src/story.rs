@@ -11,25 +11,25 @@ use backupwatch_sim::{
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// One fault, and what our binary has to make of it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Row {
-    pub name: &'static str,
+    pub name: String,
     /// The persona's section `[faults]`. `{home}` in it is a folder of the person's, outside of the backups; `{big}` the blob of
     /// the phone's big file; `{udid}` is the phone's to fill in.
-    pub faults: &'static str,
+    pub faults: String,
     pub code: i32,
     /// What the person has to read, on standard output.
-    pub says: &'static str,
+    pub says: String,
 }
 
 /// Short for a table's sake.
 #[must_use]
-pub const fn row(name: &'static str, faults: &'static str, code: i32, says: &'static str) -> Row {
+pub fn row(name: &str, faults: &str, code: i32, says: &str) -> Row {
     Row {
-        name,
-        faults,
+        name: name.to_owned(),
+        faults: faults.to_owned(),
         code,
-        says,
+        says: says.to_owned(),
     }
 }
 
@@ -85,7 +85,7 @@ pub fn heal(table: &Table) {
 pub fn tell(rows: &[Row]) {
     let table = Table::unix(small());
     table.back_up_well(&[]);
-    each(rows, |row| row.name, |row| tell_one(&table, row));
+    each(rows, |row| &row.name, |row| tell_one(&table, row));
 }
 
 /// A row must not hide the next one. What it panicked with is on standard error.
@@ -106,7 +106,7 @@ fn tell_one(table: &Table, row: &Row) {
     std::fs::create_dir_all(&outside).expect("a folder can be made");
     std::fs::write(outside.join("canary"), "sings").expect("a file can be written");
     live_on(table);
-    let before = Before::of(table, row.name);
+    let before = Before::of(table, &row.name);
     let surroundings = Tree::of(&outside);
     let big = FileId::of("HomeDomain", "big");
     let section = row
@@ -117,9 +117,9 @@ fn tell_one(table: &Table, row: &Row) {
     let said = table.back_up(&[]);
     heal(table);
 
-    assert_told(&said, row.name, row.code, &said.out, row.says);
-    surroundings.assert_untouched(&Tree::of(&outside), row.name);
-    assert_nothing_escaped(table, row.name);
+    assert_told(&said, &row.name, row.code, &said.out, &row.says);
+    surroundings.assert_untouched(&Tree::of(&outside), &row.name);
+    assert_nothing_escaped(table, &row.name);
     if row.code == 0 {
         table.assert_whole();
     } else {
@@ -129,7 +129,7 @@ fn tell_one(table: &Table, row: &Row) {
     if row.code != 0 {
         before.assert_is_the_version(table);
     }
-    assert_nothing_escaped(table, row.name);
+    assert_nothing_escaped(table, &row.name);
 }
 
 /// The exit code, and one sentence where `told` has to have it. Neither a panic nor the log is a way to tell a person.

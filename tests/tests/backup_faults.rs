@@ -6,8 +6,9 @@
 //! somebody pulls the cable or stops the run. The limits themselves are tested with a paused clock in `backupwatch-backup`.
 
 use backupwatch_e2e::{
-    story::{Before, assert_told, each, heal, live_on, row, set_faults, small, tell},
-    table::{Said, Table},
+    peers,
+    story::{Before, Row, assert_told, each, heal, live_on, row, set_faults, small, tell},
+    table::{PATIENCE, Running, Said, Table},
 };
 use backupwatch_sim::persona::{
     BeforeFirstUnlock, Persona, PromptAnswer, RequiresEncryption, Setup,
@@ -181,11 +182,10 @@ fn final_codes_for_which_we_have_words() {
     ]);
 }
 
-/// A row for a final code. Rows live as long as the test does.
-fn told(code: i64, text: &str, at: &str, says: &str) -> backupwatch_e2e::story::Row {
+/// A row for a final code.
+fn told(code: i64, text: &str, at: &str, says: &str) -> Row {
     let faults = format!("end = {{ code = {code}, text = '{text}', at = '{at}' }}");
-    let name = format!("{code} at {at}");
-    row(name.leak(), faults.leak(), 7, says.to_owned().leak())
+    row(&format!("{code} at {at}"), &faults, 7, says)
 }
 
 /// A phone that is not as it should be, from before the backup on.
@@ -378,11 +378,7 @@ fn another_program_that_is_syncing() {
 }
 
 /// What somebody does about a phone that has fallen silent in the middle of a file.
-fn silence(
-    act: impl FnOnce(&Table, backupwatch_e2e::table::Running) -> Said,
-    code: i32,
-    says: &str,
-) {
+fn silence(act: impl FnOnce(&Table, Running) -> Said, code: i32, says: &str) {
     let table = Table::unix(small());
     table.back_up_well(&[]);
     live_on(&table);
@@ -400,7 +396,7 @@ fn silence(
 
 #[test]
 fn silence_and_somebody_pulls_the_cable() {
-    let unplug = |table: &Table, run: backupwatch_e2e::table::Running| {
+    let unplug = |table: &Table, run: Running| {
         table.phone().unplug();
         run.end()
     };
@@ -409,7 +405,7 @@ fn silence_and_somebody_pulls_the_cable() {
 
 #[test]
 fn silence_and_somebody_presses_ctrl_c() {
-    let stop = |_: &Table, mut run: backupwatch_e2e::table::Running| {
+    let stop = |_: &Table, mut run: Running| {
         run.signal("INT");
         run.end()
     };
@@ -422,7 +418,7 @@ fn silence_and_somebody_presses_ctrl_c() {
 
 #[test]
 fn silence_and_the_system_shuts_down() {
-    let stop = |_: &Table, mut run: backupwatch_e2e::table::Running| {
+    let stop = |_: &Table, mut run: Running| {
         run.signal("TERM");
         run.end()
     };
@@ -435,7 +431,7 @@ fn silence_and_the_system_shuts_down() {
 
 #[test]
 fn silence_and_somebody_cancels_on_the_phone() {
-    let cancel = |table: &Table, run: backupwatch_e2e::table::Running| {
+    let cancel = |table: &Table, run: Running| {
         table.phone().request_sync_cancel();
         run.end()
     };
@@ -444,6 +440,35 @@ fn silence_and_somebody_cancels_on_the_phone() {
         7,
         "The backup was stopped on the phone. What has arrived is kept.",
     );
+}
+
+/// What is known of the backup that is there is not forgotten for one that failed.
+#[test]
+fn a_failed_run_takes_nothing_away_from_what_status_says() {
+    let table = Table::unix(small());
+    table.back_up_well(&[]);
+    let local = || {
+        let said: Said = peers::run(&mut table.ours(&["status", "--json"]), PATIENCE).into();
+        let status: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+        let local = &status["devices"][0]["local"];
+        let of = |key: &str| local[key].clone();
+        [of("state"), of("level"), of("last"), of("encrypted")]
+    };
+    let before = local();
+    assert_eq!(before[0], "verified");
+    assert_eq!(before[1], "L2");
+    live_on(&table);
+    for faults in [
+        "unplug_after = 120_000",
+        "rogue = [{ at = 'end', send = { upload = '../x' } }]",
+    ] {
+        set_faults(&table, faults);
+        assert!(!table.back_up(&[]).ok());
+        assert_eq!(local(), before, "{faults}");
+        heal(&table);
+    }
+    table.back_up_well(&[]);
+    assert_ne!(local()[2], before[2]);
 }
 
 /// Two at once are one too many, and the first is not disturbed.
