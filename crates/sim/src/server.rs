@@ -4,7 +4,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::DuplexStream;
@@ -24,7 +25,7 @@ const DUPLEX: usize = 256 * 1024;
 /// Where usbmuxd listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
-    /// A socket file. One that is left over from before is replaced.
+    /// A socket file. A socket that is left over from before is replaced; another file is in the way.
     Unix(PathBuf),
     /// Port 0 takes a free one; [`SimHandle::listen`] says which.
     Tcp(SocketAddr),
@@ -150,8 +151,7 @@ impl SimHandle {
         running.tasks.close();
         running.tasks.wait().await;
         if let Listen::Unix(path) = self.listen() {
-            // Gone already is as good.
-            drop(std::fs::remove_file(path));
+            remove_socket(&path);
         }
     }
 
@@ -165,7 +165,7 @@ impl SimHandle {
         };
         match &listen {
             Listen::Unix(path) => {
-                drop(std::fs::remove_file(path));
+                remove_socket(path);
                 let listener = UnixListener::bind(path).map_err(failed)?;
                 let (hub, this) = (Arc::clone(&self.hub), running.clone());
                 running.spawn(async move {
@@ -202,7 +202,7 @@ impl Drop for SimHandle {
     fn drop(&mut self) {
         lock(&self.running).stop.cancel();
         if let Listen::Unix(path) = self.listen() {
-            drop(std::fs::remove_file(path));
+            remove_socket(&path);
         }
     }
 }
@@ -220,6 +220,15 @@ impl Running {
                 () = task => {}
             }
         });
+    }
+}
+
+/// Removes what an earlier life left. Anything but a socket is somebody's, and stays; none at all is as good.
+fn remove_socket(path: &Path) {
+    let is_socket =
+        std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
+    if is_socket {
+        drop(std::fs::remove_file(path));
     }
 }
 
