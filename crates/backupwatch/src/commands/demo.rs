@@ -14,7 +14,7 @@ use backupwatch_agent::{
     config::Config,
     exit::ExitCode,
     paths::{Base, Moved, Paths},
-    process,
+    process, signals,
     status::{DeviceStatus, Status},
 };
 use backupwatch_core::notice::Notice;
@@ -35,6 +35,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PERSON: Duration = Duration::from_millis(2500);
 
 pub async fn run(terminal: Terminal, once: bool) -> Result<ExitCode, Failure> {
+    // Before there is anything to be left behind.
+    let interrupted = CancellationToken::new();
+    signals::cancel_on_signal(interrupted.clone())?;
     let home = tempfile::Builder::new()
         .prefix("backupwatch-demo.")
         .tempdir()?;
@@ -69,10 +72,10 @@ pub async fn run(terminal: Terminal, once: bool) -> Result<ExitCode, Failure> {
 
     let told = tokio::select! {
         told = tell(terminal, &setup, &phone, bar, once) => told,
-        _ = tokio::signal::ctrl_c() => Ok(false),
+        () = interrupted.cancelled() => Ok(false),
     };
     if matches!(told, Ok(true)) && !once {
-        stay(terminal, &sim, &setup).await?;
+        stay(terminal, &sim, &setup, &interrupted).await?;
     }
     stop.cancel();
     match agent.await {
@@ -175,7 +178,12 @@ async fn tell(
 }
 
 /// Leaves everything running so that other programs can be tried on it.
-async fn stay(terminal: Terminal, sim: &SimHandle, setup: &Setup) -> Result<(), Failure> {
+async fn stay(
+    terminal: Terminal,
+    sim: &SimHandle,
+    setup: &Setup,
+    interrupted: &CancellationToken,
+) -> Result<(), Failure> {
     let program = std::env::current_exe()?;
     chapter(
         terminal,
@@ -191,7 +199,7 @@ async fn stay(terminal: Terminal, sim: &SimHandle, setup: &Setup) -> Result<(), 
             "  USBMUXD_SOCKET_ADDRESS={address} ideviceinfo      # any client of usbmuxd"
         ));
     }
-    tokio::signal::ctrl_c().await?;
+    interrupted.cancelled().await;
     Ok(())
 }
 

@@ -1,13 +1,18 @@
 //! `simulate`: phones of persona files on a socket, until ctrl-c.
 
 use crate::{cli::Simulate, failure::Failure, terminal::Terminal};
-use backupwatch_agent::exit::ExitCode;
+use backupwatch_agent::{exit::ExitCode, signals};
 use backupwatch_sim::{Listen, Sim, persona::Persona};
+use std::net::ToSocketAddrs as _;
+use tokio_util::sync::CancellationToken;
 
 /// The phone that is simulated when no file is named, and in `demo`.
 pub const PHONE: &str = include_str!("../../../../fixtures/phones/demo.toml");
 
 pub async fn run(terminal: Terminal, arguments: &Simulate) -> Result<ExitCode, Failure> {
+    // Before there is a socket to be left behind.
+    let interrupted = CancellationToken::new();
+    signals::cancel_on_signal(interrupted.clone())?;
     let mut personas = Vec::new();
     for path in &arguments.personas {
         let persona = Persona::load(path)
@@ -26,7 +31,7 @@ pub async fn run(terminal: Terminal, arguments: &Simulate) -> Result<ExitCode, F
         terminal.say(&format!("simulating {}", phone.udid()));
     }
     terminal.say("Ctrl-C ends it.");
-    tokio::signal::ctrl_c().await?;
+    interrupted.cancelled().await;
     sim.stop().await;
     Ok(ExitCode::Ok)
 }
@@ -37,9 +42,12 @@ pub fn built_in() -> Result<Persona, Failure> {
         .map_err(|error| Failure::from_error(ExitCode::Internal, "built_in_persona", &error))
 }
 
-/// A path is a Unix socket, host:port is TCP, in every spelling of `USBMUXD_SOCKET_ADDRESS`.
+/// A path is a Unix socket, host:port is TCP, in every spelling of `USBMUXD_SOCKET_ADDRESS`. Port 0 takes a free one.
 fn listen(address: &str) -> Result<Listen, Failure> {
     use backupwatch_wire::address::SocketAddress;
+    if let Ok(address) = address.parse() {
+        return Ok(Listen::Tcp(address));
+    }
     let wrong = || {
         Failure::new(
             ExitCode::Usage,
@@ -49,9 +57,11 @@ fn listen(address: &str) -> Result<Listen, Failure> {
     };
     match SocketAddress::parse(address).map_err(|_| wrong())? {
         SocketAddress::Unix(path) => Ok(Listen::Unix(path)),
-        SocketAddress::Tcp { host, port } => format!("{host}:{port}")
-            .parse()
+        SocketAddress::Tcp { host, port } => (host.as_str(), port)
+            .to_socket_addrs()
+            .ok()
+            .and_then(|mut found| found.next())
             .map(Listen::Tcp)
-            .map_err(|_| wrong()),
+            .ok_or_else(wrong),
     }
 }
