@@ -288,7 +288,7 @@ fn errors_for_programs_are_json() {
             "start",
         ),
     ] {
-        let said: Said = peers::run(&mut table.ours(&[]).args(arguments), PATIENCE).into();
+        let said: Said = peers::run(table.ours(&[]).args(arguments), PATIENCE).into();
         assert_eq!(said.code, Some(code), "{arguments:?}: {said:?}");
         let document: Value =
             serde_json::from_str(&said.out).unwrap_or_else(|_| panic!("{arguments:?}: {said:?}"));
