@@ -479,7 +479,7 @@ fn a_second_command_on_the_same_state() {
     let run = table.start_backup(&[]);
     table.wait_for_silence();
     let said = table.back_up(&[]);
-    let running = "one is already running (process ";
+    let running = "another backupwatch command is at work (process ";
     assert_told(&said, "the second", 2, &said.err, running);
     set_faults(&table, "");
     table.phone().unplug();

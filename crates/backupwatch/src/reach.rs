@@ -31,7 +31,19 @@ pub fn in_process(setup: &Setup, root: Option<&Path>) -> Result<InProcess<Usbmux
     // Nobody answers a notice of a command that is about to end; its words are on the terminal.
     let (_, answers) = mpsc::channel(1);
     let notifier = Arc::new(backupwatch_notify::Recorder::new());
-    InProcess::start(process_setup(setup, root, notifier, answers)?).map_err(|error| start(&error))
+    InProcess::start(process_setup(setup, root, notifier, answers)?).map_err(|error| {
+        if let StartError::Instance(InstanceError::Running { pid }) = error {
+            let process = pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
+            Failure::new(
+                ExitCode::Usage,
+                "busy",
+                format!("another backupwatch command is at work{process}"),
+            )
+            .next("Let it finish, and try again.")
+        } else {
+            start(&error)
+        }
+    })
 }
 
 /// Everything a process is made of.
