@@ -46,7 +46,7 @@ const GOODBYE: Duration = Duration::from_secs(5);
 /// How long the phone may take for its list of apps and its small files; without them Info.plist is a bit shorter.
 const EXTRAS: Duration = Duration::from_secs(30);
 
-/// Runs that went on with the same work tree and failed in the same manner, after which it is begun anew.
+/// Runs on end that came to nothing with the same work tree, after which it is begun anew.
 const STUBBORN: u32 = 2;
 
 /// What a person or the watcher can choose for one run.
@@ -175,10 +175,31 @@ async fn attempt<P: Phone>(
         blocking(move || Claim::take(&store, &udid)).await??
     };
     let cancel = attendant.cancel.clone();
-    let opened = tokio::select! {
-        () = cancel.cancelled() => return Err(Stop::Cancelled.into()),
-        opened = phone.open() => opened.map_err(Stop::Open)?,
+    let begin = Begin {
+        now: attendant.progress().started,
+        force_full: options.force_full,
     };
+    // What a crash left is read from end to end, which can take long: no phone waits for that with its services open.
+    let tree = if claim.must_heal(&begin) {
+        let (run, ledger) = prepare(claim, begin, cancel.clone()).await?;
+        Tree::Ready(Box::new(run), ledger)
+    } else {
+        Tree::Claimed(claim)
+    };
+    let opened = tokio::select! {
+        () = cancel.cancelled() => Err(Stop::Cancelled),
+        opened = phone.open() => opened.map_err(Stop::Open),
+    };
+    let opened = match (opened, tree) {
+        (Ok(opened), tree) => (opened, tree),
+        (Err(stop), Tree::Claimed(_)) => return Err(stop.into()),
+        (Err(stop), Tree::Ready(run, ledger)) => {
+            drop(ledger);
+            put_away(*run, After::Nothing, notes).await;
+            return Err(stop.into());
+        }
+    };
+    let (opened, tree) = opened;
     let Opened {
         about,
         backup,
@@ -188,11 +209,12 @@ async fn attempt<P: Phone>(
     } = opened;
 
     // The work tree is linked while the phone is greeted.
-    let begin = Begin {
-        now: attendant.progress().started,
-        force_full: options.force_full,
+    let prepared = async {
+        match tree {
+            Tree::Claimed(claim) => prepare(claim, begin, cancel.clone()).await,
+            Tree::Ready(run, ledger) => Ok((*run, ledger)),
+        }
     };
-    let prepared = prepare(claim, begin, cancel.clone());
     let greeting = greet(
         backup,
         notifications,
@@ -218,6 +240,9 @@ async fn attempt<P: Phone>(
         // The tree is as after a crash: without its hashes it must not be called put away in order.
         Err(e) => {
             return Err(talked
+            if e.is_damage() {
+                put_away(run, After::NoGood, notes).await;
+            }
                 .err()
                 .unwrap_or_else(|| Stop::Host(with_cause(&e)))
                 .into());
@@ -236,17 +261,26 @@ async fn attempt<P: Phone>(
             let at_odds = matches!(stop, Stop::Refused(_))
                 && tally.refusals() > 0
                 && tally.seen.disk_full.is_none();
-            let stubborn = run.resumed() >= STUBBORN && stop.is_the_trees_or_the_phones();
-            let condemned = stop.condemns() || stubborn || at_odds;
-            if let Err(e) = let_go(run, condemned).await {
-                notes.warnings.push(e);
-            }
+            let fruitless = stop.is_the_trees_or_the_phones();
+            let stubborn = fruitless && run.fruitless() >= STUBBORN;
+            let after = match (stop.condemns() || stubborn || at_odds, fruitless) {
+                (true, _) => After::NoGood,
+                (false, true) => After::Fruitless,
+                (false, false) => After::Nothing,
+            };
+            put_away(run, after, notes).await;
             Err(stop.into())
         }
     }
 }
 
 async fn prepare(
+/// The work tree, before and after it is prepared.
+enum Tree {
+    Claimed(Claim),
+    Ready(Box<Run>, Ledger),
+}
+
     claim: Claim,
     begin: Begin,
     cancel: CancellationToken,
@@ -407,13 +441,16 @@ async fn finish<S: AsyncRead + AsyncWrite + Unpin>(
             let mut work = std::pin::pin!(blocking(move || {
                 write_info(&tree, &info)?;
                 let report = verify::check(&tree, &folder, &udid, Some(&mut ledger), &told);
-                report.map(|report| (report, ledger)).map_err(|e| {
-                    if let verify::VerifyError::Stopped = e {
-                        Stop::Cancelled
-                    } else {
-                        Stop::Host(with_cause(&e))
-                    }
-                })
+                match report {
+                    Ok(report) => Ok((report, ledger)),
+                    Err(verify::VerifyError::Stopped) => Err(Stop::Cancelled.into()),
+                    Err(e) if e.is_damage() => Err(End::NotWhole(RunFailure::Verification {
+                        level: Level::L1,
+                        missing: 0,
+                        detail: with_cause(&e),
+                    })),
+                    Err(e) => Err(Stop::Host(with_cause(&e)).into()),
+                }
             }));
             let checked = tokio::select! {
                 checked = &mut work => checked,
@@ -422,16 +459,17 @@ async fn finish<S: AsyncRead + AsyncWrite + Unpin>(
                     work.await
                 }
             };
-            checked.and_then(|checked| checked).map_err(End::Stopped)
+            checked.map_err(End::Stopped).and_then(|checked| checked)
         }
     };
     let (report, ledger) = match checked {
         Ok(checked) => checked,
         Err(end) => {
-            let condemned = matches!(end, End::NotWhole(_));
-            if let Err(e) = let_go(run, condemned).await {
-                notes.warnings.push(e);
-            }
+            let after = match end {
+                End::NotWhole(_) => After::NoGood,
+                End::Stopped(_) => After::Nothing,
+            };
+            put_away(run, after, notes).await;
             return Err(end);
         }
     };
@@ -439,9 +477,7 @@ async fn finish<S: AsyncRead + AsyncWrite + Unpin>(
     let Some(copy) = verified(&report, now) else {
         let failure = not_whole(&report);
         drop(ledger);
-        if let Err(e) = let_go(run, true).await {
-            notes.warnings.push(e);
-        }
+        put_away(run, After::NoGood, notes).await;
         return Err(End::NotWhole(failure));
     };
     attendant.phase(Phase::Committing);
@@ -501,21 +537,33 @@ fn not_whole(report: &VerifyReport) -> RunFailure {
     }
 }
 
-/// Ends a run that is to be gone on with, or one whose tree is no good. The words of a failure are for the report.
-async fn let_go(run: Run, condemned: bool) -> Result<(), String> {
-    let done = blocking(move || {
-        if condemned {
-            run.condemn()
-        } else {
-            run.pause()
-        }
+/// What a run says about its work tree when it is put away.
+#[derive(Clone, Copy, Debug)]
+enum After {
+    /// It is gone on with.
+    Nothing,
+    /// It is gone on with, but not for ever.
+    Fruitless,
+    /// The next run begins anew.
+    NoGood,
+}
+
+/// Ends a run that did not end well. What fails here is told with the report.
+async fn put_away(run: Run, after: After, notes: &mut Notes) {
+    let done = blocking(move || match after {
+        After::Nothing => run.pause(false),
+        After::Fruitless => run.pause(true),
+        After::NoGood => run.condemn(),
     })
     .await;
-    let done = match done {
-        Ok(done) => done.map_err(|e| e.to_string()),
-        Err(_) => Err("a thread of the store broke".to_owned()),
+    let failed = match done {
+        Ok(Ok(())) => return,
+        Ok(Err(e)) => e.to_string(),
+        Err(_) => "a thread of the store broke".to_owned(),
     };
-    done.map_err(|e| format!("the interrupted backup was not put away in order: {e}"))
+    notes.warnings.push(format!(
+        "the interrupted backup was not put away in order: {failed}"
+    ));
 }
 
 fn existing_guid(tree: &crate::store::WorkTree) -> Option<String> {

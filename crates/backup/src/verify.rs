@@ -123,6 +123,13 @@ pub enum VerifyError {
 #[error(transparent)]
 pub struct LedgerFailed(LedgerError);
 
+impl VerifyError {
+    /// Whether the hashes themselves are no good, so that each further check would end like this.
+    pub(crate) fn is_damage(&self) -> bool {
+        matches!(self, Self::Ledger(LedgerFailed(e)) if e.is_damage())
+    }
+}
+
 impl From<LedgerError> for VerifyError {
     fn from(error: LedgerError) -> Self {
         Self::Ledger(LedgerFailed(error))

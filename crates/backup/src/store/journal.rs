@@ -50,6 +50,9 @@ pub(crate) struct Origin {
     pub(crate) base: Option<TreeId>,
     /// How many runs have gone on from where one before them stopped.
     pub(crate) resumed: u32,
+    /// How many of them on end came to nothing, for a reason that may lie in the tree.
+    #[serde(default)]
+    pub(crate) fruitless: u32,
 }
 
 /// How a run begins when there is nothing to go on from.

@@ -91,6 +91,19 @@ impl Claim {
         })
     }
 
+    /// Whether [`Claim::prepare`] will first have to read what a crash left.
+    pub(crate) fn must_heal(&self, begin: &Begin) -> bool {
+        let journal = Journal::read(&self.layout.journal(&self.udid));
+        let working = matches!(
+            journal,
+            Ok(Found::Journal(Journal {
+                state: State::Working(_),
+                ..
+            }))
+        );
+        working && !begin.force_full && self.layout.work(&self.udid).exists()
+    }
+
     /// Prepares the work tree: the one of an interrupted run, or links to the current backup.
     pub(crate) fn prepare(
         self,
@@ -186,19 +199,34 @@ impl Run {
         self.kind
     }
 
+    /// How many runs on end came to nothing with this work tree before this one.
+    pub(crate) fn fruitless(&self) -> u32 {
+        self.origin.fruitless
+    }
+
     /// How many times it was gone on with after an interruption.
+    #[cfg(test)]
     pub(crate) fn resumed(&self) -> u32 {
         self.origin.resumed
     }
 
     /// Ends before the time, in order: what arrived is made durable, and the phone goes on from it next time. The ledger is
     /// closed by then; when it could not be, call nothing: the next run heals the tree.
-    pub(crate) fn pause(self) -> Result<(), StoreError> {
+    /// `fruitless`: the reason may lie in the tree, so it is not gone on with for ever.
+    pub(crate) fn pause(self, fruitless: bool) -> Result<(), StoreError> {
         self.sync_ledger()?;
         self.barrier
             .wait(&self.tree)
             .context("sync", &self.folder())?;
-        self.write_journal(State::Paused(self.origin.clone()))
+        let before = self.origin.fruitless;
+        self.write_journal(State::Paused(Origin {
+            fruitless: if fruitless {
+                before.saturating_add(1)
+            } else {
+                0
+            },
+            ..self.origin.clone()
+        }))
     }
 
     /// Ends with a tree that is no good. The next run begins from the current backup; if this one did so already, from
@@ -396,7 +424,11 @@ fn fresh(
     roll::discard(layout, &work)?;
     remove_ledger(&ledger)?;
     let base = base.filter(|_| next == Next::Current);
-    let origin = Origin { base, resumed: 0 };
+    let origin = Origin {
+        base,
+        resumed: 0,
+        fruitless: 0,
+    };
     let path = layout.journal(udid);
     Journal::new(now, State::Working(origin.clone()))
         .write(&path)

@@ -200,7 +200,7 @@ fn what_a_run_does_does_not_show_in_the_current_backup() {
     put(&run.tree(), "ab/abc", "two");
     run.tree().remove("Status.plist").unwrap();
     ledger.close().unwrap();
-    run.pause().unwrap();
+    run.pause(false).unwrap();
     assert_eq!(read(&store.folder(&udid()).join("ab/abc")), "one");
     assert_eq!(store.current(&udid()).unwrap(), Some(copy(10)));
 }
@@ -214,7 +214,7 @@ fn checklist_42_an_interrupted_run_is_gone_on_with() {
     put(&run.tree(), "Snapshot/ab/abd", "new");
     hashed(&mut ledger, "Snapshot/ab/abd", "new");
     ledger.close().unwrap();
-    run.pause().unwrap();
+    run.pause(false).unwrap();
 
     let (run, ledger) = begin(&store, 30);
     assert!(run.resumed() > 0);
@@ -292,7 +292,7 @@ fn a_condemned_tree_is_begun_anew_and_then_from_nothing() {
     backup(&store, 10, "one");
     let (run, ledger) = begin(&store, 20);
     ledger.close().unwrap();
-    run.pause().unwrap();
+    run.pause(false).unwrap();
     let (run, ledger) = begin(&store, 30);
     assert!(run.resumed() > 0);
     drop(ledger);
@@ -330,7 +330,7 @@ fn a_forced_full_run_begins_with_nothing() {
         .unwrap();
     assert_eq!(fs::read_dir(run.folder()).unwrap().count(), 0);
     ledger.close().unwrap();
-    run.pause().unwrap();
+    run.pause(false).unwrap();
     let (run, _ledger) = begin(&store, 30);
     assert!(run.resumed() > 0, "and is gone on with as such");
     assert!(!run.folder().join("ab").exists());
@@ -343,7 +343,7 @@ fn an_attempt_on_another_current_backup_is_not_gone_on_with() {
     let (run, ledger) = begin(&store, 20);
     put(&run.tree(), "Snapshot/x", "x");
     ledger.close().unwrap();
-    run.pause().unwrap();
+    run.pause(false).unwrap();
     // Another program writes into the folder.
     fs::remove_file(store.folder(&udid()).join("Status.plist")).unwrap();
     fs::write(store.folder(&udid()).join("Status.plist"), b"theirs").unwrap();

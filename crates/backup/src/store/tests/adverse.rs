@@ -197,7 +197,7 @@ fn a_damaged_ledger_leads_to_a_full_backup() {
         "nothing is gone on from that cannot be proved"
     );
     ledger.close().unwrap();
-    run.pause().unwrap();
+    run.pause(false).unwrap();
     // So does one of an attempt that was put away in order.
     fs::write(store.layout.work_ledger(&udid()), vec![7; 8192]).unwrap();
     let (run, _ledger) = next_run(&store, 30).unwrap();

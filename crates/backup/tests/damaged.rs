@@ -1,0 +1,94 @@
+//! What disks and cables do over the years: no damage may make each backup from then on fail, and no bad luck may throw away
+//! what arrived.
+
+#![expect(clippy::unwrap_used, reason = "a helper of tests may fail as tests do")]
+
+mod common;
+
+use std::path::PathBuf;
+
+use backupwatch_core::run::{RunEnd, RunFailure};
+use common::{CONTENTS, UDID, World, encrypted, failure, persona, tree, verified};
+
+/// The hashes of the current backup.
+fn ledger(world: &World) -> PathBuf {
+    let copies = world.root.join(".backupwatch/copies").join(UDID);
+    let mut ledgers = std::fs::read_dir(copies)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "ledger"));
+    let one = ledgers.next().unwrap();
+    assert!(ledgers.next().is_none());
+    one
+}
+
+/// Rot in the hashes, at its head or only in a page, is got over by a full backup.
+#[tokio::test]
+async fn damaged_hashes_do_not_end_all_backups() {
+    for (mut persona, page) in [(persona(), 0), (persona(), 3), (encrypted(), 3)] {
+        persona.contents = toml::from_str(&CONTENTS.replace("count = 40", "count = 400")).unwrap();
+        let world = World::new(persona);
+        world.good_backup().await;
+        let before = world.current();
+        let path = ledger(&world);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let damaged = bytes.chunks_mut(4096).nth(page).expect("many pages");
+        damaged.fill(0x5a);
+        std::fs::write(&path, bytes).unwrap();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            assert!(tries < 4, "page {page}: it fails for ever");
+            world
+                .handle()
+                .phone()
+                .backup()
+                .change(|catalog| catalog.mutate(5.0));
+            let report = world.back_up().await;
+            if let RunEnd::Verified(_) = report.end {
+                break;
+            }
+            assert!(world.current() == before, "page {page}");
+        }
+        world.good_backup().await;
+    }
+}
+
+/// A ledger that is gone, as when somebody tidied up: the backup is not.
+#[tokio::test]
+async fn without_its_hashes_a_backup_is_gone_on_from_all_the_same() {
+    let world = World::new(persona());
+    world.good_backup().await;
+    std::fs::remove_file(ledger(&world)).unwrap();
+    world.good_backup().await;
+}
+
+fn arrived(world: &World) -> usize {
+    tree(&world.root.join(".backupwatch/work").join(UDID))
+        .keys()
+        .filter(|path| path.starts_with("Snapshot") && path.components().count() == 3)
+        .count()
+}
+
+/// A bad cable, and then one misunderstanding: hours of a first backup are not thrown away for that.
+#[tokio::test]
+async fn a_tree_is_begun_anew_only_after_failures_on_end_that_may_be_its_own() {
+    let world = World::new(persona());
+    for after in [300_000, 450_000, 100_000] {
+        world.set_faults(&format!("unplug_after = {after}"));
+        assert_eq!(failure(&world.back_up().await), RunFailure::Unplugged);
+        world.handle().plug();
+    }
+    let rubbish = "[[rogue]]\nat = \"moving\"\nsend = \"rubbish\"";
+    let has_arrived = arrived(&world);
+    assert!(has_arrived > 0);
+    for round in 1..=3 {
+        world.set_faults(rubbish);
+        let failure = failure(&world.back_up().await);
+        assert!(matches!(failure, RunFailure::Protocol(_)), "{failure:?}");
+        world.handle().plug();
+        assert_eq!(arrived(&world) >= has_arrived, round < 3, "round {round}");
+    }
+    world.no_faults();
+    verified(&world.back_up().await);
+}
