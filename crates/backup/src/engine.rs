@@ -239,10 +239,10 @@ async fn attempt<P: Phone>(
         Ok(ledger) => ledger,
         // The tree is as after a crash: without its hashes it must not be called put away in order.
         Err(e) => {
-            return Err(talked
             if e.is_damage() {
                 put_away(run, After::NoGood, notes).await;
             }
+            return Err(talked
                 .err()
                 .unwrap_or_else(|| Stop::Host(with_cause(&e)))
                 .into());
@@ -274,13 +274,13 @@ async fn attempt<P: Phone>(
     }
 }
 
-async fn prepare(
 /// The work tree, before and after it is prepared.
 enum Tree {
     Claimed(Claim),
     Ready(Box<Run>, Ledger),
 }
 
+async fn prepare(
     claim: Claim,
     begin: Begin,
     cancel: CancellationToken,
