@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::attend::{Attendant, BETWEEN};
 use super::link::Link;
-use super::pool::{End, PIECE, Piece, Pool, Start, WorkerId};
+use super::pool::{End, Outbox, PIECE, Piece, Pool, Start, WorkerId};
 use super::stop::Stop;
 use super::tally::Tally;
 
@@ -31,6 +31,7 @@ where
     let mut decoder = UploadDecoder::new();
     let mut incoming = Incoming {
         pool,
+        outbox: pool.outbox(),
         udid,
         tally,
         errors: Errors::default(),
@@ -59,6 +60,7 @@ where
             }
             Some(UploadEvent::StreamEnd) => {
                 link.take(taken);
+                attendant.tell();
                 return incoming.settle(attendant).await;
             }
         }
@@ -88,6 +90,7 @@ impl Errors {
 
 struct Incoming<'a> {
     pool: &'a Pool,
+    outbox: Outbox<'a>,
     udid: &'a Udid,
     tally: &'a mut Tally,
     errors: Errors,
@@ -119,7 +122,9 @@ impl Incoming<'_> {
             }
             Err(e) => e.to_string(),
         };
-        tracing::warn!(why = refused, "a path from the phone was refused");
+        if self.tally.logs_oddity() {
+            tracing::warn!(why = refused, "a path from the phone was refused");
+        }
         self.tally
             .refused(&dest_path.key(), StatusCode::Generic, &refused);
         self.errors.push(key, StatusCode::Generic, refused);
@@ -145,7 +150,7 @@ impl Incoming<'_> {
                     data: full,
                     end: None,
                 };
-                put(self.pool, file.worker, piece, attendant).await?;
+                put(&mut self.outbox, file.worker, piece, attendant).await?;
             }
         }
         Ok(())
@@ -180,7 +185,7 @@ impl Incoming<'_> {
             data: file.piece,
             end: Some(end),
         };
-        put(self.pool, file.worker, piece, attendant).await
+        put(&mut self.outbox, file.worker, piece, attendant).await
     }
 
     async fn settle<N>(mut self, attendant: &mut Attendant<N>) -> Result<StatusResponse, Stop>
@@ -188,7 +193,7 @@ impl Incoming<'_> {
         N: AsyncRead + AsyncWrite + Unpin,
     {
         let faults = attendant
-            .during(BETWEEN, self.pool.settle())
+            .during(BETWEEN, self.outbox.flush())
             .await
             .map_err(on_disk)?;
         self.errors.lost |= faults.lost > 0;
@@ -211,7 +216,7 @@ impl Incoming<'_> {
 }
 
 async fn put<N>(
-    pool: &Pool,
+    outbox: &mut Outbox<'_>,
     worker: WorkerId,
     piece: Piece,
     attendant: &mut Attendant<N>,
@@ -220,7 +225,7 @@ where
     N: AsyncRead + AsyncWrite + Unpin,
 {
     attendant
-        .during(BETWEEN, pool.put(worker, piece))
+        .during(BETWEEN, outbox.put(worker, piece))
         .await
         .map_err(on_disk)
 }

@@ -169,7 +169,9 @@ where
         DeviceMessage::Disconnect { .. } => return Err(Stop::Unplugged),
         DeviceMessage::Ping { .. } => return Ok(None),
         DeviceMessage::Unknown { name } => {
-            tracing::warn!(%name, "the phone asks for something unknown");
+            if tally.logs_oddity() {
+                tracing::warn!(%name, "the phone asks for something unknown");
+            }
             StatusResponse::error(StatusCode::Unimplemented)
         }
         other @ (DeviceMessage::VersionExchange { .. } | DeviceMessage::DeviceReady) => {

@@ -8,6 +8,9 @@ use super::stop::Seen;
 /// Files that a report names; the others are counted.
 const MAX_NAMED: usize = 1000;
 
+/// Odd things of one run that the log tells.
+const MAX_LOGGED: u32 = 20;
+
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) seen: Seen,
@@ -20,6 +23,8 @@ pub(super) struct Tally {
     /// Files and requests that this computer refused or could not write.
     refused: Vec<RefusedFile>,
     refused_more: u64,
+    /// What was odd and is worth a line in the log.
+    odd: u32,
 }
 
 impl Tally {
@@ -44,6 +49,12 @@ impl Tally {
     /// We did not do what the phone asked for.
     pub(super) fn refused(&mut self, place: &str, code: StatusCode, why: &str) {
         push(&mut self.refused, &mut self.refused_more, place, why, code);
+    }
+
+    /// Whether one more odd thing goes to the log. A phone can do odd things for hours, and the log is on somebody's disk.
+    pub(super) fn logs_oddity(&mut self) -> bool {
+        self.odd = self.odd.saturating_add(1);
+        self.odd <= MAX_LOGGED
     }
 
     /// How many things of this backup we refused: with one it is not whole, whatever the phone says.
