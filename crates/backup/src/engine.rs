@@ -206,6 +206,7 @@ async fn attempt<P: Phone>(
         notifications,
         afc,
         apps,
+        icons,
     } = opened;
 
     // The work tree is linked while the phone is greeted.
@@ -219,7 +220,7 @@ async fn attempt<P: Phone>(
         backup,
         notifications,
         afc,
-        apps,
+        (apps, icons),
         attendant,
         &mut notes.warnings,
     );
@@ -311,7 +312,7 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     backup: S,
     notifications: S,
     afc: S,
-    apps: Option<S>,
+    (apps, icons): (Option<S>, Option<S>),
     attendant: &mut Attendant<S>,
     warnings: &mut Vec<String>,
 ) -> Result<Greeted<S>, Stop> {
@@ -339,6 +340,9 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
             .map_err(io::Error::other)?;
         if let Some(apps) = apps {
             extras.apps = apps::browse(apps).await?;
+        }
+        if let Some(icons) = icons {
+            apps::icons(icons, &mut extras.apps).await?;
         }
         Ok(())
     };

@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::port::About;
 use crate::services::afc::{Afc, AfcError};
+use crate::services::apps::ICON;
 use crate::verify::MAX_PLIST as MAX;
 
 /// Version of iTunes that is claimed where the phone does not name its least one.
@@ -173,6 +174,9 @@ fn apps(apps: &[Dictionary]) -> (Vec<Value>, Dictionary) {
             let mut entry = Dictionary::new();
             entry.insert("ApplicationSINF".to_owned(), sinf.clone());
             entry.insert("iTunesMetadata".to_owned(), metadata.clone());
+            if let Some(icon) = app.get(ICON) {
+                entry.insert(ICON.to_owned(), icon.clone());
+            }
             applications.insert(id.to_owned(), Value::Dictionary(entry));
         }
     }

@@ -32,6 +32,8 @@ pub struct Opened<S> {
     pub afc: S,
     /// `com.apple.mobile.installation_proxy`; without it Info.plist names no installed application.
     pub apps: Option<S>,
+    /// `com.apple.springboardservices`; without it Info.plist has no icons.
+    pub icons: Option<S>,
 }
 
 /// Lockdown values as the phone gave them. They hold a phone number and an IMEI (Info.plist must have them), so there is

@@ -4,7 +4,7 @@
 
 use backupwatch_backup::{About, OpenError, Opened, Phone};
 use backupwatch_core::Udid;
-use backupwatch_wire::{afc, installation_proxy, mobilebackup2, notification_proxy};
+use backupwatch_wire::{afc, installation_proxy, mobilebackup2, notification_proxy, springboard};
 use plist::Dictionary;
 
 use crate::address::MuxAddress;
@@ -67,6 +67,7 @@ impl IdevicePhone {
         let notifications = start(&mut lockdown, notification_proxy::SERVICE).await?;
         let afc = start_afc(&mut lockdown, &credentials).await?;
         let apps = start_if_allowed(&mut lockdown, installation_proxy::SERVICE).await?;
+        let icons = start_if_allowed(&mut lockdown, springboard::SERVICE).await?;
 
         let connect = |name: &'static str, started: Started| {
             let (attached, credentials) = (&attached, &credentials);
@@ -83,18 +84,21 @@ impl IdevicePhone {
             }
         };
         // All at once, while the session is still there: on Wi-Fi a handshake takes its time.
-        let (backup, notifications, afc, apps) = tokio::try_join!(
+        let connect_if_started = |name: &'static str, started: Option<Started>| {
+            let connect = &connect;
+            async move {
+                match started {
+                    Some(started) => connect(name, started).await.map(Some),
+                    None => Ok(None),
+                }
+            }
+        };
+        let (backup, notifications, afc, apps, icons) = tokio::try_join!(
             connect(mobilebackup2::SERVICE, backup),
             connect(notification_proxy::SERVICE, notifications),
             connect(afc::SERVICE, afc),
-            async {
-                match apps {
-                    Some(started) => connect(installation_proxy::SERVICE, started)
-                        .await
-                        .map(Some),
-                    None => Ok(None),
-                }
-            },
+            connect_if_started(installation_proxy::SERVICE, apps),
+            connect_if_started(springboard::SERVICE, icons),
         )?;
         lockdown.end().await;
         Ok(Opened {
@@ -103,6 +107,7 @@ impl IdevicePhone {
             notifications,
             afc,
             apps,
+            icons,
         })
     }
 }

@@ -20,11 +20,12 @@ async fn open(stage: &Stage) -> Result<Opened<DeviceStream>, OpenError> {
     soon("the services", phone.open()).await
 }
 
-const SERVICES: [&str; 4] = [
+const SERVICES: [&str; 5] = [
     "com.apple.afc",
     "com.apple.mobile.installation_proxy",
     "com.apple.mobile.notification_proxy",
     "com.apple.mobilebackup2",
+    "com.apple.springboardservices",
 ];
 
 fn connected(stage: &Stage) -> Vec<String> {

@@ -17,5 +17,6 @@ pub mod lockdown;
 pub mod mobilebackup2;
 pub mod notification_proxy;
 pub mod path;
+pub mod springboard;
 pub mod udid;
 pub mod usbmux;

@@ -1,9 +1,10 @@
-//! installation_proxy: the apps that Info.plist names.
+//! installation_proxy and springboardservices: the apps that Info.plist names, and their icons.
 
 use std::io;
 
 use backupwatch_wire::codec;
 use backupwatch_wire::installation_proxy::{Options, Reply, Request};
+use backupwatch_wire::springboard;
 use plist::{Dictionary, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -21,7 +22,11 @@ const MAX_ID: usize = 255;
 /// What a restore needs to fetch the apps again, of all of them and as it is written. Beyond it an app is only named.
 const MAX_RECEIPTS: usize = 3 << 20;
 
+/// All icons together, likewise; a phone's icon has some ten kilobytes.
+const MAX_ICONS: usize = 1 << 20;
+
 const ID: &str = "CFBundleIdentifier";
+pub(crate) const ICON: &str = "PlaceholderIcon";
 const RECEIPT: [&str; 2] = ["ApplicationSINF", "iTunesMetadata"];
 
 /// Asks for the apps of the person. Each is a dictionary with the attributes that a backup wants.
@@ -45,6 +50,31 @@ pub(crate) async fn browse<S: AsyncRead + AsyncWrite + Unpin>(
             Reply::Found { .. } => return Err(io::ErrorKind::InvalidData.into()),
         }
     }
+}
+
+/// Asks for the icons of the apps that can be fetched again, and puts them beside their receipts.
+pub(crate) async fn icons<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    apps: &mut [Dictionary],
+) -> io::Result<()> {
+    let mut frames = Frames::new(stream, MAX);
+    let mut room = MAX_ICONS;
+    for app in apps.iter_mut().filter(|app| app.contains_key(RECEIPT[0])) {
+        let Some(id) = app.get(ID).and_then(Value::as_string) else {
+            continue;
+        };
+        frames.send(&springboard::icon_request(id)).await?;
+        let answer = frames.next().await?;
+        let Some(icon) = springboard::icon(&answer) else {
+            continue;
+        };
+        let Some(left) = room.checked_sub(icon.len()) else {
+            return Ok(());
+        };
+        room = left;
+        app.insert(ICON.to_owned(), Value::Data(icon.to_vec()));
+    }
+    Ok(())
 }
 
 /// Only what is written, as long as there is room for it.

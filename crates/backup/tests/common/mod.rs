@@ -23,7 +23,9 @@ use backupwatch_sim::phone::PhoneHandle;
 use backupwatch_sim::{Listen, Sim, SimHandle};
 use backupwatch_wire::lockdown::{FrameDecoder, LockdownError, PORT, PairRecord, Reply, Request};
 use backupwatch_wire::usbmux::{self, Client, Decoder, ResultCode};
-use backupwatch_wire::{afc, installation_proxy, mobilebackup2, notification_proxy};
+use backupwatch_wire::{
+    afc, installation_proxy, mobilebackup2, notification_proxy, springboard,
+};
 use plist::Dictionary;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::watch;
@@ -378,6 +380,7 @@ impl Phone for SimPhone {
             notification_proxy::SERVICE,
             afc::SERVICE,
             installation_proxy::SERVICE,
+            springboard::SERVICE,
         ] {
             let request = Request::StartService {
                 service: service.to_owned(),
@@ -394,6 +397,7 @@ impl Phone for SimPhone {
             notifications: self.connect(ports[1]).await?,
             afc: self.connect(ports[2]).await?,
             apps: Some(self.connect(ports[3]).await?),
+            icons: Some(self.connect(ports[4]).await?),
         })
     }
 }

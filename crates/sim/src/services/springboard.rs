@@ -9,7 +9,7 @@ use super::ServiceStream;
 use crate::io::Frames;
 use crate::phone::{Channel, Phone};
 
-pub(super) const SERVICE: &str = "com.apple.springboardservices";
+pub(super) use backupwatch_wire::springboard::SERVICE;
 
 /// The smallest PNG: one transparent pixel.
 const ICON: &[u8] = &[
