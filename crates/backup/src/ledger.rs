@@ -368,7 +368,7 @@ pub(crate) struct Keeper {
 
 #[derive(Debug)]
 enum Message {
-    Change(Change),
+    Changes(Vec<Change>),
     Finish,
 }
 
@@ -379,21 +379,32 @@ pub(crate) struct KeeperHandle(SyncSender<Message>);
 impl KeeperHandle {
     /// Waits when the keeper is far behind. A keeper that failed says so when it is asked for its ledger.
     pub(crate) fn tell(&self, change: Change) {
-        let _ = self.0.send(Message::Change(change));
+        self.tell_all(vec![change]);
+    }
+
+    /// As [`KeeperHandle::tell`]: waking the keeper for each of many costs more than what it does.
+    pub(crate) fn tell_all(&self, changes: Vec<Change>) {
+        if !changes.is_empty() {
+            let _ = self.0.send(Message::Changes(changes));
+        }
     }
 }
 
 impl Keeper {
     /// `hold` is let go of when the thread ends.
     pub(crate) fn start(mut ledger: Ledger, hold: impl Send + 'static) -> std::io::Result<Self> {
-        let (sender, inbox): (_, Receiver<Message>) = sync_channel(1024);
+        let (sender, inbox): (_, Receiver<Message>) = sync_channel(64);
         let thread = std::thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || {
                 let _hold = hold;
                 for message in inbox {
                     match message {
-                        Message::Change(change) => ledger.note(&change)?,
+                        Message::Changes(changes) => {
+                            for change in &changes {
+                                ledger.note(change)?;
+                            }
+                        }
                         Message::Finish => break,
                     }
                 }

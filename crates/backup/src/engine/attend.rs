@@ -26,7 +26,13 @@ pub(super) struct Attendant<S> {
     pub(super) prompt_seen: bool,
     progress: Progress,
     watchers: watch::Sender<Progress>,
+    /// Bytes and files that the watchers know of.
+    told: (u64, u64),
 }
+
+/// Progress is told when this much is new.
+const TELL_BYTES: u64 = 512 << 10;
+const TELL_FILES: u64 = 64;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Attendant<S> {
     pub(super) fn new(
@@ -40,6 +46,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Attendant<S> {
             prompt_seen: false,
             progress,
             watchers,
+            told: (0, 0),
         }
     }
 
@@ -127,12 +134,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Attendant<S> {
 
     pub(super) fn received(&mut self, bytes: u64) {
         self.progress.bytes = self.progress.bytes.saturating_add(bytes);
-        self.tell();
+        self.tell_now_and_then();
     }
 
     pub(super) fn file_whole(&mut self) {
         self.progress.files = self.progress.files.saturating_add(1);
-        self.tell();
+        self.tell_now_and_then();
+    }
+
+    /// Who watches is woken each time: for each of 50 000 small files that would cost more than to write them.
+    fn tell_now_and_then(&mut self) {
+        let (bytes, files) = self.told;
+        if self.progress.bytes - bytes >= TELL_BYTES || self.progress.files - files >= TELL_FILES {
+            self.tell();
+        }
     }
 
     pub(super) fn done(&mut self) {
@@ -140,7 +155,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Attendant<S> {
         self.tell();
     }
 
-    fn tell(&self) {
+    /// Tells how far it is, whatever was told before.
+    pub(super) fn tell(&mut self) {
+        self.told = (self.progress.bytes, self.progress.files);
         self.watchers.send_replace(self.progress.clone());
     }
 }

@@ -113,54 +113,58 @@ impl Hands<'_> {
     fn move_all(&self, items: Vec<(String, String)>) -> Done {
         let mut errors = Vec::new();
         let mut refused = Vec::new();
+        let mut changes = Vec::with_capacity(items.len());
         for (from, to) in items {
-            if let Err(failure) = self.move_one(&from, &to) {
-                let error = failure.of(&from);
-                // The phone accepts that for its manifests: on a first run there is none to move.
-                if error.code != StatusCode::NotFound {
-                    refused.push(error.clone());
+            match self.move_one(&from, &to) {
+                Ok(change) => changes.push(change),
+                Err(failure) => {
+                    let error = failure.of(&from);
+                    // The phone accepts that for its manifests: on a first run there is none to move.
+                    if error.code != StatusCode::NotFound {
+                        refused.push(error.clone());
+                    }
+                    errors.push(error);
                 }
-                errors.push(error);
             }
         }
+        self.keeper.tell_all(changes);
         Done {
             answer: StatusResponse::of_items(&errors),
             refused,
         }
     }
 
-    fn move_one(&self, from: &str, to: &str) -> Result<(), Failure> {
+    fn move_one(&self, from: &str, to: &str) -> Result<Change, Failure> {
         let (from, to) = (self.parse_below(from)?, self.parse_below(to)?);
         self.tree.rename(from.inside(), to.inside())?;
-        self.keeper.tell(Change::Moved {
+        Ok(Change::Moved {
             from: from.inside().to_owned(),
             to: to.inside().to_owned(),
-        });
-        Ok(())
+        })
     }
 
     fn remove_all(&self, paths: Vec<String>) -> Done {
         let mut errors = Vec::new();
+        let mut changes = Vec::with_capacity(paths.len());
         for path in paths {
-            if let Err(failure) = self.remove(&path) {
-                errors.push(failure.of(&path));
+            match self.remove(&path) {
+                Ok(change) => changes.push(change),
+                Err(failure) => errors.push(failure.of(&path)),
             }
         }
+        self.keeper.tell_all(changes);
         Done {
             answer: StatusResponse::of_items(&errors),
             refused: errors,
         }
     }
 
-    fn remove(&self, path: &str) -> Result<(), Failure> {
+    fn remove(&self, path: &str) -> Result<Change, Failure> {
         let path = self.parse_below(path)?;
         match self.tree.remove(path.inside()) {
-            Ok(()) | Err(Errno::NOENT) => {
-                self.keeper.tell(Change::Removed {
-                    path: path.inside().to_owned(),
-                });
-                Ok(())
-            }
+            Ok(()) | Err(Errno::NOENT) => Ok(Change::Removed {
+                path: path.inside().to_owned(),
+            }),
             Err(e) => Err(e.into()),
         }
     }

@@ -19,6 +19,10 @@ use crate::store::WorkTree;
 /// Longest piece; a longer file comes in several.
 pub(super) const PIECE: usize = 64 << 10;
 
+/// Bytes or pieces that are given to a thread at once: waking one for each small file costs more than writing it.
+const PARCEL: usize = 64 << 10;
+const PARCEL_PIECES: usize = 32;
+
 /// Bytes under way to the disk, in the unit that permits are counted in.
 const BUDGET: usize = (2 << 20) / UNIT;
 const UNIT: usize = 1 << 10;
@@ -82,7 +86,7 @@ pub(super) struct Pool {
 
 #[derive(Debug)]
 struct Worker {
-    inbox: Sender<(Piece, OwnedSemaphorePermit)>,
+    inbox: Sender<(Vec<Piece>, OwnedSemaphorePermit)>,
     thread: JoinHandle<()>,
 }
 
@@ -140,12 +144,22 @@ impl Pool {
         lock(&self.shared.spare).pop().unwrap_or_default()
     }
 
-    /// Gives a piece to a thread, when there is room for it.
-    pub(super) async fn put(&self, worker: WorkerId, piece: Piece) -> io::Result<()> {
-        // A piece without data costs something too, or their number would have no bound.
-        let units = piece.data.len().div_ceil(UNIT).max(1);
+    /// Where pieces come together.
+    pub(super) fn outbox(&self) -> Outbox<'_> {
+        let parcels = self.workers.iter().map(|_| Parcel::default()).collect();
+        Outbox {
+            pool: self,
+            parcels,
+        }
+    }
+
+    /// Gives pieces to a thread, when there is room for them.
+    async fn give(&self, worker: WorkerId, parcel: Parcel) -> io::Result<()> {
+        if parcel.pieces.is_empty() {
+            return Ok(());
+        }
         let permit = Arc::clone(&self.budget)
-            .acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX))
+            .acquire_many_owned(u32::try_from(parcel.units).unwrap_or(u32::MAX))
             .await
             .map_err(io::Error::other)?;
         let worker = self
@@ -154,12 +168,12 @@ impl Pool {
             .ok_or_else(|| io::Error::other("no such writer"))?;
         worker
             .inbox
-            .send((piece, permit))
+            .send((parcel.pieces, permit))
             .map_err(|_| io::Error::other("a writer thread broke"))
     }
 
     /// Waits until everything that was given is written, and takes what went wrong.
-    pub(super) async fn settle(&self) -> io::Result<Faults> {
+    async fn settle(&self) -> io::Result<Faults> {
         let all = u32::try_from(BUDGET).unwrap_or(u32::MAX);
         let _idle = self
             .budget
@@ -196,6 +210,45 @@ impl Pool {
     }
 }
 
+/// Pieces on their way to the threads. What is dropped with it does not arrive; [`Outbox::flush`] is for the end.
+#[derive(Debug)]
+pub(super) struct Outbox<'a> {
+    pool: &'a Pool,
+    parcels: Vec<Parcel>,
+}
+
+#[derive(Debug, Default)]
+struct Parcel {
+    pieces: Vec<Piece>,
+    units: usize,
+}
+
+impl Outbox<'_> {
+    pub(super) async fn put(&mut self, worker: WorkerId, piece: Piece) -> io::Result<()> {
+        let Some(parcel) = self.parcels.get_mut(worker.0) else {
+            return Err(io::Error::other("no such writer"));
+        };
+        // A piece without data costs something too, or their number would have no bound.
+        parcel.units += piece.data.len().div_ceil(UNIT).max(1);
+        parcel.pieces.push(piece);
+        if parcel.units < PARCEL / UNIT && parcel.pieces.len() < PARCEL_PIECES {
+            return Ok(());
+        }
+        let parcel = std::mem::take(parcel);
+        self.pool.give(worker, parcel).await
+    }
+
+    /// Gives everything to the threads and waits until it is written.
+    pub(super) async fn flush(&mut self) -> io::Result<Faults> {
+        for (number, parcel) in self.parcels.iter_mut().enumerate() {
+            self.pool
+                .give(WorkerId(number), std::mem::take(parcel))
+                .await?;
+        }
+        self.pool.settle().await
+    }
+}
+
 /// The file that a thread is at.
 struct Open {
     start: Start,
@@ -204,22 +257,25 @@ struct Open {
     hasher: blake3::Hasher,
 }
 
-fn work(shared: &Shared, pieces: &Receiver<(Piece, OwnedSemaphorePermit)>) {
+fn work(shared: &Shared, parcels: &Receiver<(Vec<Piece>, OwnedSemaphorePermit)>) {
     let mut open: Option<Open> = None;
-    for (piece, permit) in pieces {
-        let Piece { start, data, end } = piece;
-        if let Some(start) = start {
-            open = Some(shared.begin(start));
+    for (pieces, permit) in parcels {
+        let mut changes = Vec::new();
+        for Piece { start, data, end } in pieces {
+            if let Some(start) = start {
+                open = Some(shared.begin(start));
+            }
+            if let Some(file) = &mut open {
+                shared.write(file, &data);
+            }
+            if let Some(end) = end
+                && let Some(file) = open.take()
+            {
+                changes.extend(shared.finish(file, end));
+            }
+            shared.give_back(data);
         }
-        if let Some(file) = &mut open {
-            shared.write(file, &data);
-        }
-        if let Some(end) = end
-            && let Some(file) = open.take()
-        {
-            shared.finish(file, end);
-        }
-        shared.give_back(data);
+        shared.keeper.tell_all(changes);
         drop(permit);
     }
 }
@@ -255,20 +311,23 @@ impl Shared {
         }
     }
 
-    fn finish(&self, file: Open, end: End) {
+    fn finish(&self, file: Open, end: End) -> Option<Change> {
         let (Some(part), End::Whole) = (file.part, end) else {
-            return;
+            return None;
         };
         let seen = Seen {
             len: part.len(),
             hash: file.hasher.finalize(),
         };
         match part.keep(must_sync(&file.start.inside)) {
-            Ok(()) => self.keeper.tell(Change::Put {
+            Ok(()) => Some(Change::Put {
                 path: file.start.inside,
                 seen,
             }),
-            Err(e) => self.fault(&file.start, &e),
+            Err(e) => {
+                self.fault(&file.start, &e);
+                None
+            }
         }
     }
 
