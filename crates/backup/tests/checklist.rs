@@ -80,7 +80,7 @@ async fn checklist_20_one_lockdown_session_and_the_escrow_bag_carry_a_backup() {
     verified(&report);
     assert_eq!(world.phone.sessions.load(Ordering::Relaxed), 1);
     let services: Vec<_> = handle.phone().journal().names(Channel::Service);
-    assert_eq!(services.len(), 4, "{services:?}");
+    assert_eq!(services.len(), 5, "each once: {services:?}");
 }
 
 #[tokio::test(start_paused = true)]
