@@ -23,9 +23,7 @@ use backupwatch_sim::phone::PhoneHandle;
 use backupwatch_sim::{Listen, Sim, SimHandle};
 use backupwatch_wire::lockdown::{FrameDecoder, LockdownError, PORT, PairRecord, Reply, Request};
 use backupwatch_wire::usbmux::{self, Client, Decoder, ResultCode};
-use backupwatch_wire::{
-    afc, installation_proxy, mobilebackup2, notification_proxy, springboard,
-};
+use backupwatch_wire::{afc, installation_proxy, mobilebackup2, notification_proxy, springboard};
 use plist::Dictionary;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::watch;
