@@ -187,7 +187,7 @@ fn without_an_exchange_two_renames_do_it() {
 }
 
 #[test]
-fn what_a_run_does_does_not_show_in_the_current_backup() {
+fn checklist_23_what_a_run_does_does_not_show_in_the_current_backup() {
     let (_dir, store) = store();
     backup(&store, 10, "one");
     let (run, ledger) = begin(&store, 20);
