@@ -40,12 +40,19 @@ const BATCH_BYTES: u64 = 16 << 20;
 pub(crate) struct LedgerError(#[from] rusqlite::Error);
 
 impl LedgerError {
-    /// Whether it is the file, and not the disk or the moment.
+    /// Whether it is what the file holds, and not the disk or the moment.
     pub(crate) fn is_damage(&self) -> bool {
-        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        use rusqlite::Error::{
+            FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType,
+        };
+        use rusqlite::ErrorCode::{ConstraintViolation, DatabaseCorrupt, NotADatabase};
+        let code = self.0.sqlite_error_code();
         matches!(
-            self.0.sqlite_error_code(),
-            Some(DatabaseCorrupt | NotADatabase)
+            code,
+            Some(DatabaseCorrupt | NotADatabase | ConstraintViolation)
+        ) || matches!(
+            self.0,
+            FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..)
         )
     }
 }
@@ -102,7 +109,8 @@ fn key_of(path: &str) -> (&str, bool) {
 /// Whether a phone has only files of that name: a blob in its folder, or one of the files beside the folders.
 fn is_file(key: &str) -> bool {
     match key.split_once('/') {
-        Some((_, name)) => crate::verify::is_file_id(name),
+        // Two digits: `Snapshot/` in `Snapshot/` would be one path with two keys.
+        Some((folder, name)) => folder.len() == 2 && crate::verify::is_file_id(name),
         None => key.contains('.'),
     }
 }
@@ -489,6 +497,40 @@ mod tests {
         assert_eq!(ledger.get("cd/cd1").unwrap(), Some(of(b"Snapshot/cd/cd1")));
         assert_eq!(ledger.get("Snapshot/ab/ab2").unwrap(), None);
         assert_eq!(ledger.in_folder("Snapshot/cd").unwrap(), []);
+    }
+
+    /// No phone has a `Snapshot` in its `Snapshot`, and one that makes it gets no file with two hashes by it.
+    #[test]
+    fn a_path_has_one_hash() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(&dir.path().join("l")).unwrap();
+        let name = format!("{:040x}", 7);
+        let (deep, flat) = (
+            format!("{SNAPSHOT}{SNAPSHOT}{name}"),
+            format!("{SNAPSHOT}{name}"),
+        );
+        for change in [put(&deep), put(&flat), moved(&deep, &flat)] {
+            ledger.note(&change).unwrap();
+        }
+        ledger.fold().unwrap();
+        assert_eq!(ledger.get(&flat).unwrap(), Some(of(deep.as_bytes())));
+        assert_eq!(ledger.get(&deep).unwrap(), None);
+    }
+
+    #[test]
+    fn entries_that_make_no_sense_are_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("l");
+        Ledger::open(&path).unwrap().close().unwrap();
+        for entry in [
+            "INSERT INTO log (key, kind, len, hash) VALUES ('ab/c', 0, NULL, NULL)",
+            "UPDATE log SET hash = x'00', len = 1",
+            "UPDATE log SET kind = 4000",
+        ] {
+            Connection::open(&path).unwrap().execute(entry, []).unwrap();
+            let error = Ledger::open(&path).unwrap_err();
+            assert!(error.is_damage(), "{entry}: {error:?}");
+        }
     }
 
     #[test]
