@@ -21,6 +21,8 @@ pub(super) struct Link<S> {
     frames: FrameDecoder,
     /// A write that was given up has left the peer with half of something: nothing more can be said.
     mute: bool,
+    /// Between the first and the last bytes of a stream to the phone, where a message would be taken for a part of it.
+    in_stream: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
@@ -32,6 +34,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             end: 0,
             frames: FrameDecoder::default(),
             mute: false,
+            in_stream: false,
         }
     }
 
@@ -92,14 +95,45 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         Ok(())
     }
 
+    /// From here to [`Link::end_stream`] what is written is a stream and no message.
+    pub(super) fn begin_stream(&mut self) {
+        self.in_stream = true;
+    }
+
+    pub(super) fn end_stream(&mut self) {
+        self.in_stream = false;
+    }
+
     /// Says goodbye, if that can still be understood, and closes.
     pub(super) async fn close(mut self, reason: &str) -> io::Result<()> {
-        if !self.mute {
+        if !self.mute && !self.in_stream {
             self.say(&HostMessage::Disconnect {
                 reason: reason.to_owned(),
             })
             .await?;
         }
         self.stream.shutdown().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In a stream the phone would take a goodbye for the name of a file.
+    #[tokio::test]
+    async fn there_is_no_goodbye_in_the_middle_of_a_stream() {
+        for (in_stream, says) in [(true, false), (false, true)] {
+            let (ours, mut phones) = tokio::io::duplex(4096);
+            let mut link = Link::new(ours);
+            link.begin_stream();
+            if !in_stream {
+                link.end_stream();
+            }
+            link.close("done").await.unwrap();
+            let mut heard = Vec::new();
+            phones.read_to_end(&mut heard).await.unwrap();
+            assert_eq!(!heard.is_empty(), says, "{in_stream}");
+        }
     }
 }

@@ -37,6 +37,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
     N: AsyncRead + AsyncWrite + Unpin,
 {
+    link.begin_stream();
     let mut errors = Vec::new();
     let mut buffer = Vec::new();
     for path in paths {
@@ -67,6 +68,7 @@ where
         });
     }
     attendant.during(BETWEEN, link.write(&STREAM_END)).await?;
+    link.end_stream();
     Ok(StatusResponse::of_items(&errors))
 }
 
