@@ -221,6 +221,7 @@ fn a_person_sees_the_passcode_wait_and_the_bar() {
     ] {
         assert!(said.contains(words), "{words}: {said}");
     }
+    assert!(said.contains("[="), "no bar is drawn: {said:?}");
     let last = said.trim_end().lines().last().unwrap_or_default();
     assert!(
         !last.contains("copying"),
