@@ -92,3 +92,20 @@ async fn a_tree_is_begun_anew_only_after_failures_on_end_that_may_be_its_own() {
     world.no_faults();
     verified(&world.back_up().await);
 }
+
+/// In an encrypted backup, files that another program received can be read and no more: that is said with the backup.
+#[tokio::test]
+async fn what_another_program_received_is_told_apart() {
+    for (persona, told) in [(persona(), false), (encrypted(), true)] {
+        let world = World::new(persona);
+        world.good_backup().await;
+        std::fs::remove_dir_all(world.root.join(".backupwatch/copies")).unwrap();
+        assert_eq!(world.store.current(&world.udid()).unwrap(), None);
+        let report = world.back_up().await;
+        verified(&report);
+        let tells = |text: &String| text.contains("received by another program");
+        assert_eq!(report.warnings.iter().any(tells), told, "{report:?}");
+        let report = world.back_up().await;
+        assert!(!report.warnings.iter().any(tells), "once: {report:?}");
+    }
+}

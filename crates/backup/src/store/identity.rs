@@ -33,26 +33,45 @@ impl TreeId {
         }
         let mut hasher = blake3::Hasher::new();
         for name in FILES {
-            let nofollow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0);
-            match File::options()
-                .read(true)
-                .custom_flags(nofollow)
-                .open(folder.join(name))
-            {
-                Ok(file) => {
-                    let mut inner = blake3::Hasher::new();
-                    inner.update_reader(file.take(MAX))?;
-                    hasher.update(b"1");
-                    hasher.update(inner.finalize().as_bytes());
-                }
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            match content_of(&folder.join(name))? {
+                Content::None => {
                     hasher.update(b"0");
                 }
-                Err(e) => return Err(e),
+                Content::File(hash) => {
+                    hasher.update(b"1");
+                    hasher.update(hash.as_bytes());
+                }
+                Content::NoFile => {
+                    hasher.update(b"2");
+                }
             }
         }
         Ok(Some(Self(hasher.finalize().to_hex().to_string())))
     }
+}
+
+enum Content {
+    None,
+    File(blake3::Hash),
+    /// A phone can make a folder of that name, and others what they like. It is not read: a pipe would hold us for ever.
+    NoFile,
+}
+
+fn content_of(path: &Path) -> io::Result<Content> {
+    match std::fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_file() => {}
+        Ok(_) => return Ok(Content::NoFile),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Content::None),
+        Err(e) => return Err(e),
+    }
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let file = File::options()
+        .read(true)
+        .custom_flags(i32::try_from(flags.bits()).unwrap_or(0))
+        .open(path)?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(file.take(MAX))?;
+    Ok(Content::File(hasher.finalize()))
 }
 
 impl fmt::Display for TreeId {

@@ -42,24 +42,32 @@ impl Store {
     /// Finishes what a crash cut short, for every phone. Current backups are not touched but by a tree that was verified.
     ///
     /// # Errors
-    /// When the store cannot be read or written to.
+    /// When the store cannot be read or written to, or not for one of the phones; the others are seen to all the same.
     pub fn reconcile(&self) -> Result<Vec<Reconciled>, StoreError> {
         let mut all = Vec::new();
+        let mut failed = None;
         for udid in self.phones()? {
             if !self.layout.journal(&udid).exists() {
                 continue;
             }
-            let what = match lock(&self.layout, &udid) {
-                Ok(_lock) => match roll_forward(&self.layout, &udid, false)? {
-                    true => RolledForward::Committed,
-                    false => RolledForward::Kept,
-                },
+            let done = lock(&self.layout, &udid)
+                .and_then(|_lock| roll_forward(&self.layout, &udid, false));
+            let what = match done {
+                Ok(true) => RolledForward::Committed,
+                Ok(false) => RolledForward::Kept,
                 Err(StoreError::InUse { .. }) => RolledForward::Running,
-                Err(e) => return Err(e),
+                // The others must not wait for this one.
+                Err(e) => {
+                    failed.get_or_insert(e);
+                    continue;
+                }
             };
             all.push(Reconciled { udid, what });
         }
-        Ok(all)
+        match failed {
+            Some(e) => Err(e),
+            None => Ok(all),
+        }
     }
 }
 

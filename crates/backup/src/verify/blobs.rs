@@ -35,6 +35,7 @@ pub(super) fn check(
         has_manifest: manifest.is_some(),
         next: 0,
         folder: None,
+        taken_over: 0,
     };
     walk.top()?;
     if let Some(manifest) = manifest {
@@ -74,6 +75,8 @@ struct Walk<'a> {
     /// The next of the 256 folders that was not looked into.
     next: u16,
     folder: Option<Folder>,
+    /// Blobs that nobody hashed when they arrived.
+    taken_over: u64,
 }
 
 /// A folder of blobs, with what no row has named yet.
@@ -152,6 +155,12 @@ impl Walk<'_> {
 
     fn finish(mut self) -> Result<(), VerifyError> {
         self.skip_to(256)?;
+        if self.report.encrypted && self.taken_over > 0 {
+            self.report.note(format!(
+                "{} encrypted files were received by another program, and nobody can tell without the password whether they are whole",
+                self.taken_over
+            ));
+        }
         if let Some(ledger) = self.ledger {
             ledger.commit()?;
         }
@@ -229,7 +238,10 @@ impl Walk<'_> {
             match hashed.get(id) {
                 Some(seen) if seen.len == *len => {}
                 Some(_) => self.report.find(Finding::Changed { id: id.clone() }),
-                None => self.hashed(&format!("{folder}/{id}"), id, *len)?,
+                None => {
+                    self.taken_over += 1;
+                    self.hashed(&format!("{folder}/{id}"), id, *len)?;
+                }
             }
         }
         Ok(())

@@ -322,3 +322,57 @@ fn a_crash_between_any_two_steps_of_a_commit_is_rolled_forward() {
         }
     }
 }
+
+/// A phone can make a folder where its status belongs, and whoever can write to the disk other things: none of that is a
+/// verified tree, and none ends all backups, of this phone or of the others.
+#[test]
+fn what_is_in_the_place_of_a_property_list_stops_nothing() {
+    type Plant = fn(&Path);
+    let plants: [(&str, Plant); 3] = [
+        ("a folder", |path| fs::create_dir(path).unwrap()),
+        ("a link", |path| symlink("/etc/passwd", path).unwrap()),
+        ("a pipe", |path| {
+            let kind = rustix::fs::FileType::Fifo;
+            rustix::fs::mknodat(rustix::fs::CWD, path, kind, rustix::fs::Mode::RWXU, 0).unwrap();
+        }),
+    ];
+    for (name, plant) in plants {
+        let (_dir, store) = store();
+        backup(&store, 10, "one");
+        let (run, ledger) = begin(&store, 20);
+        run.tree().remove("Status.plist").unwrap();
+        plant(&run.folder().join("Status.plist"));
+        ledger.close().unwrap();
+        run.pause(false).unwrap();
+        store.reconcile().unwrap();
+        assert_eq!(store.current(&udid()).unwrap(), Some(copy(10)), "{name}");
+        let (run, ledger) = next_run(&store, 30).unwrap();
+        drop((run, ledger));
+        // The same in the current backup.
+        fs::remove_file(store.folder(&udid()).join("Status.plist")).unwrap();
+        plant(&store.folder(&udid()).join("Status.plist"));
+        assert_eq!(store.current(&udid()).unwrap(), None, "{name}");
+        let (run, ledger) = begin(&store, 40);
+        let _ = run.tree().remove("Status.plist");
+        put(&run.tree(), "Status.plist", "run 40");
+        run.commit(ledger, &copy(40)).unwrap();
+        assert_eq!(store.current(&udid()).unwrap(), Some(copy(40)), "{name}");
+    }
+}
+
+/// What is wrong with one phone's folders is not in the way of another's.
+#[test]
+fn each_phone_is_reconciled_by_itself() {
+    let (_dir, store) = store();
+    backup(&store, 10, "one");
+    let (run, ledger) = begin(&store, 20);
+    put(&run.tree(), "Status.plist", "run 20");
+    put(&run.tree(), "ab/abc", "two");
+    run.seal(ledger, &copy(20)).unwrap();
+    drop(run);
+    let broken = Udid::parse("00000000-0000000000000000").unwrap();
+    fs::write(store.layout.journal(&broken), b"{}").unwrap();
+    symlink("/tmp", store.layout.copies(&broken)).unwrap();
+    assert!(store.reconcile().is_err(), "it is told");
+    assert_eq!(store.current(&udid()).unwrap(), Some(copy(20)));
+}
