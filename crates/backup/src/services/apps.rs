@@ -115,7 +115,7 @@ mod tests {
                         (ID.to_owned(), Value::from(format!("com.example.{number}"))),
                         (RECEIPT[0].to_owned(), Value::Data(vec![1; 1000])),
                         (RECEIPT[1].to_owned(), Value::Data(vec![2; 20_000])),
-                        ("Rubbish".to_owned(), Value::Data(vec![3; 100_000])),
+                        ("Rubbish".to_owned(), Value::Data(vec![3; 5000])),
                     ])
                 };
                 let reply = Reply::Page {
