@@ -4,6 +4,7 @@ use backupwatch_e2e::{
     agent::{Agent, WATCH_ONLY, configure},
     peers,
     table::{PATIENCE, Said, Table, persona},
+    tree::Tree,
 };
 use std::{
     fs::Permissions,
@@ -273,4 +274,52 @@ fn each_folder_that_is_none_for_the_state_gets_its_own_sentence() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
     let mode = std::fs::metadata(&open).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o755, "somebody's folder was closed");
+}
+
+/// A disk that the system mounted for reading only, as it does with one that fails. In a mount namespace of its own, where the
+/// system permits one.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_for_reading_only_is_said_to_be_that() {
+    let table = stale();
+    let root = table.home().join("disk");
+    let named = ["backup", "--root", root.to_str().unwrap()];
+    assert!(ours(&table, &named).ok());
+    let before = Tree::of(&root);
+    let read_only = |program: &[&str]| -> Said {
+        let mut command = Command::new("unshare");
+        let mount = "mount --bind \"$0\" \"$0\" && mount -o remount,ro,bind \"$0\" && exec \"$@\"";
+        command
+            .args(["-rm", "sh", "-c", mount])
+            .arg(&root)
+            .args(program);
+        let ours = table.ours(&[]);
+        command.env_clear();
+        for (name, value) in ours.get_envs() {
+            command.env(name, value.unwrap_or_default());
+        }
+        peers::run(&mut command, PATIENCE).into()
+    };
+    if read_only(&["true"]).code != Some(0) {
+        eprintln!("SKIPPED: this system permits no mount namespaces");
+        return;
+    }
+    let troubled = table.phone().seen().len();
+    let ours = table.ours(&named);
+    let mut program = vec![ours.get_program().to_str().unwrap()];
+    program.extend(ours.get_args().map(|word| word.to_str().unwrap()));
+    let said = read_only(&program);
+    assert_eq!(said.code, Some(7), "{said:?}");
+    assert!(
+        said.all().contains(root.to_str().unwrap()) && said.all().contains("read-only"),
+        "{said:?}"
+    );
+    before.assert_untouched(&Tree::of(&root), "the disk");
+    let seen = table.phone().seen();
+    assert!(
+        !seen[troubled..]
+            .iter()
+            .any(|seen| seen.name.contains("mobilebackup2")),
+        "the passcode was asked for in vain"
+    );
 }
