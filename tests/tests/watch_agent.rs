@@ -203,13 +203,10 @@ fn a_backup_begins_when_somebody_unlocks_the_phone() {
     );
     phone.unlock();
     table.wait("the phone asks for its passcode", phone.prompt_shown());
-    let running = agent.when_device(&udid, "it waits for the passcode", |device| {
-        device
-            .backup
-            .as_ref()
-            .is_some_and(|backup| backup.phase == "waiting_for_passcode")
+    agent.when_device(&udid, "it waits for the passcode", |device| {
+        let phase = device.backup.as_ref().map(|backup| backup.phase.as_str());
+        phase == Some("waiting_for_passcode") && device.next.code == "enter_passcode"
     });
-    assert_eq!(running.next.code, "enter_passcode");
     assert!(phone.enter_passcode());
     agent.when_device(&udid, "it is backed up", |device| {
         device.local.state == "verified"
