@@ -80,22 +80,22 @@ fn a_demonstration_that_is_stopped_leaves_nothing_behind_either() {
         let home = tempfile::tempdir().unwrap();
         let temporary = home.path().join("tmp");
         fs::create_dir(&temporary).unwrap();
-        let mut child = binary::command(home.path())
+        let child = binary::command(home.path())
             .env("TMPDIR", &temporary)
             .arg("demo")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+            .spawn();
+        let mut demo = Running(child.unwrap());
         let begin = Instant::now();
         while names(&temporary).is_empty() {
             assert!(begin.elapsed() < PATIENCE, "it does not begin");
             std::thread::sleep(Duration::from_millis(5));
         }
         std::thread::sleep(Duration::from_millis(after));
-        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
-        let code = end(&mut child, signal);
+        assert!(demo.0.try_wait().unwrap().is_none(), "it ended by itself");
+        let code = end(&mut demo, signal);
         assert_eq!(code, Some(130), "{signal} after {after} ms");
         assert_eq!(
             names(&temporary),
@@ -105,7 +105,18 @@ fn a_demonstration_that_is_stopped_leaves_nothing_behind_either() {
     }
 }
 
-fn end(child: &mut Child, signal: &str) -> Option<i32> {
+/// A process that does not outlive its test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // A process that has ended already is what is wanted.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn end(Running(child): &mut Running, signal: &str) -> Option<i32> {
     let status = Command::new("kill")
         .args(["-s", signal, &child.id().to_string()])
         .status();
@@ -115,16 +126,13 @@ fn end(child: &mut Child, signal: &str) -> Option<i32> {
         if let Some(status) = child.try_wait().unwrap() {
             return status.code();
         }
-        if begin.elapsed() > PATIENCE {
-            let _ = child.kill();
-            panic!("it does not end");
-        }
+        assert!(begin.elapsed() < PATIENCE, "it does not end");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
 /// `simulate`, and the address that it says.
-fn simulate(home: &Path, arguments: &[&str]) -> (Child, String) {
+fn simulate(home: &Path, arguments: &[&str]) -> (Running, String) {
     let mut child = binary::command(home)
         .arg("simulate")
         .args(arguments)
@@ -142,7 +150,7 @@ fn simulate(home: &Path, arguments: &[&str]) -> (Child, String) {
         .strip_prefix("USBMUXD_SOCKET_ADDRESS=")
         .unwrap_or_else(|| panic!("{line:?}"))
         .to_owned();
-    (child, address)
+    (Running(child), address)
 }
 
 #[test]
