@@ -4,7 +4,7 @@
 //! describes a good iCloud backup may ever be called protected.
 
 use backupwatch_e2e::{
-    agent::{Agent, BY_DAY, WATCH_ONLY, configure},
+    agent::{Agent, BY_DAY, WATCH_ONLY, configure, log},
     peers,
     table::{PATIENCE, Said, Table, persona},
 };
@@ -455,8 +455,15 @@ fn nothing_personal_is_kept_logged_or_said_when_a_phone_is_backed_up() {
         agent.end();
     }
     let agent = Agent::start(&table);
+    agent.when_device(&table.udid(), "it is attached", |device| {
+        device.links == ["usb"]
+    });
     agent.end();
     say(&["history"], 0);
+    // Logs are pasted into public places; a UDID names a phone for as long as it lives.
+    let usual = log(&table);
+    assert!(usual.contains("attached udid=\"00008101\""), "{usual}");
+    assert!(!usual.contains(&table.udid()), "{usual}");
     table.assert_whole();
     // The search itself: the backup's own Info.plist holds the number, as Finder's does.
     let info = std::fs::read(table.tree().join("Info.plist")).unwrap();
