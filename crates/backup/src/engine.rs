@@ -225,7 +225,15 @@ async fn attempt<P: Phone>(
         &mut notes.warnings,
     );
     let (prepared, greeted) = tokio::join!(prepared, greeting);
-    let (run, ledger) = prepared?;
+    let (run, ledger) = match prepared {
+        Ok(prepared) => prepared,
+        Err(stop) => {
+            if let Ok(greeted) = greeted {
+                greeted.farewell(attendant, "stopped").await;
+            }
+            return Err(stop.into());
+        }
+    };
     notes.kind = run.kind();
     let keeper = match Keeper::start(ledger, run.tree()) {
         Ok(keeper) => keeper,
@@ -346,19 +354,43 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
         }
         Ok(())
     };
+    let mut stop = None;
     match attendant.during(EXTRAS, asking).await {
         Ok(()) => {}
-        Err(stop @ (Stop::Cancelled | Stop::CancelledOnPhone)) => return Err(stop),
+        Err(cancel @ (Stop::Cancelled | Stop::CancelledOnPhone)) => stop = Some(cancel),
         Err(_) => warnings.push("the phone did not tell all that Info.plist can hold".to_owned()),
     }
     let mut link = Link::new(backup);
-    session::greet(&mut link, attendant).await?;
-    Ok(Greeted {
+    if stop.is_none() {
+        stop = session::greet(&mut link, attendant).await.err();
+    }
+    let greeted = Greeted {
         link,
         afc,
         lock,
         extras,
-    })
+    };
+    match stop {
+        None => Ok(greeted),
+        Some(stop) => {
+            greeted.farewell(attendant, "stopped").await;
+            Err(stop)
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Greeted<S> {
+    /// Says goodbye and gives the lock back. A phone that is gone does not hear it, and its lock went with the connection.
+    async fn farewell(mut self, attendant: &mut Attendant<S>, reason: &str) -> Extras {
+        let goodbye = async {
+            let _ = self.link.close(reason).await;
+            if let Some(notifications) = &mut attendant.notifications {
+                let _ = self.lock.release(notifications, &mut self.afc).await;
+            }
+        };
+        let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+        self.extras
+    }
 }
 
 /// The backup itself, and the goodbyes.
@@ -371,12 +403,8 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
     options: &RunOptions,
     tally: &mut Tally,
 ) -> (Result<(), Stop>, Extras) {
-    let Greeted {
-        mut link,
-        mut afc,
-        lock,
-        extras,
-    } = greeted;
+    let mut greeted = greeted;
+    let link = &mut greeted.link;
     let (tree, handle) = (run.tree(), keeper.handle());
     let talked = match Pool::start(Arc::clone(&tree), handle.clone()) {
         Ok(pool) => {
@@ -387,8 +415,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
                 pool: &pool,
                 purgeable: options.purgeable.as_ref(),
             };
-            let talked =
-                session::back_up(&mut link, attendant, &hands, options.force_full, tally).await;
+            let talked = session::back_up(link, attendant, &hands, options.force_full, tally).await;
             let ended = blocking(move || pool.end()).await;
             match ended {
                 Ok(Ok(())) => talked,
@@ -399,14 +426,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
         Err(e) => Err(Stop::Internal(e.to_string())),
     };
     let reason = if talked.is_ok() { "done" } else { "stopped" };
-    let goodbye = async {
-        let _ = link.close(reason).await;
-        if let Some(notifications) = &mut attendant.notifications {
-            let _ = lock.release(notifications, &mut afc).await;
-        }
-    };
-    // A phone that is gone does not hear it, and its lock went with the connection.
-    let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+    let extras = greeted.farewell(attendant, reason).await;
     (talked, extras)
 }
 

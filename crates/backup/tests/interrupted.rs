@@ -191,22 +191,46 @@ async fn checklist_42_the_next_run_goes_on_from_an_interrupted_one() {
 async fn cancelling_is_polite_and_resumable() {
     let world = changed(persona()).await;
     let before = world.current();
-    world.set_faults("stall_after = 200_000");
-    let cancel = CancellationToken::new();
-    let later = cancel.clone();
-    tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        later.cancel();
-    });
-    let (report, _) = world.back_up_with(RunOptions::default(), cancel).await;
-    assert!(
-        matches!(failure(&report), RunFailure::Cancelled { .. }),
-        "{report:?}"
-    );
-    assert!(world.current() == before);
-    let phone = world.handle().phone().clone();
-    assert!(!phone.sync_locked(), "the sync lock was given back");
-    world.no_faults();
+    // Before the backup is asked for, and in the middle of it.
+    for moment in ["Browse", "DLMessageStatusResponse"] {
+        world.set_faults("stall_after = 200_000");
+        let cancel = CancellationToken::new();
+        let (handle, later) = (world.handle(), cancel.clone());
+        let seen = |handle: &backupwatch_sim::phone::PhoneHandle| {
+            handle
+                .seen()
+                .iter()
+                .filter(|seen| seen.name == moment)
+                .count()
+        };
+        let earlier = seen(&handle);
+        let watching = async {
+            while seen(&handle) == earlier {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            later.cancel();
+        };
+        let run = world.back_up_with(RunOptions::default(), cancel);
+        let ((report, _), ()) = tokio::join!(run, watching);
+        assert!(
+            matches!(failure(&report), RunFailure::Cancelled { .. }),
+            "{moment}: {report:?}"
+        );
+        assert!(world.current() == before, "{moment}");
+        let phone = world.handle().phone().clone();
+        assert!(
+            !phone.sync_locked(),
+            "{moment}: the sync lock was given back"
+        );
+        let last = world
+            .handle()
+            .seen()
+            .into_iter()
+            .rev()
+            .find(|seen| seen.name.starts_with("DLMessage"));
+        assert_eq!(last.unwrap().name, "DLMessageDisconnect", "{moment}");
+        world.no_faults();
+    }
     world.good_backup().await;
 }
 
