@@ -91,6 +91,12 @@ impl Jail {
         self.root.as_fd()
     }
 
+    /// Whether the folder at this path is still the one that was opened.
+    pub(crate) fn is_at(&self, folder: &Path) -> Result<bool, Errno> {
+        let there = rustix::fs::lstat(folder)?;
+        Ok(same_file(&there, &rustix::fs::fstat(&self.root)?))
+    }
+
     /// Makes one folder.
     ///
     /// # Errors

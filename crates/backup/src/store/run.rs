@@ -7,6 +7,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use backupwatch_core::run::RunKind;
 use backupwatch_core::{HostTime, LocalCopy, Udid};
@@ -25,6 +26,10 @@ use super::record::Record;
 use super::roll;
 use crate::jail::{self, Jail};
 use crate::ledger::Ledger;
+
+/// How often a lock that is taken is tried, and the pause between.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// How a run begins.
 #[derive(Clone, Copy, Debug)]
@@ -214,6 +219,7 @@ impl Run {
     /// closed by then; when it could not be, call nothing: the next run heals the tree.
     /// `fruitless`: the reason may lie in the tree, so it is not gone on with for ever.
     pub(crate) fn pause(self, fruitless: bool) -> Result<(), StoreError> {
+        self.check_place()?;
         self.sync_ledger()?;
         self.barrier
             .wait(&self.tree)
@@ -232,6 +238,7 @@ impl Run {
     /// Ends with a tree that is no good. The next run begins from the current backup; if this one did so already, from
     /// nothing: the fault may be in what was linked (a resumed tree proves nothing about that).
     pub(crate) fn condemn(self) -> Result<(), StoreError> {
+        self.check_place()?;
         let next = if self.origin.resumed == 0 && self.origin.base.is_some() {
             Next::Empty
         } else {
@@ -251,6 +258,7 @@ impl Run {
 
     /// The part of a commit that says, durably, that the work tree is verified.
     pub(super) fn seal(&self, ledger: Ledger, copy: &LocalCopy) -> Result<(), StoreError> {
+        self.check_place()?;
         let (layout, udid, work) = (&self.layout, &self.udid, self.folder());
         let from = layout.work_ledger(udid);
         ledger
@@ -288,6 +296,19 @@ impl Run {
             .context("write", &copies)?;
         durable::sync_parent(&copies).context("sync", &copies)?;
         self.write_journal(State::Verified { tree })
+    }
+
+    /// What follows goes by names. By now they may be those of another disk, mounted in the place of the first one, with a
+    /// tree of its own that nobody verified.
+    fn check_place(&self) -> Result<(), StoreError> {
+        let path = self.folder();
+        match self.tree.is_at(&path) {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(Errno::NOENT) => Err(StoreError::RootMissing {
+                path: self.layout.root().to_owned(),
+            }),
+            Err(e) => Err(StoreError::io("look at", &path, e.into())),
+        }
     }
 
     fn sync_ledger(&self) -> Result<(), StoreError> {
@@ -493,11 +514,16 @@ pub(super) fn lock(layout: &Layout, udid: &Udid) -> Result<File, StoreError> {
         .write(true)
         .open(&path)
         .context("open", &path)?;
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(Errno::WOULDBLOCK) => Err(StoreError::InUse { udid: udid.clone() }),
-        Err(e) => Err(StoreError::io("lock", &path, e.into())),
+    // It is held for a moment by who only looks whether there is something to finish, and by a process that this one is
+    // just starting.
+    for _ in 0..LOCK_TRIES {
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
+            Err(e) => return Err(StoreError::io("lock", &path, e.into())),
+        }
     }
+    Err(StoreError::InUse { udid: udid.clone() })
 }
 
 /// Our folders are folders: a link in the place of one would lead what is done there elsewhere, into the current backup for

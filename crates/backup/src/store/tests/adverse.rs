@@ -376,3 +376,55 @@ fn each_phone_is_reconciled_by_itself() {
     assert!(store.reconcile().is_err(), "it is told");
     assert_eq!(store.current(&udid()).unwrap(), Some(copy(20)));
 }
+
+/// A disk that is exchanged for another one during a run: what was verified on the one says nothing about the other.
+#[test]
+fn another_disk_in_the_place_of_the_first_gets_nothing() {
+    type End = fn(Run, Ledger) -> Result<(), StoreError>;
+    let ends: [(&str, End); 3] = [
+        ("commit", |run, ledger| run.commit(ledger, &copy(20))),
+        ("pause", |run, ledger| {
+            ledger.close().unwrap();
+            run.pause(false)
+        }),
+        ("condemn", |run, _| run.condemn()),
+    ];
+    for (name, end) in ends {
+        let (dir, store) = store();
+        backup(&store, 10, "one");
+        let (run, ledger) = begin(&store, 20);
+        put(&run.tree(), "Status.plist", "run 20");
+        let root = dir.path().join("root");
+        fs::rename(&root, dir.path().join("away")).unwrap();
+        let other = Store::create(&root).unwrap();
+        backup(&other, 30, "theirs");
+        let (theirs, their_ledger) = begin(&other, 40);
+        put(&theirs.tree(), "ab/abc", "half");
+        their_ledger.close().unwrap();
+        theirs.pause(false).unwrap();
+        assert!(end(run, ledger).is_err(), "{name}");
+        other.reconcile().unwrap();
+        assert_eq!(other.current(&udid()).unwrap(), Some(copy(30)), "{name}");
+        assert_eq!(
+            read(&other.folder(&udid()).join("ab/abc")),
+            "theirs",
+            "{name}"
+        );
+        let (theirs, _ledger) = next_run(&other, 50).unwrap();
+        assert_eq!(theirs.resumed(), 1, "{name}: its attempt is still there");
+    }
+}
+
+/// Somebody who only looks has the lock for a moment.
+#[test]
+fn a_lock_that_is_soon_given_back_is_waited_for() {
+    let (_dir, store) = store();
+    let claim = Claim::take(&store, &udid()).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            drop(claim);
+        });
+        assert!(Claim::take(&store, &udid()).is_ok());
+    });
+}
