@@ -228,7 +228,13 @@ async fn cancelling_is_polite_and_resumable() {
             .into_iter()
             .rev()
             .find(|seen| seen.name.starts_with("DLMessage"));
-        assert_eq!(last.unwrap().name, "DLMessageDisconnect", "{moment}");
+        // In the middle of a stream of files there is no place for a goodbye, and the link just ends.
+        let last = last.unwrap().name;
+        let in_a_stream = moment != "Browse" && last == "DLMessageStatusResponse";
+        assert!(
+            last == "DLMessageDisconnect" || in_a_stream,
+            "{moment}: {last}"
+        );
         world.no_faults();
     }
     world.good_backup().await;
