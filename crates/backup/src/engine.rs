@@ -32,7 +32,7 @@ use crate::services::afc::Afc;
 use crate::services::apps;
 use crate::services::notifications::Notifications;
 use crate::services::sync_lock::SyncLock;
-use crate::store::{Begin, Claim, Run, Store};
+use crate::store::{Begin, Claim, Run, Store, StoreError};
 use crate::verify::{self, VerifyReport};
 use attend::Attendant;
 use link::Link;
@@ -253,7 +253,14 @@ async fn attempt<P: Phone>(
             }
             return Err(talked
                 .err()
-                .unwrap_or_else(|| Stop::Host(with_cause(&e)))
+                .unwrap_or_else(|| {
+                    if e.is_full() {
+                        StoreError::io("write to", store.root(), io::ErrorKind::StorageFull.into())
+                            .into()
+                    } else {
+                        Stop::Host(with_cause(&e))
+                    }
+                })
                 .into());
         }
     };
@@ -267,9 +274,8 @@ async fn attempt<P: Phone>(
         Err(stop) => {
             drop(ledger);
             // What the phone was refused may be in the way of the next attempt as well.
-            let at_odds = matches!(stop, Stop::Refused(_))
-                && tally.refusals() > 0
-                && tally.seen.disk_full.is_none();
+            let at_odds =
+                matches!(stop, Stop::Refused(_)) && tally.refusals() > 0 && !tally.seen.trouble;
             let fruitless = stop.is_the_trees_or_the_phones();
             let stubborn = fruitless && run.fruitless() >= STUBBORN;
             let after = match (stop.condemns() || stubborn || at_odds, fruitless) {

@@ -57,6 +57,22 @@ impl LedgerError {
     }
 }
 
+impl LedgerError {
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+    }
+}
+
+impl From<LedgerError> for std::io::Error {
+    fn from(error: LedgerError) -> Self {
+        if error.is_full() {
+            Self::new(std::io::ErrorKind::StorageFull, error)
+        } else {
+            Self::other(error)
+        }
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Ledger {

@@ -109,3 +109,48 @@ async fn what_another_program_received_is_told_apart() {
         assert!(!report.warnings.iter().any(tells), "once: {report:?}");
     }
 }
+
+fn chattr(flag: &str, folder: &std::path::Path) -> bool {
+    std::process::Command::new("chattr")
+        .arg(flag)
+        .arg(folder)
+        .stderr(std::process::Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+fn thaw(folders: &[PathBuf]) {
+    for folder in folders {
+        chattr("-i", folder);
+    }
+}
+
+/// This computer's own trouble, which may be gone the next time, is no reason to throw away what arrived.
+#[tokio::test]
+async fn a_tree_outlives_the_trouble_of_this_computer() {
+    let world = World::new(persona());
+    world.set_faults("unplug_after = 450_000");
+    assert_eq!(failure(&world.back_up().await), RunFailure::Unplugged);
+    world.handle().plug();
+    world.no_faults();
+    let snapshot = world
+        .root
+        .join(".backupwatch/work")
+        .join(UDID)
+        .join("Snapshot");
+    let folders: Vec<_> = (0..=255_u8)
+        .map(|n| snapshot.join(format!("{n:02x}")))
+        .collect();
+    if !folders.iter().all(|folder| chattr("+i", folder)) {
+        thaw(&folders);
+        eprintln!("SKIPPED: files cannot be made immutable here");
+        return;
+    }
+    let has_arrived = arrived(&world);
+    let report = world.back_up().await;
+    thaw(&folders);
+    assert!(matches!(report.end, RunEnd::Failed(_)), "{report:?}");
+    assert!(!report.refused.is_empty());
+    assert_eq!(arrived(&world), has_arrived);
+    verified(&world.back_up().await);
+}

@@ -199,6 +199,7 @@ impl Incoming<'_> {
         self.errors.lost |= faults.lost > 0;
         for fault in faults.kept {
             let seen = &mut self.tally.seen;
+            seen.trouble |= !is_about_names(fault.code);
             if fault.code == StatusCode::NoSpace {
                 seen.disk_full = seen.disk_full.or_else(|| Some(self.pool.free()));
             }
@@ -249,4 +250,16 @@ fn on_disk(stop: Stop) -> Stop {
         | Stop::Host(_)
         | Stop::Internal(_)) => other,
     }
+}
+
+/// Whether a file could not be written for what is in the tree, and so could not be the next time.
+fn is_about_names(code: StatusCode) -> bool {
+    matches!(
+        code,
+        StatusCode::NotFound
+            | StatusCode::Exists
+            | StatusCode::NotADirectory
+            | StatusCode::IsADirectory
+            | StatusCode::SymlinkLoop
+    )
 }

@@ -190,6 +190,7 @@ async fn chore(hands: &Hands<'_>, chore: Chore, tally: &mut Tally) -> Result<Sta
     );
     let done = blocking(move || chores::run(&tree, &keeper, &udid, chore)).await?;
     for error in done.refused {
+        tally.seen.trouble |= matches!(error.code, StatusCode::Io | StatusCode::NoSpace);
         if error.code == StatusCode::NoSpace {
             tally.seen.disk_full = tally.seen.disk_full.or_else(|| Some(hands.pool.free()));
         }

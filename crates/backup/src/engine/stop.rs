@@ -156,6 +156,8 @@ pub(super) struct Seen {
     pub(super) space: Option<(u64, u64)>,
     /// The first thing that this computer could not write.
     pub(super) host_error: Option<String>,
+    /// This computer failed for a reason of its own, that may be gone the next time: a full or sick disk, no more descriptors.
+    pub(super) trouble: bool,
     /// Bytes free when a write failed for want of them.
     pub(super) disk_full: Option<u64>,
 }

@@ -53,6 +53,11 @@ impl StoreError {
                 let free = super::space::free_at(&path).unwrap_or(0);
                 Self::NoSpace { path, free }
             }
+            // SQLite says it without a number.
+            None if source.kind() == io::ErrorKind::StorageFull => {
+                let free = super::space::free_at(&path).unwrap_or(0);
+                Self::NoSpace { path, free }
+            }
             Some(_) | None => Self::Io { what, path, source },
         }
     }

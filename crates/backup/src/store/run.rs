@@ -166,7 +166,7 @@ impl Claim {
             opened => opened,
         };
         let ledger =
-            ledger.map_err(|e| StoreError::io("open", &ledger_path, io::Error::other(e)))?;
+            ledger.map_err(|e| StoreError::io("open", &ledger_path, e.into()))?;
         let work = layout.work(udid);
         let jail = Jail::open(&work).context("open", &work)?;
         let kind = if jail.stat("Status.plist").is_ok() {
@@ -263,7 +263,7 @@ impl Run {
         let from = layout.work_ledger(udid);
         ledger
             .close()
-            .map_err(|e| StoreError::io("close", &from, io::Error::other(e)))?;
+            .map_err(|e| StoreError::io("close", &from, e.into()))?;
         self.sync_ledger()?;
         self.barrier.wait(&self.tree).context("sync", &work)?;
         let Some(tree) = TreeId::of(&work).context("read", &work)? else {
