@@ -110,14 +110,10 @@ fn removing_a_tree_removes_links_in_it_and_not_their_ends() {
 #[test]
 fn a_pipe_does_not_hang() {
     let (dir, jail) = jail();
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        dir.path().join("in/pipe"),
-        FileType::Fifo,
-        Mode::RWXU,
-        0,
-    )
-    .unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(dir.path().join("in/pipe"))
+        .status();
+    assert!(made.unwrap().success());
     assert_eq!(jail.open_file("pipe").unwrap_err(), Errno::INVAL);
 }
 
