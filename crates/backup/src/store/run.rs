@@ -165,8 +165,7 @@ impl Claim {
             }
             opened => opened,
         };
-        let ledger =
-            ledger.map_err(|e| StoreError::io("open", &ledger_path, e.into()))?;
+        let ledger = ledger.map_err(|e| StoreError::io("open", &ledger_path, e.into()))?;
         let work = layout.work(udid);
         let jail = Jail::open(&work).context("open", &work)?;
         let kind = if jail.stat("Status.plist").is_ok() {
