@@ -166,6 +166,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Link<S> {
         let mut decoder = DownloadDecoder::new();
         let mut results: Vec<Option<Fetched<()>>> = vec![None; paths.len()];
         let (mut current, mut wrong) = (0, None);
+        let mut begun = false;
         while !decoder.is_done() {
             let input = self.unread().await?;
             let (taken, event) = match decoder.next(input) {
@@ -175,10 +176,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Link<S> {
                     return Err(End::Died.into());
                 }
             };
+            let starts = matches!(event, Some(DownloadEvent::FileStart { .. }));
             match event {
                 Some(DownloadEvent::FileStart { path }) => {
                     match paths.iter().position(|asked| *asked == path.key()) {
                         Some(index) => current = index,
+                        // The host hung up before it saw the question; the two crossed on their way.
+                        None if !begun && self.is_goodbye(path.as_bytes()) => {
+                            return Err(End::Disconnected.into());
+                        }
                         None => wrong = Some(path.key().into_owned()),
                     }
                 }
@@ -196,6 +202,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Link<S> {
                 }
                 Some(DownloadEvent::StreamEnd) | None => {}
             }
+            begun |= starts;
             self.take(taken);
             if let Some(path) = wrong.take() {
                 self.violation(format!("the download of {path:?}, which was not asked for"));

@@ -240,6 +240,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Link<S> {
         }
     }
 
+    /// Whether the body of a frame says goodbye. It is noted then.
+    pub(super) fn is_goodbye(&self, body: &[u8]) -> bool {
+        let Ok(value) = frame::decode_body(body) else {
+            return false;
+        };
+        let goodbye = matches!(
+            HostMessage::from_value(value.clone()),
+            Ok(HostMessage::Disconnect { .. })
+        );
+        if goodbye {
+            self.note(&value);
+        }
+        goodbye
+    }
+
     /// Notes a message of the host by the most telling name that it has, without passwords.
     fn note(&self, value: &Value) {
         let array = value.as_array().map(Vec::as_slice).unwrap_or_default();
