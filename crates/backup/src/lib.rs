@@ -13,5 +13,5 @@ pub mod verify;
 
 pub use engine::{Purgeable, RunOptions, run};
 pub use port::{About, Clock, OpenError, Opened, Phone};
-pub use store::{Store, StoreError};
+pub use store::{Held, Store, StoreError, Version, Which};
 pub use verify::{VerifyReport, verify};

@@ -13,6 +13,7 @@ mod record;
 mod roll;
 mod run;
 pub(crate) mod space;
+mod versions;
 
 use std::fs;
 use std::io;
@@ -27,6 +28,7 @@ pub(crate) use heal::read as read_file;
 pub use roll::{Reconciled, RolledForward};
 pub(crate) use run::{Begin, Claim, Run, WorkTree};
 
+pub use versions::{Held, Version, Which};
 use error::Context as _;
 use identity::TreeId;
 use layout::Layout;

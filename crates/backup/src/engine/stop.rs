@@ -221,6 +221,8 @@ pub(super) fn of_store(error: StoreError) -> RunFailure {
         e @ (StoreError::ReadOnly { .. }
         | StoreError::NotPermitted { .. }
         | StoreError::NoLinks { .. }
+        | StoreError::NoVersion { .. }
+        | StoreError::BeingMade { .. }
         | StoreError::Damaged { .. }
         | StoreError::Io { .. }) => RunFailure::Io(e.to_string()),
     }

@@ -32,6 +32,8 @@ pub enum StoreError {
     InUse { udid: Udid },
     #[error("the store's own file {} is damaged", .path.display())]
     Damaged { path: PathBuf },
+    #[error("there is no backup \u{201c}{name}\u{201d} of {}", .udid.short())]
+    NoVersion { udid: Udid, name: String },
     #[error("the backup was stopped")]
     Stopped,
     #[error("failed to {what} {}: {source}", .path.display())]

@@ -18,6 +18,7 @@ use super::journal::{Found, Journal, Next, State};
 use super::layout::Layout;
 use super::record::Record;
 use super::run::lock;
+use super::versions;
 use crate::jail;
 
 /// What [`Store::reconcile`] did.
@@ -193,29 +194,14 @@ fn condemn_unknown(layout: &Layout, udid: &Udid) -> Result<(), StoreError> {
 
 /// A free name for the version that the tree at `tree` becomes: the moment of its verification, or of its last change.
 fn version_path(layout: &Layout, udid: &Udid, tree: &Path) -> Result<PathBuf, StoreError> {
-    let versions = layout.versions(udid);
-    durable::make_folder(&versions).context("make", &versions)?;
+    let folder = layout.versions(udid);
+    durable::make_folder(&folder).context("make", &folder)?;
     let record = match TreeId::of(tree).context("read", tree)? {
         Some(id) => Record::read(layout, udid, &id).context("read", &layout.record(udid, &id))?,
         None => None,
     };
-    let at = match record {
-        Some(record) => record.at.0,
-        None => fs::metadata(tree)
-            .and_then(|meta| meta.modified())
-            .ok()
-            .and_then(|time| jiff::Timestamp::try_from(time).ok())
-            .unwrap_or(jiff::Timestamp::UNIX_EPOCH),
-    };
-    // No colons: they are separators in the Finder's eyes, and not allowed on some disks.
-    let name = at.strftime("%Y-%m-%dT%H%M%SZ").to_string();
-    let mut path = versions.join(&name);
-    let mut number = 2_u32;
-    while path.exists() {
-        path = versions.join(format!("{name}-{number}"));
-        number = number.saturating_add(1);
-    }
-    Ok(path)
+    let at = record.map_or_else(|| versions::changed_at(tree), |record| record.at);
+    Ok(versions::free_place(layout, udid, at))
 }
 
 /// Keeps the version `placed` just now, the one before the current, and the newest that was verified, which is the same one

@@ -13,7 +13,7 @@ use crate::ledger::{Change, Ledger, Seen};
 
 static GO: AtomicBool = AtomicBool::new(false);
 
-fn udid() -> Udid {
+pub(super) fn udid() -> Udid {
     Udid::parse("00008110-000A1B2C3D4E5F60").unwrap()
 }
 
@@ -70,7 +70,7 @@ fn hashed(ledger: &mut Ledger, path: &str, text: &str) {
 }
 
 /// A whole run that ends with `text` in one file.
-fn backup(store: &Store, second: i64, text: &str) {
+pub(super) fn backup(store: &Store, second: i64, text: &str) {
     let (run, mut ledger) = begin(store, second);
     put(&run.tree(), "Status.plist", &format!("run {second}"));
     put(&run.tree(), "ab/abc", text);
@@ -93,7 +93,7 @@ fn versions(store: &Store) -> Vec<String> {
     names
 }
 
-fn store() -> (tempfile::TempDir, Store) {
+pub(super) fn store() -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::create(&dir.path().join("root")).unwrap();
     (dir, store)
