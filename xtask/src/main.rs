@@ -2,7 +2,9 @@
 //!
 //! Nothing here is part of the product.
 
+mod bench;
 mod floors;
+mod fuzz;
 mod peers;
 mod test;
 
@@ -29,15 +31,27 @@ enum Task {
     },
     /// Install the peers that the tests talk to, and say which are here
     Peers,
+    /// Measure our backup beside the peers' on one simulated phone
+    Bench(bench::Options),
     /// Fail on an edge between crates that the architecture forbids
     Floors,
+    /// Look for inputs that break a promise; needs cargo-fuzz and a nightly toolchain
+    Fuzz {
+        /// One target; without it all of them, one after the other
+        target: Option<String>,
+        /// For how long each
+        #[arg(long, default_value_t = 10)]
+        minutes: u32,
+    },
 }
 
 fn main() -> Result<()> {
     match Cli::parse().task {
         Task::Test { no_install, filter } => test::run(no_install, &filter),
         Task::Peers => peers::install().map(|found| found.print()),
+        Task::Bench(options) => bench::run(options),
         Task::Floors => floors::check(),
+        Task::Fuzz { target, minutes } => fuzz::run(target.as_deref(), minutes),
     }
 }
 

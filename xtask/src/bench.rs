@@ -1,0 +1,147 @@
+//! `cargo xtask bench`: our backup beside the peers', on the same simulated phone, in one go.
+//!
+//! What is measured is in `bench/cases`, who is measured in `bench/clients`; `bench/round` runs the one on the other. This
+//! file says in which order, and with what result. A client that fails is a cell of the table that says why; a budget
+//! that is not kept is a word in it. Nothing here fails because something is slow.
+
+mod cases;
+mod clients;
+mod machine;
+mod measure;
+mod phone;
+mod report;
+mod round;
+
+use anyhow::{Context as _, Result, bail};
+use cases::{CASES, Case};
+use std::{fs, path::PathBuf, process::Command, time::Instant};
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Only these cases: large, small, incremental, many, verify
+    #[arg(value_name = "CASE")]
+    cases: Vec<String>,
+    /// A tenth of the files, to see that everything runs
+    #[arg(long)]
+    quick: bool,
+    /// How often each client runs; the medians count
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    runs: usize,
+    /// Only these clients: backupwatch, idevicebackup2, pymobiledevice3, idevice, drain, copy
+    #[arg(long, value_name = "CLIENT", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Where the backups are written, and removed again; below the target folder if not given
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
+    /// Measure the release that is built already
+    #[arg(long)]
+    no_build: bool,
+    /// Write docs/benchmarks.md
+    #[arg(long)]
+    write: bool,
+    /// Copy a tree as our store would write it, and end; the bench calls itself with this
+    #[arg(long, num_args = 2, value_names = ["FROM", "TO"], hide = true)]
+    copy: Vec<PathBuf>,
+}
+
+/// What all rounds share.
+struct Bench {
+    /// Where the programs that are measured were built.
+    release: PathBuf,
+    scratch: PathBuf,
+    /// One of so many files.
+    divisor: u64,
+    runs: usize,
+    only: Vec<String>,
+}
+
+pub(crate) fn run(options: Options) -> Result<()> {
+    if let [from, to] = &options.copy[..] {
+        return round::copy(from, to);
+    }
+    let wanted = wanted(&options.cases)?;
+    let started = Instant::now();
+    let target = target()?;
+    if !options.no_build {
+        build()?;
+    }
+    let bench = Bench {
+        release: target.join("release"),
+        scratch: options.scratch.unwrap_or_else(|| target.join("bench")),
+        divisor: if options.quick { 10 } else { 1 },
+        runs: options.runs.max(1),
+        only: options.only,
+    };
+    let _ = fs::remove_dir_all(&bench.scratch);
+    fs::create_dir_all(&bench.scratch)
+        .with_context(|| format!("failed to make {}", bench.scratch.display()))?;
+
+    let mut sections = Vec::new();
+    for case in wanted {
+        println!("\n== {}", case.title());
+        let section = match machine::room(&bench.scratch)?.checked_sub(case.room / bench.divisor) {
+            Some(_) => round::of(&bench, case),
+            None => report::Section::left_out(case, "there is no room on this disk for it"),
+        };
+        println!("{}", section.text());
+        sections.push(section);
+    }
+    fs::remove_dir_all(&bench.scratch).context("failed to clean up")?;
+    println!("all of it took {} s", started.elapsed().as_secs());
+    if options.write {
+        let path = crate::root().join("docs/benchmarks.md");
+        let machine = machine::describe(&target);
+        fs::write(&path, report::page(&machine, &sections, options.quick))
+            .with_context(|| format!("failed to write {}", path.display()))?;
+        println!("written: {}", path.display());
+    }
+    Ok(())
+}
+
+fn wanted(names: &[String]) -> Result<Vec<&'static Case>> {
+    for name in names {
+        if !CASES.iter().any(|case| case.name == name) {
+            bail!("there is no case {name}");
+        }
+    }
+    let named = |case: &&Case| names.is_empty() || names.iter().any(|name| name == case.name);
+    Ok(CASES.iter().filter(named).collect())
+}
+
+fn target() -> Result<PathBuf> {
+    let out = Command::new("cargo")
+        .args(["metadata", "--format-version", "1", "--no-deps"])
+        .current_dir(crate::root())
+        .output()
+        .context("failed to run cargo metadata")?;
+    let metadata: serde_json::Value = serde_json::from_slice(&out.stdout)?;
+    let target = metadata["target_directory"].as_str();
+    target.map(PathBuf::from).context("no target folder")
+}
+
+/// The programs as a person gets them: with all optimisations.
+fn build() -> Result<()> {
+    println!("building the release");
+    for what in [
+        &["-p", "backupwatch"][..],
+        &[
+            "-p",
+            "backupwatch-sim",
+            "--example",
+            "bench_phone",
+            "--example",
+            "bench_client",
+        ],
+    ] {
+        let built = Command::new("cargo")
+            .args(["build", "--release", "--locked", "--quiet"])
+            .args(what)
+            .current_dir(crate::root())
+            .status()
+            .context("failed to run cargo build")?;
+        if !built.success() {
+            bail!("cargo build {} failed", what.join(" "));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! Who is measured: our binary, three peers, and two floors.
+
+use super::Bench;
+use crate::peers;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Client {
+    Backupwatch,
+    /// A floor: what our tree costs when no phone is there, and it is only written.
+    Copy,
+    /// A floor: answers the phone and writes nothing.
+    Drain,
+    Idevice,
+    Idevicebackup2,
+    Pymobiledevice3,
+}
+
+/// Where a client finds the phone, and where it writes.
+pub(super) struct Place<'a> {
+    pub(super) bench: &'a Bench,
+    pub(super) socket: &'a Path,
+    pub(super) udid: &'a str,
+    pub(super) root: &'a Path,
+}
+
+impl Client {
+    pub(super) const ALL: [Self; 6] = [
+        Self::Backupwatch,
+        Self::Copy,
+        Self::Drain,
+        Self::Idevice,
+        Self::Idevicebackup2,
+        Self::Pymobiledevice3,
+    ];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Backupwatch => "backupwatch",
+            Self::Copy => "copy",
+            Self::Drain => "drain",
+            Self::Idevice => "idevice",
+            Self::Idevicebackup2 => "idevicebackup2",
+            Self::Pymobiledevice3 => "pymobiledevice3",
+        }
+    }
+
+    pub(super) fn is_peer(self) -> bool {
+        match self {
+            Self::Backupwatch | Self::Copy | Self::Drain => false,
+            Self::Idevice | Self::Idevicebackup2 | Self::Pymobiledevice3 => true,
+        }
+    }
+
+    /// Why it cannot be measured here.
+    pub(super) fn missing(self) -> Option<String> {
+        let there = match self {
+            Self::Backupwatch | Self::Copy | Self::Drain | Self::Idevice => true,
+            Self::Idevicebackup2 => peers::find(self.name()).is_some(),
+            Self::Pymobiledevice3 => pymobiledevice3().exists(),
+        };
+        (!there).then(|| format!("{} is not here (cargo xtask peers)", self.name()))
+    }
+
+    /// A backup by this client, into `place.root`; `Copy` writes there what our own one left.
+    pub(super) fn backup(self, place: &Place<'_>) -> Command {
+        let mut command = match self {
+            Self::Backupwatch => {
+                let mut command = backupwatch(place);
+                command.arg("backup").arg(place.udid);
+                command
+            }
+            Self::Copy => {
+                // This very program: see `Options::copy`.
+                let own = std::env::current_exe().unwrap_or_else(|_| "cargo-xtask".into());
+                let mut command = Command::new(own);
+                command.args(["bench", "--copy"]).arg(ours(place.root));
+                command.arg(place.root);
+                command
+            }
+            Self::Drain | Self::Idevice => {
+                let mut command = Command::new(place.bench.release.join("examples/bench_client"));
+                command.arg(self.name()).arg(place.socket).arg(place.udid);
+                command.arg(place.root);
+                command
+            }
+            Self::Idevicebackup2 => {
+                let mut command = Command::new(self.name());
+                command.args(["-u", place.udid, "backup"]).arg(place.root);
+                command
+            }
+            Self::Pymobiledevice3 => {
+                let mut command = Command::new(pymobiledevice3());
+                command.args(["backup2", "backup", "--udid", place.udid]);
+                command.arg(place.root);
+                command
+            }
+        };
+        surroundings(&mut command, place);
+        command
+    }
+
+    /// What it calls itself, for the page.
+    pub(super) fn version(self) -> String {
+        let said = match self {
+            Self::Backupwatch | Self::Copy | Self::Drain => {
+                return env!("CARGO_PKG_VERSION").into();
+            }
+            Self::Idevice => locked("idevice"),
+            Self::Idevicebackup2 => output(Command::new(self.name()).arg("--version")),
+            Self::Pymobiledevice3 => output(Command::new(pymobiledevice3()).arg("version")),
+        };
+        let words = said.unwrap_or_default();
+        let number = words.split_whitespace().next_back();
+        number.unwrap_or("of an unknown version").to_owned()
+    }
+}
+
+/// Our binary with a state of its own beside the backups.
+pub(super) fn backupwatch(place: &Place<'_>) -> Command {
+    let state = place.root.with_extension("state");
+    let config = place.root.with_extension("toml");
+    // Without it the program says so, and its cell of the table with it.
+    let _ = fs::write(
+        &config,
+        format!(
+            "[notify]\ndesktop = false\n[backup]\nroot = {:?}\n",
+            place.root
+        ),
+    );
+    let mut command = Command::new(place.bench.release.join("backupwatch"));
+    command
+        .arg("--config")
+        .arg(config)
+        .arg("--state-dir")
+        .arg(state);
+    surroundings(&mut command, place);
+    command
+}
+
+/// Where our own tree of the same case is, which `Copy` copies: it runs right after us.
+fn ours(root: &Path) -> PathBuf {
+    root.with_file_name(Client::Backupwatch.name())
+}
+
+fn surroundings(command: &mut Command, place: &Place<'_>) {
+    let home = place.root.with_extension("home");
+    command
+        .env(
+            "USBMUXD_SOCKET_ADDRESS",
+            format!("UNIX:{}", place.socket.display()),
+        )
+        .env("PYMOBILEDEVICE3_USBMUX", place.socket)
+        .env("XDG_CONFIG_HOME", home.join("config"))
+        .env("HOME", home)
+        .env("NO_COLOR", "1");
+}
+
+fn pymobiledevice3() -> PathBuf {
+    peers::venv().join("bin/pymobiledevice3")
+}
+
+fn output(command: &mut Command) -> Option<String> {
+    let out = command.output().ok()?;
+    Some(String::from_utf8_lossy(&out.stdout).into_owned())
+}
+
+/// The version of a crate in Cargo.lock.
+fn locked(name: &str) -> Option<String> {
+    let lock = fs::read_to_string(crate::root().join("Cargo.lock")).ok()?;
+    let after = lock
+        .split(&format!("name = \"{name}\"\nversion = \""))
+        .nth(1)?;
+    after.split('"').next().map(str::to_owned)
+}

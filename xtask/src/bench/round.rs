@@ -1,0 +1,216 @@
+//! A case with all its clients: one after the other, again and again, each alone with the phone and the disk.
+
+use super::{
+    Bench,
+    cases::{Case, Work},
+    clients::{self, Client, Place},
+    measure::{self, Run},
+    phone::Phone,
+    report::{Cell, Section},
+};
+use anyhow::{Context as _, Result};
+use std::{
+    fs::{self, File},
+    io::{Read as _, Write as _},
+    path::{Path, PathBuf},
+};
+
+/// A client that has used so many seconds of a case is not run again in it.
+const ENOUGH: f64 = 45.0;
+
+pub(super) fn of(bench: &Bench, case: &'static Case) -> Section {
+    match measure_all(bench, case) {
+        Ok(section) => section,
+        Err(why) => Section::left_out(case, &format!("{why:#}")),
+    }
+}
+
+fn measure_all(bench: &Bench, case: &'static Case) -> Result<Section> {
+    let mut phone = Phone::of(bench, case)?;
+    let mut section = Section::new(case, phone.files, phone.bytes);
+    for client in case.clients.iter().copied() {
+        if bench.only.is_empty() || bench.only.iter().any(|name| name == client.name()) {
+            let trouble = client.missing();
+            if let Some(why) = &trouble {
+                println!("LEFT OUT: {why}");
+            }
+            let runs = Vec::new();
+            section.cells.push(Cell {
+                client,
+                runs,
+                trouble,
+            });
+        }
+    }
+    for cell in &mut section.cells {
+        if matches!(case.work, Work::Incremental | Work::Verify) && cell.trouble.is_none() {
+            let made = back_up(bench, &mut phone, cell.client);
+            cell.note("the backup before", made.map(drop));
+        }
+    }
+    for round in 1..=bench.runs {
+        if case.work == Work::Incremental {
+            phone.mutate()?;
+        }
+        for at in 0..section.cells.len() {
+            let next = section.cells.get(at + 1).map(|cell| cell.client);
+            let Some(cell) = section.cells.get_mut(at) else {
+                break;
+            };
+            let used: f64 = cell.runs.iter().map(|run| run.seconds).sum();
+            if cell.trouble.is_some() || used > ENOUGH {
+                continue;
+            }
+            let run = match case.work {
+                Work::Full | Work::Incremental => back_up(bench, &mut phone, cell.client),
+                Work::Verify => verify(bench, &phone),
+            };
+            if case.work == Work::Full && next != Some(Client::Copy) {
+                clear(bench)?;
+            }
+            if let Ok(run) = &run {
+                println!("{} {round}: {:.2} s", cell.client.name(), run.seconds);
+                cell.runs.push(*run);
+            }
+            cell.note("this run", run.map(drop));
+        }
+    }
+    drop(phone);
+    clear(bench)?;
+    Ok(section)
+}
+
+impl Cell {
+    fn note(&mut self, what: &str, result: Result<()>) {
+        if let Err(why) = result {
+            println!("{}, {what}: {why:#}", self.client.name());
+            self.trouble = Some(format!("{why:#}"));
+        }
+    }
+}
+
+/// One backup into the client's own folder, which the phone must call finished.
+fn back_up(bench: &Bench, phone: &mut Phone, client: Client) -> Result<Run> {
+    let root = root(bench, client);
+    fs::create_dir_all(&root)?;
+    settle(&bench.scratch)?;
+    let socket = phone.socket.clone();
+    let udid = phone.udid.clone();
+    let place = Place {
+        bench,
+        socket: &socket,
+        udid: &udid,
+        root: &root,
+    };
+    let run = measure::run(client.backup(&place), &root.with_extension("log"))?;
+    if client != Client::Copy {
+        phone.finished()?;
+    }
+    Ok(run)
+}
+
+fn verify(bench: &Bench, phone: &Phone) -> Result<Run> {
+    let root = root(bench, Client::Backupwatch);
+    let place = Place {
+        bench,
+        socket: &phone.socket,
+        udid: &phone.udid,
+        root: &root,
+    };
+    let mut command = clients::backupwatch(&place);
+    command.args(["verify", &phone.udid, "--level", "L2"]);
+    measure::run(command, &root.with_extension("log"))
+}
+
+fn root(bench: &Bench, client: Client) -> PathBuf {
+    bench.scratch.join(client.name())
+}
+
+/// Removes what the clients wrote, and lets the phone's socket be.
+fn clear(bench: &Bench) -> Result<()> {
+    for entry in fs::read_dir(&bench.scratch)? {
+        let path = entry?.path();
+        let named = |client: &Client| path.file_stem().is_some_and(|stem| stem == client.name());
+        if Client::ALL.iter().any(named) {
+            let gone = if path.is_dir() {
+                fs::remove_dir_all(&path)
+            } else {
+                fs::remove_file(&path)
+            };
+            gone.with_context(|| format!("failed to remove {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// What the one before left to be written must not slow down the next.
+fn settle(scratch: &Path) -> Result<()> {
+    let folder = File::open(scratch)?;
+    #[cfg(target_os = "linux")]
+    rustix::fs::syncfs(&folder)?;
+    #[cfg(not(target_os = "linux"))]
+    folder.sync_all()?;
+    Ok(())
+}
+
+/// Writes a tree as our store does, and does nothing else: each file under another name first, then one sync for all.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
+    let mut buffer = vec![0; 1 << 20];
+    copy_folder(from, to, &mut buffer)?;
+    settle(to)
+}
+
+fn copy_folder(from: &Path, to: &Path, buffer: &mut [u8]) -> Result<()> {
+    for entry in fs::read_dir(from).with_context(|| format!("failed to read {}", from.display()))? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let target = to.join(&name);
+        if entry.file_type()?.is_dir() {
+            // Our own notes are no part of a backup.
+            if name != ".backupwatch" {
+                fs::create_dir(&target)?;
+                copy_folder(&entry.path(), &target, buffer)?;
+            }
+            continue;
+        }
+        let part = to.join("part");
+        let (mut source, mut sink) = (File::open(entry.path())?, File::create_new(&part)?);
+        // Not `io::copy`, which lets the file system share the blocks.
+        loop {
+            let count = source.read(buffer)?;
+            let Some(piece) = buffer.get(..count).filter(|piece| !piece.is_empty()) else {
+                break;
+            };
+            sink.write_all(piece)?;
+        }
+        fs::rename(&part, &target)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::copy;
+    use std::fs;
+
+    #[test]
+    fn a_copy_has_every_file_and_none_of_our_notes() {
+        let folder = std::env::temp_dir().join(format!("xtask-copy-{}", std::process::id()));
+        let (from, to) = (folder.join("from"), folder.join("to"));
+        for name in ["UDID/00", "UDID/ff", ".backupwatch/state"] {
+            fs::create_dir_all(from.join(name)).unwrap();
+        }
+        fs::create_dir_all(&to).unwrap();
+        fs::write(from.join("UDID/00/one"), vec![7; (1 << 20) + 3]).unwrap();
+        fs::write(from.join("UDID/Status.plist"), "state").unwrap();
+        copy(&from, &to).unwrap();
+        assert_eq!(
+            fs::read(to.join("UDID/00/one")).unwrap().len(),
+            (1 << 20) + 3
+        );
+        assert_eq!(fs::read(to.join("UDID/Status.plist")).unwrap(), b"state");
+        assert!(to.join("UDID/ff").is_dir() && !to.join(".backupwatch").exists());
+        assert!(!to.join("UDID/00/part").exists());
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
