@@ -1,8 +1,9 @@
 //! Every threshold that judgement, backups and notices use, with its default.
 //!
-//! The defaults are `remediation.md` 4.2 and `design.md` section 3. The four sections are tables of the configuration
+//! The defaults are `remediation.md` 4.2 and `design.md` section 3. The sections are tables of the configuration
 //! file; where a path or a port belongs beside them is the agent's business.
 
+use crate::retention::RetentionPolicy;
 use crate::time::Period;
 use crate::udid::Udid;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,8 @@ pub struct Policy {
     pub notify: NotifyPolicy,
     /// How often a device is asked.
     pub poll: PollPolicy,
+    /// Which backups before the current one are kept.
+    pub retention: RetentionPolicy,
 }
 
 /// How old an iCloud backup may be. In a file a bare number counts days.
@@ -396,6 +399,12 @@ impl Policy {
         }
         if self.backup.min_battery > 100 {
             return wrong("backup.min_battery", "must be at most 100");
+        }
+        if self.retention.last == 0 {
+            return wrong(
+                "retention.last",
+                "must be at least 1, so that what the current backup lost is in the one before",
+            );
         }
         Ok(())
     }
