@@ -414,6 +414,12 @@ impl KeeperHandle {
     }
 }
 
+/// The phone says that it goes over to something else. Once it moves it sends nothing again, and a run that breaks off then is
+/// gone on with only if every file has its hash.
+fn begins_a_phase(change: &Change) -> bool {
+    matches!(change, Change::Put { path, .. } if path == "Status.plist")
+}
+
 impl Keeper {
     /// `hold` is let go of when the thread ends.
     pub(crate) fn start(mut ledger: Ledger, hold: impl Send + 'static) -> std::io::Result<Self> {
@@ -427,6 +433,9 @@ impl Keeper {
                         Message::Changes(changes) => {
                             for change in &changes {
                                 ledger.note(change)?;
+                                if begins_a_phase(change) {
+                                    ledger.commit()?;
+                                }
                             }
                         }
                         Message::Finish => break,

@@ -8,6 +8,8 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, Read as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use backupwatch_wire::codec::{self, Limits};
+use plist::Value;
 use rustix::io::Errno;
 
 use crate::jail::{Jail, Kind, is_part};
@@ -17,11 +19,14 @@ use crate::verify::is_file_id;
 /// Bytes that are read between two looks at whether to go on.
 const STRETCH: u64 = 16 << 20;
 
+/// Longest Status.plist that is read; honest ones have some hundred bytes.
+const MAX_STATUS: usize = 64 << 10;
+
 /// Whether a work tree can be gone on with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Health {
     Good,
-    /// A file in its final place is not the one that arrived, and the phone would not replace it.
+    /// A file is not the one that arrived, and the phone would not replace it.
     Broken,
 }
 
@@ -92,6 +97,7 @@ fn walk(
             return Ok(Health::Broken);
         }
     }
+    let still_sends = still_sends(work)?;
     let mut folders = vec![String::new()];
     while let Some(folder) = folders.pop() {
         let linked = linked_from(base, &folder)?;
@@ -116,7 +122,7 @@ fn walk(
                     }
                 }
                 Kind::File => {
-                    if heal_file(work, &path, ledger, stop)? == Health::Broken {
+                    if heal_file(work, &path, still_sends, ledger, stop)? == Health::Broken {
                         return Ok(Health::Broken);
                     }
                 }
@@ -162,6 +168,7 @@ fn heal_gone(
 fn heal_file(
     work: &Jail,
     path: &str,
+    still_sends: bool,
     ledger: &mut Ledger,
     stop: &AtomicBool,
 ) -> Result<Health, HealError> {
@@ -170,6 +177,9 @@ fn heal_file(
         return Ok(Health::Good);
     }
     if path.starts_with("Snapshot/") {
+        if !still_sends {
+            return Ok(Health::Broken);
+        }
         // The phone lists this folder and sends what is not in it.
         work.remove(path)?;
         ledger.apply(&Change::Removed {
@@ -195,6 +205,25 @@ fn heal_file(
         return Ok(Health::Good);
     }
     Ok(Health::Broken)
+}
+
+/// Whether the phone sends again what is not in `Snapshot/`. Once it moves, it takes what is there for all that there is, and
+/// the file of the backup before, left in its place, would pass for the new one (protocol.md 9.8). A finished status is that of
+/// a backup on which the phone builds anew.
+fn still_sends(work: &Jail) -> io::Result<bool> {
+    let file = match work.open_file("Status.plist") {
+        Ok(file) => file,
+        Err(Errno::NOENT) => return Ok(true),
+        Err(e) => return Err(e.into()),
+    };
+    let mut bytes = Vec::new();
+    file.take(MAX_STATUS as u64).read_to_end(&mut bytes)?;
+    let status = codec::decode(&bytes, Limits::of_bytes(MAX_STATUS)).ok();
+    let state = status
+        .as_ref()
+        .and_then(Value::as_dictionary)
+        .and_then(|status| status.get("SnapshotState")?.as_string());
+    Ok(matches!(state, Some("uploading" | "finished")))
 }
 
 /// Names and inodes of the same folder of the current backup.

@@ -78,6 +78,11 @@ pub(super) fn backup(store: &Store, second: i64, text: &str) {
     run.commit(ledger, &copy(second)).unwrap();
 }
 
+/// Status.plist as a phone writes it when it goes over to something else.
+fn status(state: &str) -> String {
+    format!("<plist><dict><key>SnapshotState</key><string>{state}</string></dict></plist>")
+}
+
 fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap()
 }
@@ -235,7 +240,7 @@ fn a_run_that_broke_off_keeps_only_what_arrived_whole() {
         ("Snapshot/ab/cut", "cu", Some("cut")),
         ("Snapshot/ab/unheard", "unheard", None),
         ("cd/moved", "moved", None),
-        ("Status.plist", "uploading", None),
+        ("Status.plist", &status("uploading"), None),
     ] {
         put(&run.tree(), path, on_disk);
         if let Some(text) = hashed_as {
@@ -423,4 +428,23 @@ fn a_current_folder_that_is_a_link_is_refused() {
     };
     let refused = Claim::take(&store, &udid()).unwrap().prepare(&request, &GO);
     assert!(matches!(refused, Err(StoreError::NotAFolder { .. })));
+}
+
+/// Two agents that start at once on a new disk: the marker is made once, and both have the store that it names.
+#[test]
+fn one_marker_is_made_by_however_many() {
+    for _ in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("new/backups");
+        let ids: Vec<String> = std::thread::scope(|scope| {
+            let maker = || Store::create(&root).unwrap().id().to_owned();
+            let makers: Vec<_> = (0..4).map(|_| scope.spawn(maker)).collect();
+            makers
+                .into_iter()
+                .map(|maker| maker.join().unwrap())
+                .collect()
+        });
+        let there = Store::open(&root).unwrap().id().to_owned();
+        assert_eq!(ids, vec![there; 4]);
+    }
 }

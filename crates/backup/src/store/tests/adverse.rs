@@ -146,6 +146,24 @@ fn a_file_that_arrived_and_is_gone_ends_the_attempt() {
     assert_eq!(run.resumed(), 0);
 }
 
+/// What has no hash is taken out of `Snapshot` so that the phone sends it again. Once the phone moves, it does not: the file
+/// of the backup before stays in its place and passes for the new one, and so do the manifests.
+#[test]
+fn what_the_phone_no_longer_sends_is_not_taken_away() {
+    for (state, goes_on) in [("uploading", true), ("moving", false), ("removing", false)] {
+        let (_dir, store) = store();
+        backup(&store, 10, "one");
+        let (run, ledger) = begin(&store, 20);
+        put(&run.tree(), "Status.plist", &status(state));
+        put(&run.tree(), "Snapshot/ab/abc", "two");
+        drop((run, ledger));
+        let (run, _ledger) = next_run(&store, 30).unwrap();
+        assert_eq!(run.resumed() > 0, goes_on, "{state}");
+        assert!(!run.folder().join("Snapshot/ab/abc").exists(), "{state}");
+        assert_eq!(read(&run.folder().join("ab/abc")), "one");
+    }
+}
+
 /// A tree that nobody can list is begun anew, and does not fail each run from then on.
 #[test]
 fn a_tree_that_cannot_be_healed_is_begun_anew() {
