@@ -18,6 +18,7 @@ mod versions;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use backupwatch_core::{LocalCopy, Udid};
 use serde::{Deserialize, Serialize};
@@ -27,15 +28,19 @@ pub use error::StoreError;
 pub(crate) use heal::read as read_file;
 pub use roll::{Reconciled, RolledForward};
 pub(crate) use run::{Begin, Claim, Run, WorkTree};
-
 pub use versions::{Held, Version, Which};
+
 use error::Context as _;
 use identity::TreeId;
 use layout::Layout;
 use record::Record;
+use run::{LOCK_PAUSE, try_lock};
 
 /// Version of the marker.
 const MARKER_VERSION: u32 = 1;
+
+/// How often a store is looked for that another process is making.
+const CREATE_TRIES: u32 = 250;
 
 /// A folder of backups that is there, and is ours.
 #[derive(Clone, Debug)]
@@ -89,14 +94,32 @@ impl Store {
     /// When the folder cannot be made or written to.
     pub fn create(root: &Path) -> Result<Self, StoreError> {
         durable::make_folder(root).context("make", root)?;
-        match Self::open(root) {
-            Err(StoreError::NotAStore { .. }) => {}
-            done => return done,
+        for _ in 0..CREATE_TRIES {
+            match Self::open(root) {
+                Err(StoreError::NotAStore { .. }) => {}
+                done => return done,
+            }
+            let layout = Layout::new(real_folder(root)?);
+            durable::make_folder(&layout.locks()).context("make", &layout.locks())?;
+            if let Some(_alone) = try_lock(&layout.marker_lock())? {
+                return match Self::open(root) {
+                    // Nobody made it before the lock was ours, and nobody makes it now.
+                    Err(StoreError::NotAStore { .. }) => Self::mark(layout),
+                    done => done,
+                };
+            }
+            thread::sleep(LOCK_PAUSE);
         }
-        let layout = Layout::new(real_folder(root)?);
-        durable::make_folder(&layout.ours()).context("make", &layout.ours())?;
+        Err(StoreError::BeingMade {
+            path: root.to_owned(),
+        })
+    }
+
+    /// Gives a folder its marker. The caller has the lock.
+    fn mark(layout: Layout) -> Result<Self, StoreError> {
         let mut id = [0; 16];
-        getrandom::fill(&mut id).map_err(|e| StoreError::io("name", root, io::Error::other(e)))?;
+        getrandom::fill(&mut id)
+            .map_err(|e| StoreError::io("name", layout.root(), io::Error::other(e)))?;
         let id = id
             .iter()
             .map(|byte| format!("{byte:02x}"))

@@ -16,6 +16,8 @@ pub enum StoreError {
     /// The folder is there, but it was never made a store: an empty mount point looks like this.
     #[error("{} is not a folder of backups made by backupwatch; is its disk attached?", .path.display())]
     NotAStore { path: PathBuf },
+    #[error("another process has been making a folder of backups of {} for too long", .path.display())]
+    BeingMade { path: PathBuf },
     #[error("{} cannot be written to: it is read-only", .path.display())]
     ReadOnly { path: PathBuf },
     #[error("the system does not permit backupwatch to use {}", .path.display())]

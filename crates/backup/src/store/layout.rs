@@ -4,6 +4,7 @@
 //! ```text
 //! <root>/<UDID>/                                   the current, verified backup
 //! <root>/.backupwatch/marker.json                  identity of this store
+//! <root>/.backupwatch/lock/marker                  flock of who makes the marker
 //! <root>/.backupwatch/lock/<UDID>                  flock of the run that is using this phone's folders
 //! <root>/.backupwatch/journal/<UDID>.json          how far that run is
 //! <root>/.backupwatch/work/<UDID>/                 the tree that a run works on
@@ -56,6 +57,10 @@ impl Layout {
 
     pub(crate) fn lock(&self, udid: &Udid) -> PathBuf {
         self.locks().join(udid.as_str())
+    }
+
+    pub(crate) fn marker_lock(&self) -> PathBuf {
+        self.locks().join("marker")
     }
 
     pub(crate) fn journals(&self) -> PathBuf {

@@ -29,7 +29,7 @@ use crate::ledger::Ledger;
 
 /// How often a lock that is taken is tried, and the pause between.
 const LOCK_TRIES: u32 = 10;
-const LOCK_PAUSE: Duration = Duration::from_millis(20);
+pub(super) const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// How a run begins.
 #[derive(Clone, Copy, Debug)]
@@ -507,22 +507,30 @@ pub(super) fn lock(layout: &Layout, udid: &Udid) -> Result<File, StoreError> {
     check_folders(layout, udid)?;
     durable::make_folder(&layout.locks()).context("make", &layout.locks())?;
     let path = layout.lock(udid);
+    // It is held for a moment by who only looks whether there is something to finish, and by a process that this one is
+    // just starting.
+    for _ in 0..LOCK_TRIES {
+        match try_lock(&path)? {
+            Some(file) => return Ok(file),
+            None => std::thread::sleep(LOCK_PAUSE),
+        }
+    }
+    Err(StoreError::InUse { udid: udid.clone() })
+}
+
+/// Takes a lock that goes with the process, or nothing when another one has it.
+pub(super) fn try_lock(path: &Path) -> Result<Option<File>, StoreError> {
     let file = File::options()
         .create(true)
         .truncate(false)
         .write(true)
-        .open(&path)
-        .context("open", &path)?;
-    // It is held for a moment by who only looks whether there is something to finish, and by a process that this one is
-    // just starting.
-    for _ in 0..LOCK_TRIES {
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(file),
-            Err(Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
-            Err(e) => return Err(StoreError::io("lock", &path, e.into())),
-        }
+        .open(path)
+        .context("open", path)?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        Err(e) => Err(StoreError::io("lock", path, e.into())),
     }
-    Err(StoreError::InUse { udid: udid.clone() })
 }
 
 /// Our folders are folders: a link in the place of one would lead what is done there elsewhere, into the current backup for
