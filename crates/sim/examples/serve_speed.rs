@@ -42,6 +42,7 @@ async fn main() {
             size: (size, size),
             names,
             class: 3,
+            attributes: 0,
         };
         persona.contents.groups.push(group);
         persona.backup.password = password.map(str::to_owned);

@@ -58,9 +58,16 @@ pub enum Bytes {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
-    File { size: u64, bytes: Bytes },
+    File {
+        size: u64,
+        bytes: Bytes,
+        /// Bytes of extended attributes in its row of the manifest.
+        attributes: u16,
+    },
     Directory,
-    Symlink { target: Arc<str> },
+    Symlink {
+        target: Arc<str>,
+    },
 }
 
 /// One thing on the phone: one row of the manifest and, for a file, one blob.
@@ -98,6 +105,7 @@ impl Item {
             Kind::File {
                 bytes: Bytes::Noise(key),
                 size,
+                ..
             } => {
                 let left = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX);
                 let len = out.len().min(left);
@@ -171,7 +179,7 @@ impl Catalog {
                 .text
                 .as_ref()
                 .map_or(file.size, |text| text.len() as u64);
-            catalog.insert_file(&file.domain, &file.path, size, bytes, file.class)?;
+            catalog.insert_file(&file.domain, &file.path, size, bytes, file.class, 0)?;
         }
         for link in &contents.symlinks {
             let kind = Kind::Symlink {
@@ -226,7 +234,7 @@ impl Catalog {
         for (_, item) in &files {
             let mut changed = Item::clone(item);
             changed.modified += 60 * round;
-            if let Kind::File { size, bytes } = &mut changed.kind {
+            if let Kind::File { size, bytes, .. } = &mut changed.kind {
                 *bytes = Bytes::Noise(noise::subkey(salt, &item.id.0));
                 *size += noise::subkey(salt, b"growth") % 7;
             }
@@ -239,7 +247,7 @@ impl Catalog {
     /// # Errors
     /// Something is there already, or the path is not clean.
     pub fn add(&mut self, domain: &str, path: &str, size: u64) -> Result<(), ContentsError> {
-        self.insert_file(domain, path, size, None, 3)
+        self.insert_file(domain, path, size, None, 3, 0)
     }
 
     /// # Errors
@@ -292,7 +300,7 @@ impl Catalog {
             let spread = (most - least).saturating_add(1);
             let key = noise::subkey(self.seed, format!("size {domain} {path}").as_bytes());
             let size = least + if spread == 0 { key } else { key % spread };
-            self.insert_file(&domain, &path, size, None, group.class)?;
+            self.insert_file(&domain, &path, size, None, group.class, group.attributes)?;
         }
         Ok(())
     }
@@ -304,12 +312,18 @@ impl Catalog {
         size: u64,
         bytes: Option<Bytes>,
         class: u8,
+        attributes: u16,
     ) -> Result<(), ContentsError> {
         let bytes = bytes.unwrap_or_else(|| {
             let name = format!("content {} {domain} {path}", self.round);
             Bytes::Noise(noise::subkey(self.seed, name.as_bytes()))
         });
-        self.insert(domain, path, Kind::File { size, bytes }, class)
+        let kind = Kind::File {
+            size,
+            bytes,
+            attributes,
+        };
+        self.insert(domain, path, kind, class)
     }
 
     fn insert(

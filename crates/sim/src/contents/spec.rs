@@ -35,6 +35,9 @@ pub struct Group {
     pub names: Vec<String>,
     #[serde(default = "usual_class")]
     pub class: u8,
+    /// Bytes of extended attributes in each file's row of the manifest, which make `Manifest.db` large.
+    #[serde(default)]
+    pub attributes: u16,
 }
 
 /// One file whose name and size, or text, matter to a test.

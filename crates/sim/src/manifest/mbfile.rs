@@ -4,7 +4,7 @@ use plist::{Dictionary, Uid, Value};
 
 use super::Secrets;
 use super::bplist::Writer;
-use crate::contents::{Item, Kind};
+use crate::contents::{Item, Kind, noise};
 use crate::keybag::KeybagError;
 
 /// The `flags` column.
@@ -86,6 +86,11 @@ pub fn row_blob(item: &Item, secrets: Option<&Secrets>) -> Result<Vec<u8>, Keyba
         objects.push(out.string(target));
         extra += 1;
     }
+    if let Some(attributes) = attributes(item) {
+        file.push((out.string("ExtendedAttributes"), out.uid(extra)));
+        objects.push(out.data(&attributes));
+        extra += 1;
+    }
     let class = out.string("$class");
     if let Some(key) = &key {
         file.push((out.string("EncryptionKey"), out.uid(extra)));
@@ -114,6 +119,16 @@ pub fn row_blob(item: &Item, secrets: Option<&Secrets>) -> Result<Vec<u8>, Keyba
     ];
     let archive = out.dictionary(&archive);
     Ok(out.finish(archive))
+}
+
+/// Extended attributes of a file, of no meaning but their length. On phones they are most of a long row.
+fn attributes(item: &Item) -> Option<Vec<u8>> {
+    let Kind::File { attributes, .. } = item.kind else {
+        return None;
+    };
+    let mut bytes = vec![0; usize::from(attributes)];
+    noise::fill(noise::subkey(item.inode, b"attributes"), 0, &mut bytes);
+    Some(bytes).filter(|bytes| !bytes.is_empty())
 }
 
 fn class_object(out: &mut Writer, names: &[&str]) -> u8 {

@@ -34,6 +34,24 @@ fn catalog() -> Catalog {
     Catalog::new(&contents).unwrap()
 }
 
+#[test]
+fn attributes_make_a_row_as_long_as_they_are() {
+    let contents = |attributes: u16| {
+        let text = format!(
+            "[[groups]]\ndomain = \"D\"\ncount = 1\nsize = [9, 9]\nattributes = {attributes}"
+        );
+        Catalog::new(&toml::from_str(&text).unwrap()).unwrap()
+    };
+    let blob = |attributes: u16| {
+        let catalog = contents(attributes);
+        row_blob(catalog.files().next().unwrap(), None).unwrap()
+    };
+    let grown = blob(1_800).len() - blob(0).len();
+    assert!((1_800..1_850).contains(&grown), "{grown}");
+    assert_eq!(MbFile::parse(&blob(1_800)), MbFile::parse(&blob(0)));
+    assert_eq!(blob(1_800), blob(1_800), "a row is a function of its item");
+}
+
 fn numbers(value: &Value) -> BTreeMap<String, u64> {
     let pick = |(key, value): (&String, &Value)| Some((key.clone(), value.as_unsigned_integer()?));
     value
