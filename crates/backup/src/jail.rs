@@ -16,9 +16,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, Stat};
+use rustix::fs::{Dir, FileType, OFlags, Stat};
 use rustix::io::Errno;
 
+use crate::disk::{self, CWD};
 pub use part::{Part, is_part};
 
 /// Deepest path below the folder. A backup's own paths are three deep.
@@ -31,8 +32,6 @@ pub const MAX_LISTED: usize = if cfg!(test) { 2048 } else { 65_536 };
 /// Most files and folders that one copy makes: as many as the fullest folder of a big backup has. Phones are not known to
 /// copy folders at all.
 const MAX_COPIED: usize = if cfg!(test) { 512 } else { 16_384 };
-
-const DIR_MODE: Mode = Mode::RWXU;
 
 /// See the module.
 #[derive(Debug)]
@@ -81,7 +80,7 @@ impl Jail {
     /// # Errors
     /// As the file system says.
     pub fn open(folder: &Path) -> io::Result<Self> {
-        let root = rustix::fs::open(folder, folder_flags(), Mode::empty())?;
+        let root = disk::open(CWD, folder, folder_flags())?;
         Ok(Self { root })
     }
 
@@ -93,7 +92,7 @@ impl Jail {
 
     /// Whether the folder at this path is still the one that was opened.
     pub(crate) fn is_at(&self, folder: &Path) -> Result<bool, Errno> {
-        let there = rustix::fs::lstat(folder)?;
+        let there = disk::look(CWD, folder)?;
         Ok(same_file(&there, &rustix::fs::fstat(&self.root)?))
     }
 
@@ -104,7 +103,7 @@ impl Jail {
     pub fn make_folder(&self, inside: &str) -> Result<(), Errno> {
         let (folder, name) = self.parent(inside)?;
         not_ours(name)?;
-        rustix::fs::mkdirat(&folder, name, DIR_MODE)
+        disk::make_folder(&folder, name)
     }
 
     /// What is at `inside`, of which the last name is not followed if it is a link.
@@ -116,7 +115,7 @@ impl Jail {
             return rustix::fs::fstat(&self.root);
         }
         let (folder, name) = self.parent(inside)?;
-        rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)
+        disk::look(&folder, name)
     }
 
     /// Opens a regular file to read.
@@ -152,7 +151,7 @@ impl Jail {
         let (from_folder, from_name) = self.parent(from)?;
         let (to_folder, to_name) = self.parent(to)?;
         not_ours(to_name)?;
-        let source = rustix::fs::statat(&from_folder, from_name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let source = disk::look(&from_folder, from_name)?;
         let is_folder = FileType::from_raw_mode(source.st_mode) == FileType::Directory;
         if is_folder && depth(to) > depth(from)
             || from != to && (inside_of(from, to) || inside_of(to, from))
@@ -161,12 +160,12 @@ impl Jail {
         }
         // A file with one name has nothing to do with what is there; only a folder in its place is to be cleared away first.
         if !is_folder && source.st_nlink == 1 {
-            match rustix::fs::renameat(&from_folder, from_name, &to_folder, to_name) {
+            match disk::rename_at(&from_folder, from_name, &to_folder, to_name) {
                 Err(Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) => {}
                 done => return done,
             }
         }
-        let there = rustix::fs::statat(&to_folder, to_name, AtFlags::SYMLINK_NOFOLLOW);
+        let there = disk::look(&to_folder, to_name);
         if let Ok(there) = there {
             if same_file(&source, &there) {
                 if from == to {
@@ -175,9 +174,10 @@ impl Jail {
                 // POSIX: renaming one name of a file to another name of it does nothing, and leaves both. Where `A` is
                 // `a` they may be one name, so neither is removed before the other is there.
                 let aside = part::temporary_name()?;
-                rustix::fs::renameat(&from_folder, from_name, &from_folder, &aside)?;
-                rustix::fs::renameat(&from_folder, &aside, &to_folder, to_name)?;
-                return match rustix::fs::unlinkat(&from_folder, &aside, AtFlags::empty()) {
+                let aside = aside.as_str();
+                disk::rename_at(&from_folder, from_name, &from_folder, aside)?;
+                disk::rename_at(&from_folder, aside, &to_folder, to_name)?;
+                return match disk::remove_file(&from_folder, aside) {
                     Ok(()) | Err(Errno::NOENT) => Ok(()),
                     Err(e) => Err(e),
                 };
@@ -187,7 +187,7 @@ impl Jail {
                 remove_at(to_folder.as_fd(), &terminated(to_name)?, MAX_DEPTH)?;
             }
         }
-        rustix::fs::renameat(&from_folder, from_name, &to_folder, to_name)
+        disk::rename_at(&from_folder, from_name, &to_folder, to_name)
     }
 
     /// Gives the file or folder `from` a second name `to`, in the place of what is there. Files are never changed in place,
@@ -230,17 +230,11 @@ impl Jail {
         if from == to {
             return Ok(());
         }
-        match rustix::fs::unlinkat(&to_folder, to_name, AtFlags::empty()) {
+        match disk::remove_file(&to_folder, to_name) {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(e) => return Err(e),
         }
-        rustix::fs::linkat(
-            &from_folder,
-            from_name,
-            &to_folder,
-            to_name,
-            AtFlags::empty(),
-        )
+        disk::link(&from_folder, from_name, &to_folder, to_name)
     }
 
     /// Removes a file, or a folder with all that is in it. Links are removed, not followed.
@@ -274,8 +268,8 @@ impl Jail {
     )]
     pub(crate) fn sync_folder(&self, inside: &str) -> Result<(), Errno> {
         let folder = self.walk(inside)?;
-        let folder = rustix::fs::openat(&folder, c".", readable_folder_flags(), Mode::empty())?;
-        rustix::fs::fsync(folder)
+        let folder = disk::open(&folder, c".", readable_folder_flags())?;
+        disk::sync(folder)
     }
 
     /// The folder that holds `inside`, and the last name.
@@ -301,12 +295,7 @@ impl Jail {
             return Ok(Step::Below(folder));
         }
         for name in inside.split('/') {
-            at = Step::Below(rustix::fs::openat(
-                &at,
-                name,
-                folder_flags(),
-                Mode::empty(),
-            )?);
+            at = Step::Below(disk::open(&at, name, folder_flags())?);
         }
         Ok(at)
     }
@@ -314,9 +303,7 @@ impl Jail {
     /// The whole way in one call, under the same rules. `None` where the kernel does not have it or does not permit it.
     #[cfg(target_os = "linux")]
     fn walk_at_once(&self, inside: &str) -> Result<Option<OwnedFd>, Errno> {
-        use rustix::fs::ResolveFlags;
-        let rules = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        match rustix::fs::openat2(&self.root, inside, folder_flags(), Mode::empty(), rules) {
+        match disk::open_beneath(&self.root, inside, folder_flags()) {
             Ok(folder) => Ok(Some(folder)),
             Err(Errno::NOSYS | Errno::PERM | Errno::INVAL | Errno::AGAIN) => Ok(None),
             Err(e) => Err(e),
@@ -359,20 +346,20 @@ fn same_file(a: &Stat, b: &Stat) -> bool {
 
 /// The flags of a folder on the way. On Linux a descriptor that can only be walked from is the cheapest.
 fn folder_flags() -> OFlags {
-    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
     #[cfg(target_os = "linux")]
     let flags = flags | OFlags::PATH;
     flags
 }
 
 fn readable_folder_flags() -> OFlags {
-    OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
+    OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW
 }
 
 fn open_file_at(folder: BorrowedFd<'_>, name: &str) -> Result<File, Errno> {
     // NONBLOCK: a pipe that somebody planted must not hang us before we see what it is.
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let fd = rustix::fs::openat(folder, name, flags, Mode::empty())?;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let fd = disk::open(folder, name, flags)?;
     let stat = rustix::fs::fstat(&fd)?;
     let kind = FileType::from_raw_mode(stat.st_mode);
     if kind == FileType::RegularFile {
@@ -385,7 +372,7 @@ fn open_file_at(folder: BorrowedFd<'_>, name: &str) -> Result<File, Errno> {
 }
 
 fn list_at(folder: BorrowedFd<'_>, with_parts: bool) -> Result<Vec<Entry>, Errno> {
-    let readable = rustix::fs::openat(folder, c".", readable_folder_flags(), Mode::empty())?;
+    let readable = disk::open(folder, c".", readable_folder_flags())?;
     let mut entries = Vec::new();
     for found in Dir::new(readable)? {
         let found = found?;
@@ -400,7 +387,7 @@ fn list_at(folder: BorrowedFd<'_>, with_parts: bool) -> Result<Vec<Entry>, Errno
         if entries.len() >= MAX_LISTED {
             return Err(Errno::OVERFLOW);
         }
-        let stat = match rustix::fs::statat(folder, raw, AtFlags::SYMLINK_NOFOLLOW) {
+        let stat = match disk::look(folder, raw) {
             Ok(stat) => stat,
             Err(Errno::NOENT) => continue,
             Err(e) => return Err(e),
@@ -434,7 +421,7 @@ fn entry(name: String, stat: &Stat) -> Entry {
 
 /// Removes a name and what hangs on it. The depth of a tree is bounded by [`MAX_DEPTH`]: nothing deeper can be made here.
 fn remove_at(folder: BorrowedFd<'_>, name: &CStr, levels: usize) -> Result<(), Errno> {
-    match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
+    match disk::remove_file(folder, name) {
         // Linux says EISDIR for a folder, POSIX and Apple EPERM.
         Err(Errno::ISDIR | Errno::PERM) => {}
         done => return done,
@@ -442,17 +429,17 @@ fn remove_at(folder: BorrowedFd<'_>, name: &CStr, levels: usize) -> Result<(), E
     let Some(levels) = levels.checked_sub(1) else {
         return Err(Errno::NAMETOOLONG);
     };
-    let below = rustix::fs::openat(folder, name, readable_folder_flags(), Mode::empty())?;
+    let below = disk::open(folder, name, readable_folder_flags())?;
     // The names are taken first: what readdir gives while entries go away is not defined.
     let mut names = Vec::new();
-    for found in Dir::read_from(&below)? {
+    for found in Dir::new(disk::open(&below, c".", readable_folder_flags())?)? {
         let found = found?;
         if found.file_name() != c"." && found.file_name() != c".." {
             names.push(found.file_name().to_owned());
         }
     }
     for name in &names {
-        match rustix::fs::unlinkat(&below, name.as_c_str(), AtFlags::empty()) {
+        match disk::remove_file(&below, name.as_c_str()) {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(Errno::ISDIR | Errno::PERM) => {
                 remove_at(below.as_fd(), name, levels)?;
@@ -460,7 +447,7 @@ fn remove_at(folder: BorrowedFd<'_>, name: &CStr, levels: usize) -> Result<(), E
             Err(e) => return Err(e),
         }
     }
-    rustix::fs::unlinkat(folder, name, AtFlags::REMOVEDIR)
+    disk::remove_folder(folder, name)
 }
 
 /// Removes a whole folder that is ours, for example an old work tree. The folder itself is not followed if it is a link.
@@ -474,7 +461,7 @@ pub(crate) fn remove_tree(folder: &Path) -> io::Result<()> {
     ) else {
         return Err(Errno::INVAL.into());
     };
-    let parent = match rustix::fs::open(parent, folder_flags(), Mode::empty()) {
+    let parent = match disk::open(CWD, parent, folder_flags()) {
         Ok(fd) => fd,
         Err(Errno::NOENT) => return Ok(()),
         Err(e) => return Err(e.into()),
@@ -483,17 +470,6 @@ pub(crate) fn remove_tree(folder: &Path) -> io::Result<()> {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(e) => Err(e.into()),
     }
-}
-
-/// Swaps two names in one step, or says that this file system cannot.
-pub(crate) fn exchange(a: &Path, b: &Path) -> Result<(), Errno> {
-    rustix::fs::renameat_with(
-        rustix::fs::CWD,
-        a,
-        rustix::fs::CWD,
-        b,
-        RenameFlags::EXCHANGE,
-    )
 }
 
 pub(crate) fn errno(error: &io::Error) -> Errno {

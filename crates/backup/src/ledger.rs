@@ -14,6 +14,8 @@ use std::thread::JoinHandle;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use crate::disk;
+
 /// Length and BLAKE3 of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
@@ -134,19 +136,7 @@ fn is_file(key: &str) -> bool {
 impl Ledger {
     /// Opens the ledger at `path`, or begins it.
     pub(crate) fn open(path: &Path) -> Result<Self, LedgerError> {
-        let db = Connection::open(path)?;
-        // The file is synced as a whole before it counts; until then only a crash of this process must not damage it, and
-        // for that the rollback journal without syncs is enough.
-        db.execute_batch(
-            "PRAGMA journal_mode=DELETE; PRAGMA synchronous=OFF; PRAGMA cache_size=-1024; PRAGMA temp_store=FILE;
-             PRAGMA locking_mode=EXCLUSIVE; PRAGMA user_version=1;
-             CREATE TABLE IF NOT EXISTS files (
-                 path TEXT PRIMARY KEY NOT NULL, len INTEGER NOT NULL, hash BLOB NOT NULL
-             ) WITHOUT ROWID;
-             CREATE TABLE IF NOT EXISTS log (
-                 seq INTEGER PRIMARY KEY, key TEXT NOT NULL, kind INTEGER NOT NULL, len INTEGER, hash BLOB
-             );",
-        )?;
+        let db = disk::ledger(path, || connect(path))?;
         let logged = db.query_row("SELECT EXISTS (SELECT 1 FROM log)", [], |row| row.get(0))?;
         db.execute_batch("BEGIN")?;
         let mut ledger = Self {
@@ -305,7 +295,7 @@ impl Ledger {
 
     /// Makes all changes part of the file; a crash of this process cannot lose them any more.
     pub(crate) fn commit(&mut self) -> Result<(), LedgerError> {
-        self.db.execute_batch("COMMIT; BEGIN")?;
+        disk::ledger(self.path(), || self.db.execute_batch("COMMIT; BEGIN"))?;
         self.pending = 0;
         self.pending_bytes = 0;
         Ok(())
@@ -313,8 +303,12 @@ impl Ledger {
 
     /// Commits and lets go of the file.
     pub(crate) fn close(self) -> Result<(), LedgerError> {
-        self.db.execute_batch("COMMIT")?;
+        disk::ledger(self.path(), || self.db.execute_batch("COMMIT"))?;
         self.db.close().map_err(|(_, e)| LedgerError(e))
+    }
+
+    fn path(&self) -> &Path {
+        Path::new(self.db.path().unwrap_or_default())
     }
 
     pub(crate) fn get(&self, path: &str) -> Result<Option<Seen>, LedgerError> {
@@ -372,6 +366,23 @@ impl Ledger {
         copy.execute([from, &format!("{from}/"), &format!("{from}0"), to])?;
         Ok(())
     }
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let db = Connection::open(path)?;
+    // The file is synced as a whole before it counts; until then only a crash of this process must not damage it, and for
+    // that the rollback journal without syncs is enough.
+    db.execute_batch(
+        "PRAGMA journal_mode=DELETE; PRAGMA synchronous=OFF; PRAGMA cache_size=-1024; PRAGMA temp_store=FILE;
+         PRAGMA locking_mode=EXCLUSIVE; PRAGMA user_version=1;
+         CREATE TABLE IF NOT EXISTS files (
+             path TEXT PRIMARY KEY NOT NULL, len INTEGER NOT NULL, hash BLOB NOT NULL
+         ) WITHOUT ROWID;
+         CREATE TABLE IF NOT EXISTS log (
+             seq INTEGER PRIMARY KEY, key TEXT NOT NULL, kind INTEGER NOT NULL, len INTEGER, hash BLOB
+         );",
+    )?;
+    Ok(db)
 }
 
 fn seen(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Seen> {

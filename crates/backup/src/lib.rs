@@ -2,6 +2,7 @@
 //!
 //! Not here: how a phone is reached (`device`), when a backup is due (`core`), who is told (`notify`).
 
+mod disk;
 pub mod engine;
 mod info;
 mod jail;

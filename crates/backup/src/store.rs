@@ -15,13 +15,14 @@ mod run;
 pub(crate) mod space;
 mod versions;
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use backupwatch_core::{LocalCopy, Udid};
 use serde::{Deserialize, Serialize};
+
+use crate::disk;
 
 pub(crate) use durable::SYNC_EACH_FILE;
 pub use error::StoreError;
@@ -57,6 +58,9 @@ struct Marker {
     id: String,
 }
 
+/// Longest marker; what is longer is cut, and so is none.
+const MAX_MARKER: u64 = 64 << 10;
+
 impl Store {
     /// Opens a store that was made by [`Store::create`].
     ///
@@ -64,7 +68,7 @@ impl Store {
     /// [`StoreError::RootMissing`] and [`StoreError::NotAStore`] when its disk is likely not attached; nothing is made then.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
         let layout = Layout::new(real_folder(root)?);
-        match fs::read(layout.marker()) {
+        match disk::read(&layout.marker(), MAX_MARKER) {
             Ok(bytes) => {
                 let marker: Marker =
                     serde_json::from_slice(&bytes).map_err(|_| StoreError::Damaged {
@@ -199,7 +203,7 @@ impl Store {
             self.layout.works(),
             self.layout.journals(),
         ] {
-            let entries = match fs::read_dir(&folder) {
+            let entries = match disk::list(&folder) {
                 Err(e) if e.kind() == io::ErrorKind::NotFound && folder != self.root() => continue,
                 other => other.context("list", &folder)?,
             };
@@ -225,7 +229,7 @@ impl Store {
 }
 
 fn real_folder(root: &Path) -> Result<PathBuf, StoreError> {
-    let real = match fs::canonicalize(root) {
+    let real = match root.canonicalize() {
         Ok(real) => real,
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             return Err(StoreError::RootMissing {

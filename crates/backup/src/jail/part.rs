@@ -3,13 +3,14 @@
 //! Not here: when it is whole. The engine says so at the end marker with code 0 (protocol.md 8.4).
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
+
+use crate::disk;
 
 /// How temporary names begin. They are in the tree only while a file arrives, or after a crash.
 const PREFIX: &str = ".backupwatch-";
@@ -54,17 +55,15 @@ pub struct Part {
 
 impl Part {
     pub(super) fn create(folder: OwnedFd, name: &str) -> Result<Self, Errno> {
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         for _ in 0..TRIES {
             let temporary = temporary_name()?;
-            match rustix::fs::openat(&folder, temporary.as_str(), flags, Mode::RUSR | Mode::WUSR) {
-                Ok(fd) => {
+            match disk::create(&folder, temporary.as_str()) {
+                Ok(file) => {
                     return Ok(Self {
                         folder,
                         temporary,
                         name: name.to_owned(),
-                        file: Some(File::from(fd)),
+                        file: Some(file),
                         len: 0,
                     });
                 }
@@ -82,9 +81,9 @@ impl Part {
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let file = self
             .file
-            .as_mut()
+            .as_ref()
             .ok_or_else(|| io::Error::from(Errno::BADF))?;
-        file.write_all(bytes)?;
+        disk::write(file, bytes)?;
         self.len += bytes.len() as u64;
         Ok(())
     }
@@ -109,10 +108,10 @@ impl Part {
             return Err(Errno::IO.into());
         }
         if sync {
-            rustix::fs::fsync(&file)?;
+            disk::sync(&file)?;
         }
         drop(file);
-        match rustix::fs::renameat(
+        match disk::rename_at(
             &self.folder,
             self.temporary.as_str(),
             &self.folder,
@@ -131,7 +130,7 @@ impl Drop for Part {
     fn drop(&mut self) {
         if !self.temporary.is_empty() {
             // Nothing can be done about a failure here, and a part that stays is swept before the tree is used again.
-            let _ = rustix::fs::unlinkat(&self.folder, self.temporary.as_str(), AtFlags::empty());
+            let _ = disk::remove_file(&self.folder, self.temporary.as_str());
         }
     }
 }

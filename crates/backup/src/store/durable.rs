@@ -5,9 +5,14 @@
 //! it drains the drive's whole queue). On Linux one `syncfs` does for all of them, and since 5.8 it reports what could
 //! not be written since its descriptor was opened: hence [`Barrier`] is opened before the first byte.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs::File;
+use std::io;
 use std::path::Path;
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+use crate::disk::{self, CWD};
 
 /// Whether each new file of a tree must be synced as it arrives.
 pub(crate) const SYNC_EACH_FILE: bool = !cfg!(target_os = "linux");
@@ -15,37 +20,50 @@ pub(crate) const SYNC_EACH_FILE: bool = !cfg!(target_os = "linux");
 /// Replaces `path` by a file of these bytes, in one step that survives a power cut.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
-    let mut file = File::create(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
+    // One that a crash left, or a link to anywhere.
+    remove_file(&temporary)?;
+    let file = disk::create(CWD, temporary.as_path())?;
+    disk::write(&file, bytes)?;
+    disk::sync_to_medium(&file)?;
     drop(file);
-    fs::rename(&temporary, path)?;
+    disk::rename(&temporary, path)?;
     sync_parent(path)
 }
 
 /// Makes the names in the folder of `path` durable.
 pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
     match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
+        Some(folder) => disk::sync_to_medium(&open_folder(folder)?),
         None => Ok(()),
     }
 }
 
 /// Removes a file; one that is not there is not an error.
 pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-        Ok(()) | Err(_) => Ok(()),
+    match disk::remove_file(CWD, path) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(e) => Err(e.into()),
     }
 }
 
 /// Makes a folder with those above it, for us alone.
 pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
+    let mut made = disk::make_folder(CWD, path);
+    if made == Err(Errno::NOENT)
+        && let Some(above) = path.parent()
+    {
+        make_folder(above)?;
+        made = disk::make_folder(CWD, path);
+    }
+    match made {
+        // Somebody else may have made it by now.
+        Err(e) if !path.is_dir() => Err(e.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn open_folder(path: &Path) -> Result<File, Errno> {
+    disk::open(CWD, path, OFlags::RDONLY | OFlags::DIRECTORY).map(File::from)
 }
 
 /// Everything written to a file system since this was opened can be made durable by it.
@@ -54,13 +72,13 @@ pub(crate) struct Barrier(File);
 
 impl Barrier {
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
-        File::open(folder).map(Self)
+        Ok(Self(open_folder(folder)?))
     }
 
     /// Waits until all of it, the names in `tree` included, is on the medium.
     #[cfg(target_os = "linux")]
     pub(crate) fn wait(&self, _tree: &crate::jail::Jail) -> io::Result<()> {
-        Ok(rustix::fs::syncfs(&self.0)?)
+        Ok(disk::sync_all(&self.0)?)
     }
 
     /// Waits until all of it, the names in `tree` included, is on the medium.
@@ -76,6 +94,6 @@ impl Barrier {
             }
             tree.sync_folder(&folder)?;
         }
-        self.0.sync_all()
+        disk::sync_to_medium(&self.0)
     }
 }

@@ -5,11 +5,14 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::str::FromStr;
 
+use rustix::fs::{FileType, OFlags, Stat};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
+
+use crate::disk::{self, CWD};
 
 /// The files that make a tree what it is.
 const FILES: [&str; 3] = ["Status.plist", "Manifest.plist", "Info.plist"];
@@ -25,11 +28,10 @@ pub(crate) struct TreeId(String);
 impl TreeId {
     /// Reads the identity of the tree at `folder`; `None` if there is no folder.
     pub(crate) fn of(folder: &Path) -> io::Result<Option<Self>> {
-        match std::fs::symlink_metadata(folder) {
-            Ok(meta) if meta.is_dir() => {}
-            Ok(_) => return Ok(None),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(e),
+        match disk::look(CWD, folder) {
+            Ok(stat) if kind(&stat) == FileType::Directory => {}
+            Ok(_) | Err(Errno::NOENT) => return Ok(None),
+            Err(e) => return Err(e.into()),
         }
         let mut hasher = blake3::Hasher::new();
         for name in FILES {
@@ -58,20 +60,21 @@ enum Content {
 }
 
 fn content_of(path: &Path) -> io::Result<Content> {
-    match std::fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_file() => {}
+    match disk::look(CWD, path) {
+        Ok(stat) if kind(&stat) == FileType::RegularFile => {}
         Ok(_) => return Ok(Content::NoFile),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Content::None),
-        Err(e) => return Err(e),
+        Err(Errno::NOENT) => return Ok(Content::None),
+        Err(e) => return Err(e.into()),
     }
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let file = File::options()
-        .read(true)
-        .custom_flags(i32::try_from(flags.bits()).unwrap_or(0))
-        .open(path)?;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = File::from(disk::open(CWD, path, flags)?);
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(file.take(MAX))?;
     Ok(Content::File(hasher.finalize()))
+}
+
+fn kind(stat: &Stat) -> FileType {
+    FileType::from_raw_mode(stat.st_mode)
 }
 
 impl fmt::Display for TreeId {

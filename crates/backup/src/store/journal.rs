@@ -3,7 +3,6 @@
 //! Not here: whether a tree is verified. That is a [`super::record`] of its own, written before the trees are exchanged, so
 //! that a damaged journal cannot make a backup of what is none.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -12,10 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use super::durable;
 use super::identity::TreeId;
+use crate::disk;
 
 const VERSION: u32 = 1;
 
-/// Longest journal that is read.
+/// Longest journal; what is longer is cut, and so is none.
 const MAX: u64 = 64 << 10;
 
 /// What the file holds.
@@ -84,13 +84,11 @@ impl Journal {
     }
 
     pub(crate) fn read(path: &Path) -> io::Result<Found> {
-        match fs::metadata(path) {
+        let bytes = match disk::read(path, MAX) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
-            Err(e) => return Err(e),
-            Ok(meta) if meta.len() > MAX => return Ok(Found::Damaged),
-            Ok(_) => {}
-        }
-        let journal = serde_json::from_slice::<Self>(&fs::read(path)?);
+            read => read?,
+        };
+        let journal = serde_json::from_slice::<Self>(&bytes);
         Ok(match journal {
             Ok(journal) if journal.version == VERSION => Found::Journal(journal),
             Ok(_) | Err(_) => Found::Damaged,

@@ -4,13 +4,14 @@
 //! Not here: a copy. Where a file system refuses links, that is said, and nothing is copied in silence.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::fs::{Dir, FileType, OFlags};
 use rustix::io::Errno;
 
+use crate::disk::{self, CWD};
 use crate::jail::{MAX_DEPTH, is_part};
 
 /// Threads that link. Each folder is one's own, so they hardly meet; more than this do not help on any disk tried.
@@ -37,9 +38,9 @@ impl From<Errno> for LinkError {
 /// Makes `new`, which must not exist, a tree of links to the files of `base`. What is neither a file nor a folder, a planted
 /// symbolic link for example, is left out, and so is a name that is no text: no backup has one.
 pub(crate) fn grow(base: &Path, new: &Path, stop: &AtomicBool) -> Result<u64, LinkError> {
-    let base = rustix::fs::open(base, folder_flags(), Mode::empty())?;
-    rustix::fs::mkdir(new, Mode::RWXU)?;
-    let new = rustix::fs::open(new, folder_flags(), Mode::empty())?;
+    let base = disk::open(CWD, base, folder_flags())?;
+    disk::make_folder(CWD, new)?;
+    let new = disk::open(CWD, new, folder_flags())?;
     let linked = AtomicU64::new(0);
     let mut level = vec![String::new()];
     for _ in 0..=MAX_DEPTH {
@@ -87,11 +88,11 @@ fn link_folder(
         (base.try_clone()?, new.try_clone()?)
     } else {
         // Only names that this walk found itself are joined, so no name on the way is a link.
-        rustix::fs::mkdirat(new, folder, Mode::RWXU)?;
-        let open = |at: &OwnedFd| rustix::fs::openat(at, folder, folder_flags(), Mode::empty());
+        disk::make_folder(new, folder)?;
+        let open = |at: &OwnedFd| disk::open(at, folder, folder_flags());
         (open(base)?, open(new)?)
     };
-    for found in Dir::read_from(&from)? {
+    for found in Dir::new(disk::open(&from, c".", folder_flags())?)? {
         let found = found?;
         let name = found.file_name();
         if name == c"." || name == c".." {
@@ -105,14 +106,14 @@ fn link_folder(
         };
         let mut kind = found.file_type();
         if kind == FileType::Unknown {
-            let stat = rustix::fs::statat(from.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW)?;
+            let stat = disk::look(&from, name)?;
             kind = FileType::from_raw_mode(stat.st_mode);
         }
         if kind == FileType::Directory {
             let separator = if folder.is_empty() { "" } else { "/" };
             below.push(format!("{folder}{separator}{text}"));
         } else if kind == FileType::RegularFile && !is_part(text) {
-            match rustix::fs::linkat(&from, name, &to, name, AtFlags::empty()) {
+            match disk::link(&from, name, &to, name) {
                 Ok(()) => {
                     linked.fetch_add(1, Ordering::Relaxed);
                 }
@@ -127,7 +128,7 @@ fn link_folder(
 }
 
 fn folder_flags() -> OFlags {
-    OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
+    OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW
 }
 
 #[cfg(test)]

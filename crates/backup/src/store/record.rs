@@ -1,7 +1,6 @@
 //! What was verified of one tree, kept beside it under the tree's identity: so it can never be taken for a statement about
 //! another tree. Version 1 of the file.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -11,10 +10,11 @@ use serde::{Deserialize, Serialize};
 use super::durable;
 use super::identity::TreeId;
 use super::layout::Layout;
+use crate::disk;
 
 const VERSION: u32 = 1;
 
-/// Longest record that is read.
+/// Longest record; what is longer is cut, and so is none.
 const MAX: u64 = 64 << 10;
 
 /// See the module.
@@ -73,7 +73,7 @@ impl Record {
 
     /// Every readable record of a phone.
     pub(crate) fn all(layout: &Layout, udid: &Udid) -> io::Result<Vec<Self>> {
-        let folder = match fs::read_dir(layout.copies(udid)) {
+        let folder = match disk::list(&layout.copies(udid)) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             other => other?,
         };
@@ -89,7 +89,7 @@ impl Record {
 
     /// Removes the records and hashes of all trees but these.
     pub(crate) fn remove_others(layout: &Layout, udid: &Udid, kept: &[TreeId]) -> io::Result<()> {
-        for entry in fs::read_dir(layout.copies(udid))? {
+        for entry in disk::list(&layout.copies(udid))? {
             let path = entry?.path();
             let tree = path
                 .file_stem()
@@ -103,13 +103,11 @@ impl Record {
 }
 
 fn read_file(path: &Path) -> io::Result<Option<Record>> {
-    match fs::metadata(path) {
+    let bytes = match disk::read(path, MAX) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(e),
-        Ok(meta) if meta.len() > MAX => return Ok(None),
-        Ok(_) => {}
-    }
-    let record = serde_json::from_slice::<Record>(&fs::read(path)?).ok();
+        read => read?,
+    };
+    let record = serde_json::from_slice::<Record>(&bytes).ok();
     Ok(record.filter(|record| record.version == VERSION))
 }
 

@@ -3,7 +3,6 @@
 //! What is to happen is read from the disk each time: the journal names the verified tree, and its identity tells whether it
 //! is still the work tree or the current one already. So a second start does only what the first one did not.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +18,7 @@ use super::layout::Layout;
 use super::record::Record;
 use super::run::lock;
 use super::versions;
+use crate::disk;
 use crate::jail;
 
 /// What [`Store::reconcile`] did.
@@ -48,11 +48,13 @@ impl Store {
         let mut all = Vec::new();
         let mut failed = None;
         for udid in self.phones()? {
-            if !self.layout.journal(&udid).exists() {
-                continue;
-            }
-            let done = lock(&self.layout, &udid)
-                .and_then(|_lock| roll_forward(&self.layout, &udid, false));
+            let journal = self.layout.journal(&udid);
+            let done = match disk::exists(&journal).context("look at", &journal) {
+                Ok(false) => continue,
+                Ok(true) => lock(&self.layout, &udid)
+                    .and_then(|_lock| roll_forward(&self.layout, &udid, false)),
+                Err(e) => Err(e),
+            };
             let what = match done {
                 Ok(true) => RolledForward::Committed,
                 Ok(false) => RolledForward::Kept,
@@ -89,7 +91,8 @@ pub(super) fn roll_forward(layout: &Layout, udid: &Udid, plain: bool) -> Result<
         Found::Damaged => {
             // As long as the work tree has a ledger of its own it is worked on. It may then look like a verified one,
             // because it begins as links of one, property lists included.
-            let sealed = !layout.work_ledger(udid).exists();
+            let ledger = layout.work_ledger(udid);
+            let sealed = !disk::exists(&ledger).context("look at", &ledger)?;
             let work_id = work_id.as_ref().filter(|_| sealed);
             match newer_verified(layout, udid, work_id, current_id.as_ref())? {
                 Some(tree) => tree,
@@ -111,9 +114,9 @@ pub(super) fn roll_forward(layout: &Layout, udid: &Udid, plain: bool) -> Result<
         return Ok(false);
     }
     // From here the current tree is the verified one, and what is left in `work` is the one before it.
-    if work.exists() {
+    if disk::exists(&work).context("look at", &work)? {
         let version = version_path(layout, udid, &work)?;
-        fs::rename(&work, &version).context("keep as a version", &work)?;
+        disk::rename(&work, &version).context("keep as a version", &work)?;
         durable::sync_parent(&version).context("sync", &version)?;
         placed = Some(version);
     }
@@ -131,11 +134,11 @@ pub(super) fn roll_forward(layout: &Layout, udid: &Udid, plain: bool) -> Result<
 fn exchange(layout: &Layout, udid: &Udid, plain: bool) -> Result<Option<PathBuf>, StoreError> {
     let mut placed = None;
     let (work, current) = (layout.work(udid), layout.current(udid));
-    if current.exists() {
+    if disk::exists(&current).context("look at", &current)? {
         let swapped = if plain {
             Err(Errno::NOTSUP)
         } else {
-            jail::exchange(&work, &current)
+            disk::exchange(&work, &current)
         };
         match swapped {
             Ok(()) => {
@@ -146,14 +149,14 @@ fn exchange(layout: &Layout, udid: &Udid, plain: bool) -> Result<Option<PathBuf>
             // Not on this file system: two renames, of which the journal tells a later start to do the second.
             Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
                 let version = version_path(layout, udid, &current)?;
-                fs::rename(&current, &version).context("keep as a version", &current)?;
+                disk::rename(&current, &version).context("keep as a version", &current)?;
                 durable::sync_parent(&version).context("sync", &version)?;
                 placed = Some(version);
             }
             Err(e) => return Err(StoreError::io("exchange", &current, e.into())),
         }
     }
-    fs::rename(&work, &current).context("put in place", &current)?;
+    disk::rename(&work, &current).context("put in place", &current)?;
     durable::sync_parent(&current).context("sync", &current)?;
     durable::sync_parent(&work).context("sync", &work)?;
     Ok(placed)
@@ -244,7 +247,7 @@ struct Version {
 
 fn versions(layout: &Layout, udid: &Udid) -> Result<Vec<Version>, StoreError> {
     let folder = layout.versions(udid);
-    let entries = match fs::read_dir(&folder) {
+    let entries = match disk::list(&folder) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other.context("list", &folder)?,
     };
@@ -268,13 +271,7 @@ pub(super) fn discard(layout: &Layout, tree: &Path) -> Result<(), StoreError> {
     durable::make_folder(&trash).context("make", &trash)?;
     for number in 0_u32..1000 {
         let place = trash.join(number.to_string());
-        match rustix::fs::renameat_with(
-            rustix::fs::CWD,
-            tree,
-            rustix::fs::CWD,
-            &place,
-            rustix::fs::RenameFlags::NOREPLACE,
-        ) {
+        match disk::rename_new(tree, &place) {
             Ok(()) => {
                 remove_for_good(&place);
                 return Ok(());
@@ -282,12 +279,14 @@ pub(super) fn discard(layout: &Layout, tree: &Path) -> Result<(), StoreError> {
             Err(Errno::NOENT) => return Ok(()),
             Err(Errno::EXIST | Errno::NOTEMPTY) => {}
             // Not every file system knows the flag. An empty folder or none in the way is fine.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) if !place.exists() => {
-                fs::rename(tree, &place).context("remove", tree)?;
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                if disk::exists(&place).context("look at", &place)? {
+                    continue;
+                }
+                disk::rename(tree, &place).context("remove", tree)?;
                 remove_for_good(&place);
                 return Ok(());
             }
-            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
             Err(e) => return Err(StoreError::io("remove", tree, e.into())),
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! Everything here blocks on the disk; the engine calls it from threads that may.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use backupwatch_core::run::RunKind;
 use backupwatch_core::{HostTime, LocalCopy, Udid};
-use rustix::fs::FlockOperation;
+use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
 
 use super::Store;
@@ -24,6 +24,7 @@ use super::layout::Layout;
 use super::linktree::{self, LinkError};
 use super::record::Record;
 use super::roll;
+use crate::disk::{self, CWD};
 use crate::jail::{self, Jail};
 use crate::ledger::Ledger;
 
@@ -106,7 +107,10 @@ impl Claim {
                 ..
             }))
         );
-        working && !begin.force_full && self.layout.work(&self.udid).exists()
+        working
+            && !begin.force_full
+            // Where that cannot be told, preparing says why.
+            && disk::exists(&self.layout.work(&self.udid)).unwrap_or(true)
     }
 
     /// Prepares the work tree: the one of an interrupted run, or links to the current backup.
@@ -124,7 +128,7 @@ impl Claim {
         let udid = &udid;
         let current = layout.current(udid);
         let base = TreeId::of(&current).context("read", &current)?;
-        if base.is_none() && fs::symlink_metadata(&current).is_ok() {
+        if base.is_none() && disk::exists(&current).context("look at", &current)? {
             return Err(StoreError::NotAFolder { path: current });
         }
         let path = layout.journal(udid);
@@ -271,11 +275,11 @@ impl Run {
         let copies = layout.copies(udid);
         durable::make_folder(&copies).context("make", &copies)?;
         let kept = layout.ledger(udid, &tree);
-        fs::rename(&from, &kept).context("keep", &from)?;
+        disk::rename(&from, &kept).context("keep", &from)?;
         let told = self.tell(tree, copy);
         if told.is_err() {
             // The next run goes on with this tree, and needs its hashes.
-            let _ = fs::rename(&kept, &from);
+            let _ = disk::rename(&kept, &from);
         }
         told
     }
@@ -313,8 +317,8 @@ impl Run {
     fn sync_ledger(&self) -> Result<(), StoreError> {
         if durable::SYNC_EACH_FILE {
             let path = self.layout.work_ledger(&self.udid);
-            File::open(&path)
-                .and_then(|file| Ok(rustix::fs::fsync(&file)?))
+            disk::open(CWD, path.as_path(), OFlags::RDONLY)
+                .and_then(disk::sync)
                 .context("sync", &path)?;
         }
         Ok(())
@@ -394,10 +398,14 @@ fn resume(
             }
             None => None,
         };
-        let base = base.as_ref().map(|jail| Base {
-            jail,
-            hashed: (origin.base.as_ref()).is_some_and(|tree| layout.ledger(udid, tree).exists()),
-        });
+        let hashed = match &origin.base {
+            Some(tree) => {
+                let ledger = layout.ledger(udid, tree);
+                disk::exists(&ledger).context("look at", &ledger)?
+            }
+            None => false,
+        };
+        let base = base.as_ref().map(|jail| Base { jail, hashed });
         let healed = match Ledger::open(&layout.work_ledger(udid)) {
             Ok(mut ledger) => heal::heal(&jail, base.as_ref(), &mut ledger, stop),
             Err(e) => Err(e.into()),
@@ -466,16 +474,11 @@ fn fresh(
                 Err(LinkError::Stopped) => return Err(StoreError::Stopped),
                 Err(LinkError::Io(e)) => return Err(StoreError::io("link", &current, e)),
             }
-            match fs::copy(layout.ledger(udid, tree), &ledger) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                    return Err(StoreError::io("copy", &ledger, e));
-                }
-                Ok(_) | Err(_) => {}
-            }
+            copy_ledger(&layout.ledger(udid, tree), &ledger)?;
         }
         None => durable::make_folder(&nascent).context("make", &nascent)?,
     }
-    fs::rename(&nascent, &work).context("make", &work)?;
+    disk::rename(&nascent, &work).context("make", &work)?;
     Ok(origin)
 }
 
@@ -483,17 +486,27 @@ fn fresh(
 /// trees; then it is copied back, because the current tree may have the same identity and need it too.
 fn find_ledger(layout: &Layout, udid: &Udid) -> Result<bool, StoreError> {
     let (ledger, work) = (layout.work_ledger(udid), layout.work(udid));
-    if ledger.exists() {
+    if disk::exists(&ledger).context("look at", &ledger)? {
         return Ok(true);
     }
     let Some(tree) = TreeId::of(&work).context("read", &work)? else {
         return Ok(false);
     };
-    match fs::copy(layout.ledger(udid, &tree), &ledger) {
-        Ok(_) => Ok(true),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(StoreError::io("copy", &ledger, e)),
-    }
+    copy_ledger(&layout.ledger(udid, &tree), &ledger)
+}
+
+/// False when there is none to copy.
+fn copy_ledger(from: &Path, to: &Path) -> Result<bool, StoreError> {
+    let source = match disk::open(CWD, from, OFlags::RDONLY | OFlags::NOFOLLOW) {
+        Ok(source) => File::from(source),
+        Err(Errno::NOENT) => return Ok(false),
+        Err(e) => return Err(StoreError::io("open", from, e.into())),
+    };
+    disk::create(CWD, to)
+        .map_err(io::Error::from)
+        .and_then(|target| disk::copy(&source, &target))
+        .context("copy", to)?;
+    Ok(true)
 }
 
 fn remove_ledger(path: &Path) -> Result<(), StoreError> {
@@ -520,13 +533,8 @@ pub(super) fn lock(layout: &Layout, udid: &Udid) -> Result<File, StoreError> {
 
 /// Takes a lock that goes with the process, or nothing when another one has it.
 pub(super) fn try_lock(path: &Path) -> Result<Option<File>, StoreError> {
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)
-        .context("open", path)?;
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    let file = disk::open_or_create(CWD, path).context("open", path)?;
+    match disk::try_lock(&file) {
         Ok(()) => Ok(Some(file)),
         Err(Errno::WOULDBLOCK) => Ok(None),
         Err(e) => Err(StoreError::io("lock", path, e.into())),
@@ -537,11 +545,11 @@ pub(super) fn try_lock(path: &Path) -> Result<Option<File>, StoreError> {
 /// example.
 fn check_folders(layout: &Layout, udid: &Udid) -> Result<(), StoreError> {
     for path in layout.folders(udid) {
-        match fs::symlink_metadata(&path) {
-            Ok(meta) if meta.is_dir() => {}
+        match disk::look(CWD, path.as_path()) {
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => {}
             Ok(_) => return Err(StoreError::NotAFolder { path }),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => return Err(StoreError::io("look at", &path, e)),
+            Err(Errno::NOENT) => {}
+            Err(e) => return Err(StoreError::io("look at", &path, e.into())),
         }
     }
     Ok(())
@@ -553,7 +561,7 @@ fn check_folders(layout: &Layout, udid: &Udid) -> Result<(), StoreError> {
 /// Its files are the phone's own, because another phone's run may begin at the same moment.
 fn check_writable(layout: &Layout, udid: &Udid) -> Result<(), StoreError> {
     let root = layout.root();
-    fs::read_dir(root).context("list", root)?;
+    disk::list(root).context("list", root)?;
     for folder in [layout.ours(), layout.works(), layout.journals()] {
         durable::make_folder(&folder).context("make", &folder)?;
     }
@@ -561,9 +569,9 @@ fn check_writable(layout: &Layout, udid: &Udid) -> Result<(), StoreError> {
     let (a, b) = (probe(".tmp"), probe(""));
     // Never what is there already, which could be a link to anywhere.
     durable::remove_file(&a).context("remove in", root)?;
-    let mut file = File::create_new(&a).context("write to", root)?;
-    file.write_all(b"probe").context("write to", root)?;
-    fs::rename(&a, &b).context("rename in", root)?;
+    let file = disk::create(CWD, a.as_path()).context("write to", root)?;
+    disk::write(&file, b"probe").context("write to", root)?;
+    disk::rename(&a, &b).context("rename in", root)?;
     durable::remove_file(&b).context("remove in", root)
 }
 
@@ -573,7 +581,7 @@ fn sweep(layout: &Layout, udid: &Udid) -> Result<(), StoreError> {
     if jail::remove_tree(&nascent).is_err() {
         roll::discard(layout, &nascent)?;
     }
-    let Ok(trash) = fs::read_dir(layout.trash()) else {
+    let Ok(trash) = disk::list(&layout.trash()) else {
         return Ok(());
     };
     for entry in trash.flatten() {

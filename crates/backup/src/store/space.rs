@@ -4,6 +4,10 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
+use rustix::fs::OFlags;
+
+use crate::disk::{self, CWD};
+
 /// Bytes that a file system has for us. Not what is purgeable on macOS: asking for that takes an Objective-C call, and
 /// [`crate::RunOptions::purgeable`] lets who can make it say so.
 pub(crate) fn free(fd: impl AsFd) -> io::Result<u64> {
@@ -29,5 +33,5 @@ pub(crate) fn free_at(path: &Path) -> io::Result<u64> {
     } else {
         path.parent().unwrap_or(path)
     };
-    free(std::fs::File::open(folder)?)
+    free(disk::open(CWD, folder, OFlags::RDONLY)?)
 }

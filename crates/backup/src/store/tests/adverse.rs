@@ -66,7 +66,7 @@ fn a_damaged_journal_does_not_lose_a_verified_tree() {
         run.seal(ledger, &copy(20)).unwrap();
         drop(run);
         if exchanged {
-            crate::jail::exchange(&work, &current).unwrap();
+            crate::disk::exchange(&work, &current).unwrap();
         }
         damage_the_journal(&store);
         store.reconcile().unwrap();
@@ -300,7 +300,7 @@ fn a_crash_between_any_two_steps_of_a_commit_is_rolled_forward() {
         fs::rename(tree, versions.join("before")).unwrap();
     }
     let swapping: [Step; 3] = [
-        |store| crate::jail::exchange(&store.layout.work(&udid()), &store.folder(&udid())).unwrap(),
+        |store| crate::disk::exchange(&store.layout.work(&udid()), &store.folder(&udid())).unwrap(),
         |store| to_version(store, store.layout.work(&udid())),
         |store| fs::remove_file(store.layout.journal(&udid())).unwrap(),
     ];
