@@ -14,12 +14,16 @@
 //!
 //! Not here: what is done about a finding (`engine`, and the faces).
 
+mod archive;
 mod blobs;
+mod contents;
 mod deep;
 mod keybag;
 mod manifest;
 mod plists;
+mod reader;
 mod report;
+mod sealed;
 
 pub use deep::{Deep, Progress, Sample, Stage, deep};
 pub(crate) use manifest::is_file_id;
@@ -39,6 +43,8 @@ use backupwatch_core::{Level, Udid};
 
 use crate::jail::Jail;
 use crate::ledger::Ledger;
+use blobs::{Against, Hashes};
+use manifest::Looked;
 
 /// Checks the tree of a phone in `folder`, as far as it goes without the password and without the hashes of its files: L2 for
 /// one that is not encrypted, else L1.
@@ -62,14 +68,22 @@ pub(crate) fn check(
 ) -> Result<VerifyReport, VerifyError> {
     let mut report = VerifyReport::new();
     plists::check(jail, udid, &mut report)?;
-    let rows = manifest::open(jail, folder, stop, &mut report)?;
+    let looked = manifest::look(jail, folder, stop, &mut report)?;
     if report.wrong == 0 {
         report.level = Some(Level::L1);
     }
-    let rows = rows.filter(|_| !report.encrypted);
-    let has_rows = rows.is_some();
-    blobs::check(jail, rows, ledger, stop, &mut report)?;
-    if report.wrong == 0 && has_rows {
+    let manifest = match looked {
+        Some(Looked::Plain(manifest)) => Some(manifest),
+        Some(Looked::Sealed(_)) | None => None,
+    };
+    let against = Against {
+        manifest: manifest.as_ref(),
+        keys: None,
+        hashes: ledger.map_or(Hashes::None, Hashes::Adopt),
+        sample: Sample::All,
+    };
+    blobs::check(jail, against, &mut |_| {}, stop, &mut report)?;
+    if report.wrong == 0 && manifest.is_some() {
         report.level = Some(Level::L2);
     }
     Ok(report)

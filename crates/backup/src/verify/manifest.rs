@@ -9,30 +9,32 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use backupwatch_wire::codec::{self, Limits};
-use plist::Value;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::io::Errno;
 
+use super::archive::{self, Archived};
 use super::{Finding, ManifestFault, VerifyError, VerifyReport};
 use crate::jail::Jail;
 
-const NAME: &str = "Manifest.db";
+pub(super) const NAME: &str = "Manifest.db";
 
 /// Beginning of every plain SQLite file.
-const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+pub(super) const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// AES works on blocks of this size, so an encrypted file is a whole number of them.
-const BLOCK: u64 = 16;
+pub(super) const BLOCK: u64 = 16;
 
 /// Longest row: a file's archive is below a kilobyte, with all its extended attributes far below this.
-const MAX_ROW: i32 = 4 << 20;
+pub(super) const MAX_ROW: i32 = 4 << 20;
 
 /// Longest statement that makes a table; those of a manifest have a hundred characters.
 const MAX_SQL: i32 = 64 << 10;
+
+/// Longest pattern of a `LIKE`, which takes as many steps as text and pattern are long and counts as one; ours have ten.
+const MAX_PATTERN: i32 = 100;
 
 /// The kind of a page of a table that leads to no other page.
 const LEAF: u8 = 0x0D;
@@ -46,34 +48,58 @@ const STEPS: i32 = 10_000;
 const MIN_STEPS: u64 = 1 << 20;
 
 /// An open manifest.
-pub(super) struct Manifest(Connection);
+pub(super) struct Manifest {
+    db: Connection,
+    /// Steps that are left of what a question may take.
+    left: Arc<AtomicU64>,
+    /// Steps that an honest file of this length takes at the most.
+    steps: u64,
+}
 
 /// A row of a file that has a blob.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Row {
-    pub(super) id: String,
-    /// `None` when the archive cannot be read.
-    pub(super) size: Option<u64>,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row<'a> {
+    pub(super) id: &'a str,
+    pub(super) domain: &'a str,
+    pub(super) path: &'a str,
+    archive: &'a [u8],
+}
+
+impl Row<'_> {
+    /// What the row says of the file; `None` when that cannot be read.
+    pub(super) fn file(&self) -> Option<Archived> {
+        archive::read(self.archive)
+    }
+
     /// Whether the path is composed; decomposed ones have stopped restores.
-    pub(super) composed: bool,
+    pub(super) fn is_composed(&self) -> bool {
+        self.path.is_ascii() || unicode_normalization::is_nfc(self.path)
+    }
 }
 
 /// What the scan of a manifest gives.
-pub(super) enum Scanned {
-    File(Row),
+pub(super) enum Scanned<'a> {
+    File(Row<'a>),
     /// A folder or a link: it has no blob.
     NoBlob,
     /// A row that names no file.
     Bad,
 }
 
-/// Looks at the file and opens it, if it is plain.
-pub(super) fn open(
+/// A file that is what a manifest can be.
+pub(super) enum Looked {
+    Plain(Manifest),
+    /// It takes its key to say more.
+    Sealed(File),
+}
+
+/// Looks at the file, and opens it if it is plain.
+pub(super) fn look(
     jail: &Jail,
     folder: &Path,
     stop: &Arc<AtomicBool>,
     report: &mut VerifyReport,
-) -> Result<Option<Manifest>, VerifyError> {
+) -> Result<Option<Looked>, VerifyError> {
     let mut file = match jail.open_file(NAME) {
         Ok(file) => file,
         Err(Errno::NOENT) => {
@@ -108,13 +134,21 @@ pub(super) fn open(
         return Ok(None);
     }
     if report.encrypted {
-        return Ok(None);
+        return Ok(Some(Looked::Sealed(file)));
     }
-    let opened = if schema_is_small(&file) {
-        connect(folder, len, stop)
-    } else {
-        Err(NotOpened::Fault(ManifestFault::NoTable))
-    };
+    // SQLite's own "no follow" is about every name on the way.
+    let path = folder.canonicalize()?.join(NAME);
+    let opened = connect(&path).map_err(NotOpened::from);
+    let opened = opened.and_then(|db| Manifest::new(db, &file, len, stop));
+    Ok(judged(opened, stop, report)?.map(Looked::Plain))
+}
+
+/// What an attempt to open a manifest comes to.
+pub(super) fn judged(
+    opened: Result<Manifest, NotOpened>,
+    stop: &AtomicBool,
+    report: &mut VerifyReport,
+) -> Result<Option<Manifest>, VerifyError> {
     match opened {
         Ok(manifest) => Ok(Some(manifest)),
         Err(_) if stop.load(Ordering::Relaxed) => Err(VerifyError::Stopped),
@@ -138,7 +172,7 @@ fn schema_is_small(file: &File) -> bool {
 }
 
 /// Why a manifest was not opened.
-enum NotOpened {
+pub(super) enum NotOpened {
     Fault(ManifestFault),
     /// The system, and not the file.
     Host(std::io::Error),
@@ -155,40 +189,13 @@ impl From<rusqlite::Error> for NotOpened {
     }
 }
 
-fn connect(folder: &Path, len: u64, stop: &Arc<AtomicBool>) -> Result<Manifest, NotOpened> {
-    // SQLite's own "no follow" is about every name on the way.
-    let path = folder.canonicalize().map_err(NotOpened::Host)?.join(NAME);
+/// Opens a file as a database, of which nothing is read yet.
+pub(super) fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_NOFOLLOW
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut db = Connection::open_with_flags(format!("{}?immutable=1", uri_of(&path)), flags)?;
-    db.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_ROW)?;
-    db.set_limit(Limit::SQLITE_LIMIT_SQL_LENGTH, MAX_SQL)?;
-    db.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
-    let (stop, mut left) = (Arc::clone(stop), len.saturating_add(MIN_STEPS));
-    let halt = move || {
-        left = left.saturating_sub(u64::from(STEPS.unsigned_abs()));
-        left == 0 || stop.load(Ordering::Relaxed)
-    };
-    db.progress_handler(STEPS, Some(halt))?;
-    db.execute_batch("PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA cache_size=-1024; PRAGMA temp_store=FILE;")?;
-    // A view could compute for ever, a virtual table runs code, and so does a column that is computed.
-    let tables: i64 = db.query_row(
-        "SELECT count(*) FROM sqlite_schema
-         WHERE name = 'Files' AND type = 'table' AND sql NOT LIKE '%VIRTUAL%'",
-        [],
-        |row| row.get(0),
-    )?;
-    let computed: i64 = db.query_row(
-        "SELECT count(*) FROM pragma_table_xinfo('Files') WHERE hidden <> 0",
-        [],
-        |row| row.get(0),
-    )?;
-    if tables != 1 || computed != 0 {
-        return Err(NotOpened::Fault(ManifestFault::NoTable));
-    }
-    Ok(Manifest(db))
+    Connection::open_with_flags(format!("{}?immutable=1", uri_of(path)), flags)
 }
 
 /// The path as SQLite takes it, whatever bytes are in it.
@@ -206,22 +213,92 @@ fn uri_of(path: &Path) -> String {
 }
 
 impl Manifest {
+    /// `db` is the database in `file`, which has so many bytes.
+    pub(super) fn new(
+        mut db: Connection,
+        file: &File,
+        len: u64,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Self, NotOpened> {
+        if !schema_is_small(file) {
+            return Err(NotOpened::Fault(ManifestFault::NoTable));
+        }
+        db.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_ROW)?;
+        db.set_limit(Limit::SQLITE_LIMIT_SQL_LENGTH, MAX_SQL)?;
+        db.set_limit(Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, MAX_PATTERN)?;
+        db.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+        let steps = len.saturating_add(MIN_STEPS);
+        let left = Arc::new(AtomicU64::new(steps));
+        let (stop, counter) = (Arc::clone(stop), Arc::clone(&left));
+        let halt = move || {
+            let taken = u64::from(STEPS.unsigned_abs());
+            let before = counter.load(Ordering::Relaxed);
+            counter.store(before.saturating_sub(taken), Ordering::Relaxed);
+            before <= taken || stop.load(Ordering::Relaxed)
+        };
+        db.progress_handler(STEPS, Some(halt))?;
+        db.execute_batch("PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA cache_size=-1024; PRAGMA temp_store=FILE;")?;
+        // A view could compute for ever, a virtual table runs code, and so does a column that is computed.
+        let tables: i64 = db.query_row(
+            "SELECT count(*) FROM sqlite_schema
+             WHERE name = 'Files' AND type = 'table' AND sql NOT LIKE '%VIRTUAL%'",
+            [],
+            |row| row.get(0),
+        )?;
+        let computed: i64 = db.query_row(
+            "SELECT count(*) FROM pragma_table_xinfo('Files') WHERE hidden <> 0",
+            [],
+            |row| row.get(0),
+        )?;
+        if tables != 1 || computed != 0 {
+            return Err(NotOpened::Fault(ManifestFault::NoTable));
+        }
+        Ok(Self { db, left, steps })
+    }
+
+    /// L3: whether the pages of the database hang together and its indexes say what its tables do. Only a check that came to
+    /// its end counts. What the phone wrote into the schema to be computed is not.
+    pub(super) fn is_sound(&self) -> bool {
+        // Each row is looked up in each index.
+        self.allow(self.steps.saturating_mul(16));
+        let computed =
+            "SELECT count(*) FROM sqlite_schema AS s JOIN pragma_index_xinfo(s.name) AS x
+                        WHERE s.type = 'index' AND (x.cid = -2 OR s.sql LIKE '% WHERE %')";
+        let sound = self
+            .db
+            .query_row(computed, [], |row| row.get::<_, i64>(0))
+            .and_then(|computed| {
+                self.db
+                    .execute_batch("PRAGMA ignore_check_constraints=ON")?;
+                let said: String = self
+                    .db
+                    .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+                Ok(computed == 0 && said == "ok")
+            });
+        sound.unwrap_or(false)
+    }
+
+    fn allow(&self, steps: u64) {
+        self.left.store(steps, Ordering::Relaxed);
+    }
+
     /// Gives every row to `each`, in the order of the file ids, until it says stop. False when the database is damaged: its
     /// pages lead nowhere or round in a circle, its rows are out of order, or its index leaves some of them out.
     pub(super) fn scan(
         &self,
-        mut each: impl FnMut(Scanned) -> Result<(), VerifyError>,
+        mut each: impl FnMut(Scanned<'_>) -> Result<(), VerifyError>,
     ) -> Result<bool, VerifyError> {
+        self.allow(self.steps);
         self.scan_all(&mut each).unwrap_or(Ok(false))
     }
 
     fn scan_all(
         &self,
-        each: &mut impl FnMut(Scanned) -> Result<(), VerifyError>,
+        each: &mut impl FnMut(Scanned<'_>) -> Result<(), VerifyError>,
     ) -> Result<Result<bool, VerifyError>, rusqlite::Error> {
-        let mut query = self
-            .0
-            .prepare("SELECT fileID, relativePath, flags, file FROM Files ORDER BY fileID")?;
+        let mut query = self.db.prepare(
+            "SELECT fileID, domain, relativePath, flags, file FROM Files ORDER BY fileID",
+        )?;
         let mut rows = query.query([])?;
         let mut count = 0_i64;
         let mut last = String::new();
@@ -240,7 +317,7 @@ impl Manifest {
         }
         // Counted by their pages and not by the index. To count a column takes steps, and can so be ended; `*` takes one.
         let all: i64 =
-            self.0
+            self.db
                 .query_row("SELECT count(flags) FROM Files NOT INDEXED", [], |row| {
                     row.get(0)
                 })?;
@@ -248,11 +325,9 @@ impl Manifest {
     }
 }
 
-fn read_row(row: &rusqlite::Row<'_>) -> Scanned {
-    let (Ok(id), Ok(flags)) = (
-        row.get_ref(0).and_then(|v| Ok(v.as_str()?)),
-        row.get::<_, i64>(2),
-    ) else {
+fn read_row<'a>(row: &'a rusqlite::Row<'_>) -> Scanned<'a> {
+    let text = |at| row.get_ref(at).ok().and_then(|value| value.as_str().ok());
+    let (Some(id), Ok(flags)) = (text(0), row.get::<_, i64>(3)) else {
         return Scanned::Bad;
     };
     if !is_file_id(id) {
@@ -263,40 +338,18 @@ fn read_row(row: &rusqlite::Row<'_>) -> Scanned {
         2 | 4 => return Scanned::NoBlob,
         _ => return Scanned::Bad,
     }
-    let path = row
-        .get_ref(1)
-        .and_then(|v| Ok(v.as_str()?))
-        .unwrap_or_default();
-    let archive = row
-        .get_ref(3)
-        .and_then(|v| Ok(v.as_blob()?))
-        .unwrap_or_default();
+    let archive = row.get_ref(4).ok().and_then(|value| value.as_blob().ok());
     Scanned::File(Row {
-        id: id.to_owned(),
-        size: size_in(archive),
-        composed: path.is_ascii() || unicode_normalization::is_nfc(path),
+        id,
+        domain: text(1).unwrap_or_default(),
+        path: text(2).unwrap_or_default(),
+        archive: archive.unwrap_or_default(),
     })
 }
 
 /// The name of a blob: the SHA-1 of its domain and path, in lower-case hexadecimal digits.
 pub(crate) fn is_file_id(name: &str) -> bool {
     name.len() == 40 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-/// The size in an archived `MBFile`: a dictionary under `$top.root` of an NSKeyedArchiver list.
-fn size_in(archive: &[u8]) -> Option<u64> {
-    let max = usize::try_from(MAX_ROW).ok()?;
-    let archive = codec::decode(archive, Limits::of_bytes(max)).ok()?;
-    let archive = archive.as_dictionary()?;
-    let root = archive
-        .get("$top")?
-        .as_dictionary()?
-        .get("root")?
-        .as_uid()?
-        .get();
-    let objects = archive.get("$objects")?.as_array()?;
-    let file = objects.get(usize::try_from(root).ok()?)?.as_dictionary()?;
-    file.get("Size").and_then(Value::as_unsigned_integer)
 }
 
 #[cfg(test)]
@@ -313,11 +366,5 @@ mod tests {
         ] {
             assert_eq!(is_file_id(name), good, "{name}");
         }
-    }
-
-    #[test]
-    fn rubbish_has_no_size() {
-        assert_eq!(size_in(b""), None);
-        assert_eq!(size_in(b"bplist00"), None);
     }
 }

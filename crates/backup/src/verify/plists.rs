@@ -13,11 +13,20 @@ use crate::jail::Jail;
 /// Longest property list that is read. Info.plist, the longest, has an icon and a receipt for each app.
 pub(crate) const MAX: usize = 8 << 20;
 
+/// What Manifest.plist has of an encrypted backup.
+#[derive(Debug, Default)]
+pub(super) struct Locks {
+    pub(super) keybag: Vec<u8>,
+    /// The key of Manifest.db, wrapped by one in the keybag.
+    pub(super) manifest_key: Vec<u8>,
+}
+
 pub(super) fn check(
     jail: &Jail,
     udid: &Udid,
     report: &mut VerifyReport,
-) -> Result<(), VerifyError> {
+) -> Result<Locks, VerifyError> {
+    let mut locks = Locks::default();
     if let Some(status) = read(jail, "Status.plist", report)? {
         let state = status
             .get("SnapshotState")
@@ -35,12 +44,13 @@ pub(super) fn check(
             .and_then(Value::as_boolean)
             .unwrap_or(false);
         // The keybag is there in every backup; without it, or without the manifest's key, nobody can open an encrypted one.
-        for key in ["BackupKeyBag", "ManifestKey"] {
-            let there = manifest
-                .get(key)
-                .and_then(Value::as_data)
-                .is_some_and(|data| !data.is_empty());
-            if report.encrypted && !there {
+        for (key, to) in [
+            ("BackupKeyBag", &mut locks.keybag),
+            ("ManifestKey", &mut locks.manifest_key),
+        ] {
+            let data = manifest.get(key).and_then(Value::as_data);
+            data.unwrap_or_default().clone_into(to);
+            if report.encrypted && to.is_empty() {
                 report.find(Finding::FileUnreadable {
                     name: "Manifest.plist",
                     why: format!("it has no {key}"),
@@ -63,7 +73,7 @@ pub(super) fn check(
             report.find(Finding::WrongPhone { name: "Info.plist" });
         }
     }
-    Ok(())
+    Ok(locks)
 }
 
 fn read(

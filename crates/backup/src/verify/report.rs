@@ -252,6 +252,12 @@ impl VerifyReport {
         self.wrong == 0 && self.level >= Some(deep_enough)
     }
 
+    /// Whether a file beside the blobs was found to be not the one that arrived.
+    pub(super) fn has_changed(&self, name: &str) -> bool {
+        let named = |finding: &Finding| matches!(finding, Finding::Changed { id } if id == name);
+        self.findings.iter().any(named)
+    }
+
     pub(super) fn find(&mut self, finding: Finding) {
         self.find_at(finding, None);
     }
@@ -259,9 +265,9 @@ impl VerifyReport {
     /// As [`VerifyReport::find`], of a blob whose name on the phone is known.
     pub(super) fn find_at(&mut self, finding: Finding, place: Option<(&str, &str)>) {
         self.wrong = self.wrong.saturating_add(1);
-        if let Some(id) = finding.blob() {
+        if let Some(id) = finding.blob().filter(|id| super::is_file_id(id)) {
             self.missing = self.missing.saturating_add(1);
-            if self.lost.len() < MAX_FINDINGS && super::is_file_id(id) {
+            if self.lost.len() < MAX_FINDINGS {
                 self.lost.push(LostFile {
                     id: id.to_owned(),
                     place: place.map(|(domain, path)| (domain.to_owned(), path.to_owned())),
