@@ -163,18 +163,17 @@ impl Before {
             .assert_untouched(&Tree::of(&table.tree()), &self.name);
     }
 
-    /// A newer one has taken its place, and it is kept, byte for byte, as the one version before.
+    /// A newer one has taken its place, and it is kept, byte for byte, as the newest version before.
     #[track_caller]
     pub fn assert_is_the_version(&self, table: &Table) {
         let versions = table.root().join(".backupwatch/versions");
-        let versions: Vec<_> = std::fs::read_dir(versions.join(table.udid()))
+        // Their names are their dates.
+        let version = std::fs::read_dir(versions.join(table.udid()))
             .expect("there are versions")
             .map(|entry| entry.expect("versions can be listed").path())
-            .collect();
-        let [version] = versions.as_slice() else {
-            panic!("{}: not one version but {versions:?}", self.name);
-        };
-        self.tree.assert_untouched(&Tree::of(version), &self.name);
+            .max()
+            .expect("there is a version");
+        self.tree.assert_untouched(&Tree::of(&version), &self.name);
     }
 
     /// Whether it is still the current one.

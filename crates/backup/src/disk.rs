@@ -223,6 +223,14 @@ pub(crate) fn try_lock(file: &File) -> Result<(), Errno> {
     )
 }
 
+/// As [`try_lock`], beside others who take it in this way.
+pub(crate) fn try_lock_shared(file: &File) -> Result<(), Errno> {
+    observed!(
+        Op::on(What::Lock, file),
+        rustix::fs::flock(file, FlockOperation::NonBlockingLockShared)
+    )
+}
+
 /// A step of SQLite's on the file of a ledger. It has its own way to the disk, so each step is one operation here.
 #[cfg_attr(
     not(test),

@@ -8,6 +8,7 @@ mod chores;
 mod link;
 mod pool;
 mod receive;
+mod retain;
 mod serve;
 mod session;
 mod stop;
@@ -37,6 +38,7 @@ use crate::verify::{self, VerifyReport};
 use attend::Attendant;
 use link::Link;
 use pool::Pool;
+pub use retain::Retention;
 use stop::Stop;
 use tally::Tally;
 
@@ -56,6 +58,8 @@ pub struct RunOptions {
     pub force_full: bool,
     /// What the system would free for us beyond what is free, where it can say so (macOS).
     pub purgeable: Option<Purgeable>,
+    /// Which versions are kept afterwards; without it all are.
+    pub retention: Option<Retention>,
 }
 
 /// Asks the system for the bytes that it would make available for something important.
@@ -266,10 +270,14 @@ async fn attempt<P: Phone>(
     };
     match talked {
         Ok(()) => {
-            finish(
+            let copy = finish(
                 run, ledger, clock, attendant, udid, &about, &extras, tally, notes,
             )
-            .await
+            .await?;
+            if let Some(retention) = options.retention {
+                retain::retain(store, udid, retention).await;
+            }
+            Ok(copy)
         }
         Err(stop) => {
             drop(ledger);

@@ -12,7 +12,7 @@ mod services;
 pub mod store;
 pub mod verify;
 
-pub use engine::{Purgeable, RunOptions, run};
+pub use engine::{Purgeable, Retention, RunOptions, run};
 pub use port::{About, Clock, OpenError, Opened, Phone};
-pub use store::{Held, Store, StoreError, Version, Which};
+pub use store::{Held, Measured, Pruning, Store, StoreError, Version, Which};
 pub use verify::{VerifyReport, verify};

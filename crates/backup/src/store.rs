@@ -29,7 +29,7 @@ pub use error::StoreError;
 pub(crate) use heal::read as read_file;
 pub use roll::{Reconciled, RolledForward};
 pub(crate) use run::{Begin, Claim, Run, WorkTree};
-pub use versions::{Held, Version, Which};
+pub use versions::{Held, Measured, Pruning, Version, Which};
 
 use error::Context as _;
 use identity::TreeId;

@@ -140,14 +140,15 @@ fn killed_at_each_system_call() {
                 committed += 1;
                 let report = verify(&root.join(UDID), &udid).unwrap();
                 assert!(report.is_verified(), "{what}: {report:?}");
+                let kept = before.versions.iter().chain([&before.current]);
                 assert!(
-                    after.versions == [before.current.clone()],
-                    "{what}: the backup before is not the version"
+                    kept.into_iter().all(|tree| after.versions.contains(tree)),
+                    "{what}: the backups before are not the versions"
                 );
             }
             if number % 4 == 1 {
                 run(&root, 10);
-                assert_eq!(kept(&root).versions.len(), 1, "{what}, and then a run");
+                assert!(kept(&root).versions.len() > 1, "{what}, and then a run");
             }
         }
     }

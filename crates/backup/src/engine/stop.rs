@@ -223,7 +223,7 @@ pub(super) fn of_store(error: StoreError) -> RunFailure {
         | StoreError::NoLinks { .. }
         | StoreError::NoVersion { .. }
         | StoreError::BeingMade { .. }
-        | StoreError::BeingMade { .. }
+        | StoreError::Needed { .. }
         | StoreError::Damaged { .. }
         | StoreError::Io { .. }) => RunFailure::Io(e.to_string()),
     }

@@ -36,6 +36,8 @@ pub enum StoreError {
     Damaged { path: PathBuf },
     #[error("there is no backup \u{201c}{name}\u{201d} of {}", .udid.short())]
     NoVersion { udid: Udid, name: String },
+    #[error("the backup \u{201c}{name}\u{201d} of {} stays, because no newer one is verified", .udid.short())]
+    Needed { udid: Udid, name: String },
     #[error("the backup was stopped")]
     Stopped,
     #[error("failed to {what} {}: {source}", .path.display())]

@@ -2,8 +2,9 @@
 //!
 //! What is to happen is read from the disk each time: the journal names the verified tree, and its identity tells whether it
 //! is still the work tree or the current one already. So a second start does only what the first one did not.
+//!
+//! Not here: what becomes of the versions (`versions`). Rolling forward deletes none.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use backupwatch_core::Udid;
@@ -105,9 +106,8 @@ pub(super) fn roll_forward(layout: &Layout, udid: &Udid, plain: bool) -> Result<
         }
         Found::Journal(_) | Found::Nothing => return Ok(false),
     };
-    let mut placed = None;
     if work_id.as_ref() == Some(&verified) {
-        placed = exchange(layout, udid, plain)?;
+        exchange(layout, udid, plain)?;
     } else if current_id.as_ref() != Some(&verified) {
         // Somebody took the tree away after it was verified. What is current stays.
         condemn_unknown(layout, udid)?;
@@ -118,21 +118,14 @@ pub(super) fn roll_forward(layout: &Layout, udid: &Udid, plain: bool) -> Result<
         let version = version_path(layout, udid, &work)?;
         disk::rename(&work, &version).context("keep as a version", &work)?;
         durable::sync_parent(&version).context("sync", &version)?;
-        placed = Some(version);
-    }
-    if let Err(error) = retain(layout, udid, placed.as_deref()) {
-        // The backup is made, and what is left over is tried again after the next one.
-        tracing::warn!(udid = udid.short(), %error, "an old version could not be removed");
     }
     durable::remove_file(&layout.work_ledger(udid)).context("remove", &layout.work_ledger(udid))?;
     Journal::close(&path).context("close", &path)?;
     Ok(true)
 }
 
-/// Puts the work tree in the place of the current one. Without a swap in one step the old one becomes a version at once, and
-/// its place is the result.
-fn exchange(layout: &Layout, udid: &Udid, plain: bool) -> Result<Option<PathBuf>, StoreError> {
-    let mut placed = None;
+/// Puts the work tree in the place of the current one. Without a swap in one step the old one becomes a version at once.
+fn exchange(layout: &Layout, udid: &Udid, plain: bool) -> Result<(), StoreError> {
     let (work, current) = (layout.work(udid), layout.current(udid));
     if disk::exists(&current).context("look at", &current)? {
         let swapped = if plain {
@@ -144,22 +137,20 @@ fn exchange(layout: &Layout, udid: &Udid, plain: bool) -> Result<Option<PathBuf>
             Ok(()) => {
                 durable::sync_parent(&current).context("sync", &current)?;
                 durable::sync_parent(&work).context("sync", &work)?;
-                return Ok(None);
+                return Ok(());
             }
             // Not on this file system: two renames, of which the journal tells a later start to do the second.
             Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
                 let version = version_path(layout, udid, &current)?;
                 disk::rename(&current, &version).context("keep as a version", &current)?;
                 durable::sync_parent(&version).context("sync", &version)?;
-                placed = Some(version);
             }
             Err(e) => return Err(StoreError::io("exchange", &current, e.into())),
         }
     }
     disk::rename(&work, &current).context("put in place", &current)?;
     durable::sync_parent(&current).context("sync", &current)?;
-    durable::sync_parent(&work).context("sync", &work)?;
-    Ok(placed)
+    durable::sync_parent(&work).context("sync", &work)
 }
 
 /// Without a journal: a work tree that was verified after the current one.
@@ -204,65 +195,7 @@ fn version_path(layout: &Layout, udid: &Udid, tree: &Path) -> Result<PathBuf, St
         None => None,
     };
     let at = record.map_or_else(|| versions::changed_at(tree), |record| record.at);
-    Ok(versions::free_place(layout, udid, at))
-}
-
-/// Keeps the version `placed` just now, the one before the current, and the newest that was verified, which is the same one
-/// unless another program made the tree before the current. The others go: the current tree is newer than each of them, and
-/// verified (P5).
-fn retain(layout: &Layout, udid: &Udid, placed: Option<&Path>) -> Result<(), StoreError> {
-    let current = layout.current(udid);
-    let mut kept: Vec<TreeId> = TreeId::of(&current)
-        .context("read", &current)?
-        .into_iter()
-        .collect();
-    let mut versions = versions(layout, udid)?;
-    // Verified ones last, the newest of them at the end.
-    versions.sort_by_key(|version| {
-        (
-            version.record.as_ref().map(|record| record.serial),
-            version.path.clone(),
-        )
-    });
-    let newest = versions.pop();
-    for version in versions {
-        if placed == Some(version.path.as_path()) {
-            kept.extend(version.record.map(|record| record.tree));
-        } else {
-            discard(layout, &version.path)?;
-        }
-    }
-    kept.extend(
-        newest
-            .and_then(|version| version.record)
-            .map(|record| record.tree),
-    );
-    Record::remove_others(layout, udid, &kept).context("remove", &layout.copies(udid))
-}
-
-struct Version {
-    path: PathBuf,
-    record: Option<Record>,
-}
-
-fn versions(layout: &Layout, udid: &Udid) -> Result<Vec<Version>, StoreError> {
-    let folder = layout.versions(udid);
-    let entries = match disk::list(&folder) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.context("list", &folder)?,
-    };
-    let mut versions = Vec::new();
-    for entry in entries {
-        let path = entry.context("list", &folder)?.path();
-        let record = match TreeId::of(&path).context("read", &path)? {
-            Some(tree) => {
-                Record::read(layout, udid, &tree).context("read", &layout.record(udid, &tree))?
-            }
-            None => continue,
-        };
-        versions.push(Version { path, record });
-    }
-    Ok(versions)
+    versions::free_place(layout, udid, at)
 }
 
 /// Takes a tree away: out of sight in one step, then for good.

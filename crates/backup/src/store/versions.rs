@@ -6,12 +6,15 @@
 //!
 //! Not here: which versions are to go (`core::retention`).
 
-use std::fs;
+mod prune;
+mod sizes;
+
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use backupwatch_core::{HostTime, LocalCopy, Udid};
-use rustix::fs::FlockOperation;
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::Store;
@@ -19,7 +22,10 @@ use super::error::{Context as _, StoreError};
 use super::identity::TreeId;
 use super::layout::Layout;
 use super::record::Record;
+use crate::disk::{self, CWD};
 use crate::jail::Jail;
+
+pub use prune::{Measured, Pruning};
 
 /// How versions are named: the moment of their verification. No colons: they are separators in the Finder's eyes, and not
 /// allowed on some disks.
@@ -34,7 +40,7 @@ pub struct Version {
     pub which: Which,
     /// When it was made.
     pub at: HostTime,
-    /// What was verified of it; `None` for a tree that another program made or changed.
+    /// What was verified of it; `None` for a tree that another program made or changed, and for one that proved damaged.
     pub copy: Option<LocalCopy>,
     /// Where it is now.
     pub path: PathBuf,
@@ -71,7 +77,7 @@ pub struct Held {
     layout: Layout,
     udid: Udid,
     jail: Jail,
-    _lock: fs::File,
+    _lock: File,
 }
 
 impl Held {
@@ -164,7 +170,7 @@ impl Store {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(StoreError::io("open", path, e)),
         };
-        let Some(lock) = lock_tree(path, FlockOperation::NonBlockingLockShared)? else {
+        let Some(lock) = lock_tree(path, Hold::Read)? else {
             return Ok(None);
         };
         let there = jail.is_at(path).unwrap_or(false)
@@ -179,14 +185,28 @@ impl Store {
     }
 }
 
+/// What the lock of a tree is for.
+#[derive(Clone, Copy, Debug)]
+enum Hold {
+    /// Reading, beside others who do.
+    Read,
+    /// Taking it away.
+    Alone,
+}
+
 /// The lock of a tree; `None` when somebody has it in a way that does not permit this one.
-fn lock_tree(path: &Path, how: FlockOperation) -> Result<Option<fs::File>, StoreError> {
-    let folder = match fs::File::open(path) {
-        Ok(folder) => folder,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(StoreError::io("open", path, e)),
+fn lock_tree(path: &Path, how: Hold) -> Result<Option<File>, StoreError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    let folder = match disk::open(CWD, path, flags) {
+        Ok(folder) => File::from(folder),
+        Err(Errno::NOENT) => return Ok(None),
+        Err(e) => return Err(StoreError::io("open", path, e.into())),
     };
-    match rustix::fs::flock(&folder, how) {
+    let locked = match how {
+        Hold::Read => disk::try_lock_shared(&folder),
+        Hold::Alone => disk::try_lock(&folder),
+    };
+    match locked {
         Err(Errno::WOULDBLOCK) => Ok(None),
         // Some network disks lock files only.
         Ok(()) | Err(Errno::NOTSUP | Errno::BADF | Errno::NOLCK | Errno::INVAL | Errno::ISDIR) => {
@@ -199,7 +219,7 @@ fn lock_tree(path: &Path, how: FlockOperation) -> Result<Option<fs::File>, Store
 /// See [`Store::versions`].
 pub(super) fn list(layout: &Layout, udid: &Udid) -> Result<Vec<Version>, StoreError> {
     let folder = layout.versions(udid);
-    let entries = match fs::read_dir(&folder) {
+    let entries = match disk::list(&folder) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
         other => other
             .and_then(Iterator::collect::<io::Result<Vec<_>>>)
@@ -261,16 +281,20 @@ fn in_order(all: Vec<Version>) -> Vec<Version> {
 }
 
 /// A free name for a version that was made `at`.
-pub(super) fn free_place(layout: &Layout, udid: &Udid, at: HostTime) -> PathBuf {
+pub(super) fn free_place(
+    layout: &Layout,
+    udid: &Udid,
+    at: HostTime,
+) -> Result<PathBuf, StoreError> {
     let versions = layout.versions(udid);
     let name = at.0.strftime(NAME).to_string();
     let mut path = versions.join(&name);
     let mut number = 2_u32;
-    while path.exists() {
+    while disk::exists(&path).context("look at", &path)? {
         path = versions.join(format!("{name}-{number}"));
         number = number.saturating_add(1);
     }
-    path
+    Ok(path)
 }
 
 /// The moment in a name that [`free_place`] made.
@@ -283,7 +307,7 @@ fn named_at(name: &str) -> Option<HostTime> {
 
 /// When somebody last changed what is in a folder.
 pub(super) fn changed_at(folder: &Path) -> HostTime {
-    let at = fs::metadata(folder)
+    let at = std::fs::metadata(folder)
         .and_then(|meta| meta.modified())
         .ok()
         .and_then(|time| jiff::Timestamp::try_from(time).ok());

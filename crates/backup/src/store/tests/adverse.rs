@@ -91,6 +91,7 @@ fn an_old_version_that_cannot_be_removed_stops_nothing() {
     backup(&store, 30, "three");
     backup(&store, 40, "four");
     assert_eq!(store.current(&udid()).unwrap(), Some(copy(40)));
+    store.retain(&udid(), &keep_last(1), 0).unwrap();
     assert_eq!(versions(&store).len(), 1);
     assert!(!store.layout.journal(&udid()).exists());
 }
@@ -194,6 +195,7 @@ fn a_name_that_is_no_text_is_left_out_and_stops_nothing() {
     backup(&store, 20, "two");
     backup(&store, 30, "three");
     assert_eq!(read(&store.folder(&udid()).join("ab/abc")), "three");
+    store.retain(&udid(), &keep_last(1), 0).unwrap();
     assert_eq!(versions(&store).len(), 1, "and what has it can be removed");
     // The same in a tree that a kill left.
     let (run, ledger) = begin(&store, 40);
