@@ -328,6 +328,11 @@ impl SimPhone {
         Ok((usbmux::Reply::decode(&packet).unwrap(), stream))
     }
 
+    /// A connection to lockdownd on which nothing has been said, and the record that it knows this computer by.
+    pub async fn lockdown(&self) -> (PairRecord, DuplexStream) {
+        (self.record.clone(), self.connect(PORT).await.unwrap())
+    }
+
     async fn connect(&self, port: u16) -> Result<DuplexStream, OpenError> {
         let (reply, _) = self.ask_mux(&usbmux::Request::ListDevices).await?;
         let usbmux::Reply::Devices { attachments, .. } = reply else {
