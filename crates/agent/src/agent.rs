@@ -107,6 +107,7 @@ pub async fn run<P: Phones>(
     let mut hands = Hands {
         jobs: Jobs::new(parts.phones, Arc::clone(&clock), news_in, listening.clone()),
         reins: HashMap::new(),
+        rereading: None,
         keeper,
         notifier,
         guide,
@@ -226,6 +227,8 @@ fn until(then: HostTime, now: HostTime) -> Duration {
 struct Hands<P> {
     jobs: Jobs<P>,
     reins: HashMap<Udid, Reins>,
+    /// Stops the backup that is being read again.
+    rereading: Option<CancellationToken>,
     keeper: Keeper,
     notifier: Arc<dyn Notifier>,
     guide: PathBuf,
@@ -258,6 +261,14 @@ impl<P: Phones> Hands<P> {
                     reins.cancel(CancelledBy::Person);
                 }
             }
+            Act::Reread { udid, slice } => {
+                self.rereading = Some(self.jobs.reread(udid, mind.place.clone(), slice));
+            }
+            Act::StopReread => {
+                if let Some(reading) = self.rereading.take() {
+                    reading.cancel();
+                }
+            }
             Act::Notify(notice) => self.notifier.post(&notice),
             Act::Scan { udids, heal } => self.jobs.scan(mind.place.clone(), udids, heal),
             Act::Guide {
@@ -287,6 +298,7 @@ impl<P: Phones> Hands<P> {
             | Done::Paired(..)
             | Done::ObserveEnded(_)
             | Done::Scanned(_)
+            | Done::Reread(..)
             | Done::ListenEnded
             | Done::PageWritten(_)
             | Done::Panicked(..) => {}

@@ -137,6 +137,9 @@ fn net(net: &SafetyNet, encrypted: bool) -> String {
                 "not encrypted"
             }
         ),
+        SafetyNet::Damaged { age_s, .. } => {
+            format!("made here {}, and damaged since", days(*age_s))
+        }
         SafetyNet::Unverified {
             age_s,
             medium_missing: true,
@@ -187,6 +190,7 @@ fn locked(guard: Guard, net: &SafetyNet, encrypted: bool) -> Option<&'static str
 fn days(age_s: i64) -> String {
     match age_s / 86_400 {
         i64::MIN..=0 if age_s < 3_600 => "less than an hour ago".to_owned(),
+        i64::MIN..=0 if age_s < 7_200 => "1 hour ago".to_owned(),
         i64::MIN..=0 => format!("{} hours ago", age_s / 3_600),
         1 => "1 day ago".to_owned(),
         n => format!("{n} days ago"),
@@ -236,6 +240,7 @@ mod tests {
                 },
             },
             backup: BackupView::NotDue,
+            reread_at: None,
             snoozed_until: None,
         }
     }
@@ -275,16 +280,25 @@ mod tests {
             level: Level::L2,
             at: HostTime(NOW.parse().unwrap()),
             age_s: 3600,
+            checked: None,
         };
         let old = SafetyNet::Verified {
             level: Level::L2,
             at: HostTime(NOW.parse().unwrap()),
             age_s: GUARD_AGE_S,
+            checked: None,
+        };
+        let damaged = SafetyNet::Damaged {
+            at: HostTime(NOW.parse().unwrap()),
+            age_s: 3600,
+            found: HostTime(NOW.parse().unwrap()),
+            damaged: 1,
         };
         // (net, encrypted, S4 locked, S7 locked)
         let cases = [
             ("none", SafetyNet::None, false, true, true),
             ("too old", old, true, true, true),
+            ("damaged", damaged, true, true, true),
             ("fresh, plain", fresh.clone(), false, false, true),
             ("fresh, encrypted", fresh, true, false, false),
         ];

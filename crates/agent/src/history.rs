@@ -1,4 +1,4 @@
-//! What happened, newest first: backup runs and notices, from the state. Every notice is here, also those that no desktop
+//! What happened, newest first: backup runs, later looks at backups, and notices, from the state. Every notice is here, also those that no desktop
 //! has shown.
 
 use backupwatch_core::run::RunReport;
@@ -7,6 +7,7 @@ use backupwatch_core::{HostTime, Udid};
 use crate::api::words::{History, HistoryEntry, NoticeEntry, SCHEMA};
 use crate::report;
 use crate::state::{State, StateError};
+use crate::verification::Verification;
 
 /// More entries than this are never given at once.
 pub const MOST: u32 = 1_000;
@@ -24,6 +25,10 @@ pub fn history(
     let runs = runs
         .iter()
         .map(|row| HistoryEntry::Run(report::summary(&row.report)));
+    let checks = state.checks::<Verification>(udid, limit)?;
+    let checks = checks
+        .iter()
+        .map(|check| HistoryEntry::Verification(report::verification(check)));
     let notices = notices.into_iter().map(|row| {
         HistoryEntry::Notice(NoticeEntry {
             udid: row.udid.map(String::from),
@@ -33,7 +38,7 @@ pub fn history(
             body: row.body,
         })
     });
-    let mut entries: Vec<HistoryEntry> = runs.chain(notices).collect();
+    let mut entries: Vec<HistoryEntry> = runs.chain(checks).chain(notices).collect();
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.at()));
     entries.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     Ok(History {

@@ -4,11 +4,14 @@
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use backupwatch_backup::Store;
+use backupwatch_core::reread::Slice;
 use backupwatch_core::run::{CancelledBy, Phase, Progress, RunEnd, RunFailure, RunReport};
+use backupwatch_core::verdict::Check;
 use backupwatch_core::watcher::{Attachment, DeviceView, Event, Job};
 use backupwatch_core::{Facts, HostTime, LocalCopy, NoAnswer, Trust, Udid};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -19,6 +22,7 @@ use crate::agent::Refusal;
 use crate::clock::Clock;
 use crate::medium::{self, Known, Origin};
 use crate::phones::{Attached, Order, Phones};
+use crate::verification::{self, Stretch};
 
 /// Visits at the same time: enough for a wall of phones, few enough for the file descriptors of a desktop.
 const VISITS: usize = 48;
@@ -36,6 +40,8 @@ pub enum Done {
     BackedUp(Box<RunReport>),
     /// A look at the store.
     Scanned(Scan),
+    /// Reading a part of a backup again.
+    Reread(Udid, Stretch),
     /// Listening to usbmuxd. Only ever because of shutdown, or with the loop.
     ListenEnded,
     /// A page was written, or not.
@@ -53,12 +59,15 @@ pub enum Scan {
         known: Known,
         /// Bytes its disk has for us.
         free: Option<u64>,
-        /// Each phone's newest verified copy.
-        copies: Vec<(Udid, Option<LocalCopy>)>,
+        /// Each phone's current backup, and what a later look at it found.
+        copies: Vec<(Udid, Option<Standing>)>,
     },
     /// It is not, in words.
     Missing(String),
 }
+
+/// A backup of ours, and what a later look at it found.
+pub type Standing = (LocalCopy, Option<Check>);
 
 /// Which job, for the report of its panic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -305,6 +314,31 @@ impl<P: Phones> Jobs<P> {
         });
     }
 
+    /// Reads a part of a current backup again. It stops at the end of the token, and with the loop.
+    pub fn reread(&mut self, udid: Udid, place: Place, slice: Slice) -> CancellationToken {
+        let cancel = self.shutdown.child_token();
+        let (clock, cancelled) = (Arc::clone(&self.clock), cancel.clone());
+        let what = What::Asked(Job::Reread, Some(udid.clone()));
+        self.start(what, async move {
+            let stop = Arc::new(AtomicBool::new(false));
+            let (device, halt) = (udid.clone(), Arc::clone(&stop));
+            let reading = tokio::task::spawn_blocking(move || {
+                verification::read_again(&place, &device, slice, &*clock, &halt)
+            });
+            // A thread cannot be dropped, only asked.
+            let asking = async move {
+                cancelled.cancelled().await;
+                stop.store(true, Ordering::Relaxed);
+            };
+            let stretch = with(reading, asking).await.unwrap_or_else(|error| {
+                tracing::error!(%error, "reading a backup again broke");
+                Stretch::default()
+            });
+            Done::Reread(udid, stretch)
+        });
+        cancel
+    }
+
     /// Writes the guide of one device and opens it.
     pub fn write_guide(
         &mut self,
@@ -370,7 +404,7 @@ fn scan(place: &Place, mut udids: BTreeSet<Udid>, heal: bool) -> Scan {
         Ok(store) => store,
         Err(why) => return Scan::Missing(why),
     };
-    let look = || -> Result<Vec<(Udid, Option<LocalCopy>)>, backupwatch_backup::StoreError> {
+    let look = || -> Result<Vec<(Udid, Option<Standing>)>, backupwatch_backup::StoreError> {
         if heal {
             for one in store.reconcile()? {
                 tracing::info!(udid = one.udid.short(), what = ?one.what, "an unfinished backup was found");
@@ -378,7 +412,7 @@ fn scan(place: &Place, mut udids: BTreeSet<Udid>, heal: bool) -> Scan {
         }
         udids.extend(store.phones()?);
         // One phone's unreadable record is not the absence of all backups: nothing is said of that phone.
-        let one = |udid: Udid| match store.current(&udid) {
+        let one = |udid: Udid| match store.standing(&udid) {
             Ok(copy) => Some((udid, copy)),
             Err(error) => {
                 tracing::warn!(

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use crate::medium::{Known, in_full};
 use crate::report;
 use crate::state::{self, State, StateError};
+use crate::verification::Verification;
 
 /// Writes that may wait. The loop waits for room rather than lose one.
 const QUEUE: usize = 256;
@@ -30,6 +31,8 @@ pub enum Write {
     Record(Box<Observation>),
     /// A run that ended.
     Run(Box<RunReport>),
+    /// A later look at a backup.
+    Check(Box<Verification>),
     /// A notice that was posted.
     Notice(Box<Notice>),
     /// Everything attached was looked at.
@@ -149,6 +152,7 @@ fn write_all(state: &mut State, batch: &[Write]) -> Result<(), StateError> {
         Write::Remember(..)
         | Write::Record(_)
         | Write::Run(_)
+        | Write::Check(_)
         | Write::Notice(_)
         | Write::Polled(_)
         | Write::Store(_) => None,
@@ -174,6 +178,7 @@ fn write_one(state: &State, write: &Write) -> Result<(), StateError> {
             report::outcome(&run.end),
             run,
         ),
+        Write::Check(check) => state.add_check(&check.udid, check.at, check),
         Write::Notice(notice) => state.add_notice(
             Some(&notice.udid),
             notice.at,

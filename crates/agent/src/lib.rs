@@ -20,3 +20,4 @@ pub mod report;
 pub mod signals;
 pub mod state;
 pub mod status;
+pub mod verification;

@@ -2,10 +2,11 @@
 
 use backupwatch_core::run::{CancelledBy, Phase, Progress, RunEnd, RunFailure, RunKind, RunReport};
 use backupwatch_core::verdict::Level;
-use backupwatch_core::words::size;
+use backupwatch_core::words::{files, size};
 
 use crate::api::words;
 use crate::exit::ExitCode;
+use crate::verification::Verification;
 
 /// The stable code of an end.
 pub fn outcome(end: &RunEnd) -> &'static str {
@@ -61,10 +62,10 @@ pub fn sentence(end: &RunEnd) -> String {
                 "not encrypted"
             };
             return format!(
-                "The backup is complete and was checked on disk ({}, {sort}, {}, {} files).",
+                "The backup is complete and was checked on disk ({}, {sort}, {}, {}).",
                 level(copy.level),
                 size(copy.bytes),
-                copy.files
+                files(copy.files)
             );
         }
         RunEnd::Failed(failure) => failure,
@@ -102,7 +103,7 @@ pub fn sentence(end: &RunEnd) -> String {
             let missing = match missing {
                 0 => String::new(),
                 1 => ", 1 file missing or of the wrong size".to_owned(),
-                n => format!(", {n} files missing or of the wrong size"),
+                n => format!(", {} missing or of the wrong size", files(*n)),
             };
             format!("Everything arrived, but the check on disk ({}) found fault{missing}: {detail}. The backup before it is untouched; try again with `--full`.", level(*failed))
         }
@@ -137,6 +138,23 @@ pub fn summary(report: &RunReport) -> words::RunSummary {
         files: report.files,
         refused: u64::try_from(report.refused.len()).unwrap_or(u64::MAX),
         warnings: report.warnings.clone(),
+    }
+}
+
+/// A later look at a backup, as the history gives it.
+pub fn verification(check: &Verification) -> words::VerificationEntry {
+    words::VerificationEntry {
+        udid: check.udid.to_string(),
+        at: check.at.0,
+        version: check.version.clone(),
+        ok: check.is_whole(),
+        level: check.level.map(|deep| level(deep).to_owned()),
+        files: check.files,
+        bytes: check.bytes,
+        reread_files: check.reread_files,
+        wrong: check.wrong,
+        scheduled: check.scheduled,
+        words: check.words(),
     }
 }
 

@@ -121,6 +121,15 @@ pub struct LocalStatus {
     pub age_s: Option<i64>,
     /// Whether it is encrypted.
     pub encrypted: Option<bool>,
+    /// When it was checked as deep as `level` says; absent unless verified.
+    #[serde(default)]
+    pub verified_at: Option<Timestamp>,
+    /// When each of its files had been read again once more, part by part in the background.
+    #[serde(default)]
+    pub reread_at: Option<Timestamp>,
+    /// How many of its files are not what they were when it was made; absent unless it is damaged.
+    #[serde(default)]
+    pub damaged: Option<u64>,
 }
 
 /// The next thing to do.
@@ -248,7 +257,7 @@ fn device(view: &DeviceView, copy: Option<&LocalCopy>) -> DeviceStatus {
             last: verdict.cloud.last.map(|at| at.0),
             age_s: verdict.cloud.age_s,
         },
-        local: local(&verdict.net, copy),
+        local: local(&verdict.net, copy, view.reread_at),
         protection: verdict.protection.code().to_owned(),
         reason: verdict.reason.clone(),
         next: NextStatus {
@@ -270,41 +279,66 @@ fn device(view: &DeviceView, copy: Option<&LocalCopy>) -> DeviceStatus {
     }
 }
 
-fn local(net: &SafetyNet, copy: Option<&LocalCopy>) -> LocalStatus {
-    let (state, level, last, age_s, encrypted) = match net {
-        SafetyNet::Verified { level, at, age_s } => {
-            let same = copy.filter(|copy| copy.at == *at);
-            (
-                "verified",
-                Some(report::level(*level)),
-                Some(at.0),
-                Some(*age_s),
-                same.map(|copy| copy.encrypted),
-            )
-        }
+fn local(net: &SafetyNet, copy: Option<&LocalCopy>, reread_at: Option<HostTime>) -> LocalStatus {
+    let of = |at: HostTime| copy.filter(|copy| copy.at == at).map(|copy| copy.encrypted);
+    let none = LocalStatus {
+        state: "none".to_owned(),
+        level: None,
+        last: None,
+        age_s: None,
+        encrypted: None,
+        verified_at: None,
+        reread_at: None,
+        damaged: None,
+    };
+    match net {
+        SafetyNet::Verified {
+            level,
+            at,
+            age_s,
+            checked,
+        } => LocalStatus {
+            state: "verified".to_owned(),
+            level: Some(report::level(*level).to_owned()),
+            last: Some(at.0),
+            age_s: Some(*age_s),
+            encrypted: of(*at),
+            verified_at: Some(checked.unwrap_or(*at).0),
+            reread_at: reread_at.map(|at| at.0),
+            ..none
+        },
+        // Not a state of its own: whoever knows four of them must not take a fifth for good news.
+        SafetyNet::Damaged {
+            at,
+            age_s,
+            found: _,
+            damaged,
+        } => LocalStatus {
+            state: "unverified".to_owned(),
+            last: Some(at.0),
+            age_s: Some(*age_s),
+            encrypted: of(*at),
+            damaged: Some(*damaged),
+            ..none
+        },
         SafetyNet::Unverified {
             at,
             age_s,
             medium_missing: _,
-        } => {
-            let same = copy.filter(|copy| copy.at == *at);
-            (
-                "unverified",
-                None,
-                Some(at.0),
-                Some(*age_s),
-                same.map(|copy| copy.encrypted),
-            )
-        }
-        SafetyNet::Elsewhere { at, age_s } => ("elsewhere", None, Some(at.0), Some(*age_s), None),
-        SafetyNet::None => ("none", None, None, None, None),
-    };
-    LocalStatus {
-        state: state.to_owned(),
-        level: level.map(str::to_owned),
-        last,
-        age_s,
-        encrypted,
+        } => LocalStatus {
+            state: "unverified".to_owned(),
+            last: Some(at.0),
+            age_s: Some(*age_s),
+            encrypted: of(*at),
+            ..none
+        },
+        SafetyNet::Elsewhere { at, age_s } => LocalStatus {
+            state: "elsewhere".to_owned(),
+            last: Some(at.0),
+            age_s: Some(*age_s),
+            ..none
+        },
+        SafetyNet::None => none,
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Not here: what a phone does to a work tree (`engine`) and whether the result is whole (`verify`).
 
+mod checked;
 mod durable;
 mod error;
 mod heal;
@@ -175,7 +176,8 @@ impl Store {
         self.layout.current(udid)
     }
 
-    /// The current backup of a phone, if it is one that we verified. A folder that another program made or changed is none.
+    /// The current backup of a phone, if it is one that we verified and that is not known to be damaged. A folder that another
+    /// program made or changed is none.
     ///
     /// # Errors
     /// When the store cannot be read; that is not the same as having no backup.

@@ -181,15 +181,39 @@ fn local(local: &LocalStatus, zone: &TimeZone) -> String {
         Some(false) => ", not encrypted",
         None => "",
     };
+    if let Some(damaged) = local.damaged {
+        return Tone::Bad.set(&format!(
+            "{when}, DAMAGED: {} not what {} when it was made{sealed}",
+            are(damaged),
+            if damaged == 1 { "it was" } else { "they were" },
+        ));
+    }
     match local.state.as_str() {
-        "verified" => format!(
-            "{when}, verified ({}){sealed}",
-            local.level.as_deref().unwrap_or("L?")
-        ),
+        "verified" => {
+            let level = local.level.as_deref().unwrap_or("L?");
+            // A backup is checked when it is made; only a later look has a date of its own.
+            let checked = local
+                .verified_at
+                .filter(|at| Some(*at) != local.last)
+                .map_or_else(String::new, |at| format!(" on {}", words::date(at, zone)));
+            let reread = local.reread_at.map_or_else(String::new, |at| {
+                format!("; every file read again by {}", words::date(at, zone))
+            });
+            format!("{when}, verified ({level}{checked}){sealed}{reread}")
+        }
         "unverified" => format!("{when}, not verified{sealed}"),
         "elsewhere" => format!("{when}, made by another computer and not checked here"),
         _ => "none".to_owned(),
     }
+}
+
+/// `1 file is`, `51,203 files are`.
+fn are(count: u64) -> String {
+    format!(
+        "{} {}",
+        words::files(count),
+        if count == 1 { "is" } else { "are" }
+    )
 }
 
 fn seen(device: &DeviceStatus, now: Timestamp) -> String {
@@ -220,8 +244,8 @@ pub fn phase(progress: &Progress) -> String {
         words.to_owned()
     } else {
         format!(
-            "{words}: {} files, {}",
-            words::count(progress.files),
+            "{words}: {}, {}",
+            words::files(progress.files),
             words::bytes(progress.bytes)
         )
     }
@@ -234,8 +258,8 @@ pub fn run(terminal: Terminal, run: &RunSummary) -> String {
     let mut out = terminal.wrapped("", &tone.set(&run.words), 2);
     if run.ok {
         out.push_str(&format!(
-            "\n  {} files, {} received in {}",
-            words::count(run.files),
+            "\n  {}, {} received in {}",
+            words::capital(&words::files(run.files)),
             words::bytes(run.bytes),
             if seconds < 60 {
                 format!("{seconds} s")
@@ -245,13 +269,11 @@ pub fn run(terminal: Terminal, run: &RunSummary) -> String {
         ));
     }
     if run.ok && run.refused > 0 {
-        out.push_str(&match run.refused {
-            1 => "\n  1 file could not be read on the phone and is not in this backup".to_owned(),
-            many => format!(
-                "\n  {} files could not be read on the phone and are not in this backup",
-                words::count(many)
-            ),
-        });
+        out.push_str(&format!(
+            "\n  {} could not be read on the phone and {} not in this backup",
+            words::files(run.refused),
+            if run.refused == 1 { "is" } else { "are" },
+        ));
     }
     for warning in &run.warnings {
         out.push_str(&format!("\n  {}", Tone::Warning.set(warning)));
@@ -279,6 +301,11 @@ pub fn history(terminal: Terminal, history: &History, status: &Status, zone: &Ti
             HistoryEntry::Run(run) => {
                 let tone = if run.ok { Tone::Good } else { Tone::Bad };
                 let text = format!("{}: {}", name(&run.udid), tone.set(&run.words));
+                terminal.wrapped(&format!("{when}  "), &text, 4)
+            }
+            HistoryEntry::Verification(check) => {
+                let tone = if check.ok { Tone::Good } else { Tone::Bad };
+                let text = format!("{}: {}", name(&check.udid), tone.set(&check.words));
                 terminal.wrapped(&format!("{when}  "), &text, 4)
             }
             HistoryEntry::Notice(notice) => {

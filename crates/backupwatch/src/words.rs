@@ -1,6 +1,6 @@
 //! Numbers and dates as people say them.
 
-pub use backupwatch_core::words::size as bytes;
+pub use backupwatch_core::words::{capital, files, size as bytes};
 use backupwatch_core::{Period, words::lasting};
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -30,19 +30,6 @@ pub fn date(at: Timestamp, zone: &TimeZone) -> String {
         .to_string()
 }
 
-/// `1,234`.
-pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,18 +47,6 @@ mod tests {
             (58 * 86_400, "58 days"),
         ] {
             assert_eq!(span(seconds), words, "{seconds}");
-        }
-    }
-
-    #[test]
-    fn thousands_are_grouped() {
-        for (number, words) in [
-            (0, "0"),
-            (999, "999"),
-            (1_000, "1,000"),
-            (1_234_567, "1,234,567"),
-        ] {
-            assert_eq!(count(number), words);
         }
     }
 }

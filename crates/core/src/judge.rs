@@ -9,7 +9,8 @@ use crate::past::{Past, device_now};
 use crate::policy::{CloudPolicy, Policy};
 use crate::time::{DeviceTime, HostTime, Now, Period};
 use crate::verdict::{
-    CloudState, CloudVerdict, Concern, Flag, Level, Protection, SafetyNet, UnknownWhy, Verdict,
+    Check, CloudState, CloudVerdict, Concern, Flag, Level, LocalCopy, Protection, SafetyNet,
+    UnknownWhy, Verdict,
 };
 use crate::words;
 
@@ -314,27 +315,7 @@ fn is_in_grace(past: &Past, by_age: Concern, now: &Now) -> bool {
 
 fn safety_net(past: &Past, medium: Medium, now: &Now) -> SafetyNet {
     if let Some(copy) = &past.copy {
-        let age = now.host.since(copy.at);
-        let (at, age_s) = (copy.at, age.or_zero().as_seconds());
-        let deep_enough = copy.level >= if copy.encrypted { Level::L1 } else { Level::L2 };
-        let datable = age >= Period::ZERO || age.abs() <= SKEW_MENTIONED;
-        return match medium {
-            Medium::Missing => SafetyNet::Unverified {
-                at,
-                age_s,
-                medium_missing: true,
-            },
-            Medium::There if deep_enough && datable => SafetyNet::Verified {
-                level: copy.level,
-                at,
-                age_s,
-            },
-            Medium::There => SafetyNet::Unverified {
-                at,
-                age_s,
-                medium_missing: false,
-            },
-        };
+        return net_of(copy, past.check.as_ref(), medium, now);
     }
     match past.facts.as_ref().map(|facts| (facts, &facts.local_last)) {
         Some((facts, Ok(at))) => {
@@ -350,6 +331,41 @@ fn safety_net(past: &Past, medium: Medium, now: &Now) -> SafetyNet {
     }
 }
 
+/// What our own copy is worth. Damage outlives the disk that it was found on: a disk that is away does not heal.
+fn net_of(copy: &LocalCopy, check: Option<&Check>, medium: Medium, now: &Now) -> SafetyNet {
+    let age = now.host.since(copy.at);
+    let (at, age_s) = (copy.at, age.or_zero().as_seconds());
+    if let Some(check) = check.filter(|check| check.found_damage()) {
+        return SafetyNet::Damaged {
+            at,
+            age_s,
+            found: check.at,
+            damaged: check.damaged,
+        };
+    }
+    let deep_enough = copy.level >= if copy.encrypted { Level::L1 } else { Level::L2 };
+    let datable = age >= Period::ZERO || age.abs() <= SKEW_MENTIONED;
+    let deeper = check.filter(|check| check.level >= copy.level);
+    match medium {
+        Medium::Missing => SafetyNet::Unverified {
+            at,
+            age_s,
+            medium_missing: true,
+        },
+        Medium::There if deep_enough && datable => SafetyNet::Verified {
+            level: deeper.map_or(copy.level, |check| check.level),
+            at,
+            age_s,
+            checked: deeper.map(|check| check.at),
+        },
+        Medium::There => SafetyNet::Unverified {
+            at,
+            age_s,
+            medium_missing: false,
+        },
+    }
+}
+
 /// A checked copy that is young enough to stand in.
 pub fn is_young(net: &SafetyNet, policy: &Policy) -> bool {
     verified_age(net).is_some_and(|age| age < policy.backup.net_age)
@@ -360,7 +376,10 @@ pub fn verified_age(net: &SafetyNet) -> Option<Period> {
     match net {
         SafetyNet::Verified { age_s, .. } => Some(Period::seconds(*age_s)),
         // Trap 16: another computer's backup is none until its folder was checked here.
-        SafetyNet::Unverified { .. } | SafetyNet::Elsewhere { .. } | SafetyNet::None => None,
+        SafetyNet::Damaged { .. }
+        | SafetyNet::Unverified { .. }
+        | SafetyNet::Elsewhere { .. }
+        | SafetyNet::None => None,
     }
 }
 

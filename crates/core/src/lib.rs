@@ -12,6 +12,7 @@ pub mod judge;
 pub mod notice;
 pub mod past;
 pub mod policy;
+pub mod reread;
 pub mod retention;
 pub mod run;
 pub mod steps;

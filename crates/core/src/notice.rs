@@ -32,6 +32,8 @@ pub enum NoticeKind {
     BackupVerified,
     /// A local backup did not finish.
     BackupFailed,
+    /// A local backup is not what it was when it was made.
+    BackupDamaged,
     /// The folder or disk for backups is not there.
     StoreMissing,
 }
@@ -52,6 +54,7 @@ impl NoticeKind {
             Self::PasscodeWanted => "passcode_wanted",
             Self::BackupVerified => "backup_verified",
             Self::BackupFailed => "backup_failed",
+            Self::BackupDamaged => "backup_damaged",
             Self::StoreMissing => "store_missing",
         }
     }

@@ -6,7 +6,7 @@
 use crate::facts::{Facts, NoAnswer, Reading, Setup, Trust};
 use crate::policy::CloudPolicy;
 use crate::time::{DeviceTime, HostTime, Now, Period};
-use crate::verdict::LocalCopy;
+use crate::verdict::{Check, LocalCopy};
 use serde::{Deserialize, Serialize};
 
 /// When a night is over, in seconds since local midnight.
@@ -54,6 +54,8 @@ pub struct Past {
     pub local_only: Option<bool>,
     /// Our newest verified copy, as the store last told.
     pub copy: Option<LocalCopy>,
+    /// What a later look at that copy found.
+    pub check: Option<Check>,
 }
 
 /// A restore or Setup Assistant, seen running.

@@ -1,6 +1,6 @@
 //! Every threshold that judgement, backups and notices use, with its default.
 //!
-//! The defaults are `remediation.md` 4.2 and `design.md` section 3. The sections are tables of the configuration
+//! The defaults are `remediation.md` 4.2 and `design.md` section 3. The five sections are tables of the configuration
 //! file; where a path or a port belongs beside them is the agent's business.
 
 use crate::retention::RetentionPolicy;
@@ -24,6 +24,8 @@ pub struct Policy {
     pub poll: PollPolicy,
     /// Which backups before the current one are kept.
     pub retention: RetentionPolicy,
+    /// How often what is backed up is read again.
+    pub verify: VerifyPolicy,
 }
 
 /// How old an iCloud backup may be. In a file a bare number counts days.
@@ -205,6 +207,23 @@ impl Default for PollPolicy {
         Self {
             interval: Period::minutes(15),
             retry: Period::seconds(30),
+        }
+    }
+}
+
+/// How often what is backed up is read again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct VerifyPolicy {
+    /// Every file of a current backup is read again within this; zero is never.
+    #[serde(deserialize_with = "crate::time::days::deserialize")]
+    pub period: Period,
+}
+
+impl Default for VerifyPolicy {
+    fn default() -> Self {
+        Self {
+            period: Period::days(30),
         }
     }
 }
@@ -393,6 +412,9 @@ impl Policy {
         }
         if self.backup.retry < Period::minutes(1) {
             return wrong("backup.retry", "must be at least 1 min");
+        }
+        if (Period::seconds(1)..Period::days(2)).contains(&self.verify.period) {
+            return wrong("verify.period", "must be at least 2 d, or 0 for never");
         }
         if self.backup.parallel == 0 {
             return wrong("backup.parallel", "must be at least 1");

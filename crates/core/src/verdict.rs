@@ -35,6 +35,24 @@ pub struct LocalCopy {
     pub files: u64,
 }
 
+/// A later look at the whole of a copy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// How deep.
+    pub level: Level,
+    /// When it ended.
+    pub at: HostTime,
+    /// How many things were wrong; zero is good news.
+    pub damaged: u64,
+}
+
+impl Check {
+    /// Whether the copy is not what it was.
+    pub fn found_damage(&self) -> bool {
+        self.damaged > 0
+    }
+}
+
 /// Why iCloud's state is not known.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "why", rename_all = "snake_case")]
@@ -176,6 +194,20 @@ pub enum SafetyNet {
         at: HostTime,
         /// How old it is.
         age_s: i64,
+        /// When it was checked, if that was after it was made.
+        #[serde(default)]
+        checked: Option<HostTime>,
+    },
+    /// A copy of ours of which a part is not what it was when it was made.
+    Damaged {
+        /// When it was made.
+        at: HostTime,
+        /// How old it is.
+        age_s: i64,
+        /// When that was found.
+        found: HostTime,
+        /// How many things are wrong.
+        damaged: u64,
     },
     /// A copy of ours that cannot be vouched for now.
     Unverified {

@@ -1,8 +1,8 @@
 //! The machine that decides: events and `now` go in, commands come out.
 //!
 //! No I/O, no clock, no waiting. It is the only place that decides and the only one that retries; everything else
-//! either tells it what happened or does what it says. What an event changes is in `intake`, `contact` and
-//! `runs`; what follows for the device is decided here, in `settle`; what a face may show is in `view`.
+//! either tells it what happened or does what it says. What an event changes is in `intake`, `contact`,
+//! `runs` and `rereading`; what follows for the device is decided here, in `settle`; what a face may show is in `view`.
 
 mod contact;
 mod device;
@@ -10,6 +10,7 @@ mod due;
 pub mod event;
 mod intake;
 pub mod remembered;
+mod rereading;
 mod runs;
 mod telling;
 mod view;
@@ -29,6 +30,7 @@ use crate::run::{Phase, RunPlan};
 use crate::time::HostTime;
 use crate::udid::Udid;
 use device::{Device, Running};
+use rereading::Rereading;
 use std::collections::BTreeMap;
 use telling::{Decided, Outlook};
 
@@ -40,6 +42,7 @@ pub struct Watcher {
     attachments: BTreeMap<Attachment, Udid>,
     store: StoreState,
     mux_is_up: bool,
+    rereading: Rereading,
 }
 
 /// The folder or disk for backups, as last heard.
@@ -73,6 +76,7 @@ impl Watcher {
             attachments: BTreeMap::new(),
             store: StoreState::NotHeardOf,
             mux_is_up: false,
+            rereading: Rereading::default(),
         }
     }
 
@@ -95,6 +99,7 @@ impl Watcher {
                 }
             }
         }
+        self.reread(now, &mut commands);
         commands
     }
 

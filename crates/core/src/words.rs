@@ -72,6 +72,28 @@ pub fn lasting(period: Period) -> String {
     format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
+/// "no files", "1 file", "51,203 files".
+pub fn files(count: u64) -> String {
+    match count {
+        0 => "no files".to_owned(),
+        1 => "1 file".to_owned(),
+        many => format!("{} files", grouped(many)),
+    }
+}
+
+/// `1,234`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
 /// "5 hours ago", "just now".
 pub fn ago(period: Period) -> String {
     if period < Period::minutes(2) {
@@ -113,10 +135,15 @@ pub fn reason(scene: &Scene<'_>) -> String {
     let age = Period::seconds(cloud.age_s.unwrap_or(0));
     let local_only = past.is_local_only(policy.backup.local_only);
     let core = match &cloud.state {
-        CloudState::Fresh => format!("the last iCloud backup ended {}", since_last(past, now)),
+        CloudState::Fresh => format!(
+            "the last iCloud backup ended {}{}",
+            since_last(past, now),
+            damage_clause(net)
+        ),
         CloudState::Late => format!(
-            "the last iCloud backup ended {}, which is later than usual",
-            since_last(past, now)
+            "the last iCloud backup ended {}, which is later than usual{}",
+            since_last(past, now),
+            damage_clause(net)
         ),
         CloudState::Stale | CloudState::Alarm | CloudState::Critical
             if cloud.flags.contains(&Flag::Uploading) =>
@@ -231,6 +258,19 @@ fn since_last(past: &Past, now: &Now) -> String {
     age.map_or_else(|| "at an unknown time".to_owned(), ago)
 }
 
+/// Beside good news of iCloud the copy here is only worth a word when it is broken.
+fn damage_clause(net: &SafetyNet) -> &'static str {
+    if is_damaged(net) {
+        "; the copy on this computer is damaged"
+    } else {
+        ""
+    }
+}
+
+fn is_damaged(net: &SafetyNet) -> bool {
+    matches!(net, SafetyNet::Damaged { .. })
+}
+
 fn net_clause(net: &SafetyNet) -> String {
     let aged = |age_s: i64| lasting(Period::seconds(age_s));
     match net {
@@ -239,6 +279,9 @@ fn net_clause(net: &SafetyNet) -> String {
                 "; the newest verified copy on this computer was made {}",
                 ago(Period::seconds(*age_s))
             )
+        }
+        SafetyNet::Damaged { age_s, .. } => {
+            format!("; the copy made {} ago is damaged", aged(*age_s))
         }
         SafetyNet::Unverified {
             age_s,
@@ -313,6 +356,9 @@ fn next_code(scene: &Scene<'_>) -> NextCode {
     } = scene;
     let local_only = past.is_local_only(policy.backup.local_only);
     match &cloud.state {
+        CloudState::Fresh | CloudState::Late if is_damaged(net) => {
+            copy_first(scene, NextCode::BackUpNow)
+        }
         CloudState::Fresh => NextCode::Nothing,
         CloudState::Late => NextCode::Wait,
         CloudState::Stale | CloudState::Alarm | CloudState::Critical
@@ -411,7 +457,7 @@ pub(crate) fn next_words(code: NextCode, past: &Past) -> String {
 }
 
 /// With a capital at the beginning, but for Apple's own spellings.
-pub(crate) fn capital(text: &str) -> String {
+pub fn capital(text: &str) -> String {
     if text.starts_with("iCloud") || text.starts_with("iP") {
         return text.to_owned();
     }
@@ -455,4 +501,23 @@ pub fn size(bytes: u64) -> String {
                 format!("{}.{} {word}", tenths / 10, tenths % 10)
             },
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_counted_as_people_count() {
+        for (number, words) in [
+            (0, "no files"),
+            (1, "1 file"),
+            (2, "2 files"),
+            (999, "999 files"),
+            (1_000, "1,000 files"),
+            (1_234_567, "1,234,567 files"),
+        ] {
+            assert_eq!(files(number), words);
+        }
+    }
 }

@@ -10,6 +10,7 @@ mod looking;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 
+use backupwatch_core::reread::Slice;
 use backupwatch_core::run::{Phase, Progress, RunReport};
 use backupwatch_core::watcher::{Attachment, Command, DeviceView, Event, Remembered, Watcher};
 use backupwatch_core::{HostTime, LocalCopy, NoAnswer, Now, Period, Trust, Udid};
@@ -53,6 +54,11 @@ pub(super) enum Act {
         udids: BTreeSet<Udid>,
         heal: bool,
     },
+    Reread {
+        udid: Udid,
+        slice: Slice,
+    },
+    StopReread,
     Guide {
         view: Box<DeviceView>,
         encrypted: bool,
@@ -351,6 +357,7 @@ impl Mind {
             | Event::StoreScanned { .. }
             | Event::StoreReady { .. }
             | Event::StoreMissing { .. }
+            | Event::RereadEnded { .. }
             | Event::AskBackup { .. }
             | Event::AskCancel { .. }
             | Event::AskProbe { .. }
@@ -443,6 +450,17 @@ impl Mind {
                 events.push_back(Event::BackupStarted { udid: plan.udid });
             }
             Command::CancelBackup { udid } => acts.push(Act::Cancel(udid)),
+            // A single command is over before a slow disk is.
+            Command::Reread { .. } | Command::StopReread { .. } if !self.resident => {}
+            Command::Reread { udid, slice } => {
+                tracing::info!(
+                    udid = udid.short(),
+                    parts = slice.parts,
+                    "a part of a backup is read again"
+                );
+                acts.push(Act::Reread { udid, slice });
+            }
+            Command::StopReread { .. } => acts.push(Act::StopReread),
             Command::Remember(mut one) => {
                 if !self.resident {
                     self.untold(&mut one);

@@ -172,6 +172,8 @@ pub struct History {
 pub enum HistoryEntry {
     /// A backup run.
     Run(RunSummary),
+    /// A later look at a backup, by a person or by the agent itself.
+    Verification(VerificationEntry),
     /// A notice, whether or not a desktop showed it.
     Notice(NoticeEntry),
 }
@@ -181,9 +183,37 @@ impl HistoryEntry {
     pub fn at(&self) -> Timestamp {
         match self {
             Self::Run(run) => run.ended,
+            Self::Verification(check) => check.at,
             Self::Notice(notice) => notice.at,
         }
     }
+}
+
+/// A later look at a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerificationEntry {
+    /// The device.
+    pub udid: String,
+    /// When it ended.
+    pub at: Timestamp,
+    /// `current`, or the name of an older version.
+    pub version: String,
+    /// Whether nothing is wrong.
+    pub ok: bool,
+    /// The deepest level that holds, `L0` to `L4`.
+    pub level: Option<String>,
+    /// Files of the backup.
+    pub files: u64,
+    /// Its bytes.
+    pub bytes: u64,
+    /// Files whose contents were read again.
+    pub reread_files: u64,
+    /// How many things are wrong.
+    pub wrong: u64,
+    /// Whether the agent looked by itself.
+    pub scheduled: bool,
+    /// One sentence.
+    pub words: String,
 }
 
 /// A notice that was posted.

@@ -15,7 +15,7 @@ use toml::de::{DeTable, DeValue, Deserializer};
 use super::{Config, Mistake, Own};
 
 /// The sections of the policy.
-const POLICY: [&str; 5] = ["icloud", "backup", "notify", "poll", "retention"];
+const POLICY: [&str; 6] = ["icloud", "backup", "notify", "poll", "retention", "verify"];
 /// The sections that the agent owns whole.
 const OWN: [&str; 3] = ["paths", "usbmuxd", "log"];
 /// Keys of the agent inside sections of the policy.

@@ -9,7 +9,10 @@ use rusqlite::{Connection, OpenFlags};
 use super::{State, StateError};
 
 /// The scripts, in order. The schema number is how many of them have run. Append only: each has been on disks.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_first.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_checks.sql"),
+];
 
 /// `bkwt`, in the file's header, so that another program's database is not taken for ours.
 const APPLICATION_ID: i64 = 0x626b_7774;
@@ -116,7 +119,7 @@ fn open_and_check(path: &Path) -> Result<State, StateError> {
 
 impl State {
     /// The schema number, after the checks that need no table.
-    fn schema(&self) -> Result<i64, StateError> {
+    pub(super) fn schema(&self) -> Result<i64, StateError> {
         let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
         let pragma = |name| -> Result<i64, StateError> {
             self.connection

@@ -9,6 +9,8 @@ use super::{State, StateError};
 const OBSERVATIONS_PER_DEVICE: i64 = 2_000;
 /// Runs of one device: years of a run a day.
 const RUNS_PER_DEVICE: i64 = 1_000;
+/// Later looks at the backups of one device.
+const CHECKS_PER_DEVICE: i64 = 500;
 /// Notices of all devices.
 const NOTICES: i64 = 5_000;
 /// Devices; a repair shop sees some hundred.
@@ -27,6 +29,7 @@ impl State {
         let statements = [
             ("observations", "at", OBSERVATIONS_PER_DEVICE),
             ("runs", "ended", RUNS_PER_DEVICE),
+            ("checks", "at", CHECKS_PER_DEVICE),
         ];
         for (table, time, kept) in statements {
             let sql = format!(
@@ -54,7 +57,7 @@ impl State {
                 params![DEVICES],
             )
             .map_err(fail)?;
-        for table in ["observations", "runs"] {
+        for table in ["observations", "runs", "checks"] {
             transaction
                 .execute(
                     &format!("DELETE FROM {table} WHERE udid NOT IN (SELECT udid FROM devices)"),

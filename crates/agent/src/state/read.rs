@@ -9,6 +9,9 @@ use serde::de::DeserializeOwned;
 use super::write::BODY_SCHEMA;
 use super::{State, StateError};
 
+/// The schema that brought the looks at backups.
+const CHECKS_SINCE: i64 = 2;
+
 /// What is remembered of one device.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Device<T> {
@@ -120,6 +123,23 @@ impl State {
                 outcome: row.get(3)?,
                 report,
             }))
+        })
+    }
+
+    /// The newest later looks at backups, of one device or of all, newest first.
+    pub fn checks<T: DeserializeOwned>(
+        &self,
+        udid: Option<&Udid>,
+        limit: u32,
+    ) -> Result<Vec<T>, StateError> {
+        if self.schema()? < CHECKS_SINCE {
+            // What an older agent wrote, and no newer one has opened since.
+            return Ok(Vec::new());
+        }
+        let sql = "SELECT udid, schema, body FROM checks
+                   WHERE ?1 IS NULL OR udid = ?1 ORDER BY at DESC, id DESC LIMIT ?2";
+        self.rows(sql, params![udid.map(Udid::as_str), limit], |row| {
+            Ok(keyed_json(row)?.map(|(_, check)| check))
         })
     }
 

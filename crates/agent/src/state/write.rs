@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{State, StateError};
 
-/// Of the JSON in `devices.remembered`, `observations.body` and `runs.body`. Raised when their shape changes in a way
+/// Of the JSON in `devices.remembered`, `observations.body`, `runs.body` and `checks.body`. Raised when their shape changes in a way
 /// that an old reader would misread; what has another number is not read.
 pub const BODY_SCHEMA: i64 = 1;
 
@@ -60,6 +60,20 @@ impl State {
                 BODY_SCHEMA,
                 json
             ],
+        )
+    }
+
+    /// Adds a later look at a backup.
+    pub fn add_check<T: Serialize>(
+        &self,
+        udid: &Udid,
+        at: HostTime,
+        check: &T,
+    ) -> Result<(), StateError> {
+        let json = serde_json::to_string(check)?;
+        self.execute(
+            "INSERT INTO checks (udid, at, schema, body) VALUES (?1, ?2, ?3, ?4)",
+            params![udid.as_str(), at.0.as_millisecond(), BODY_SCHEMA, json],
         )
     }
 

@@ -45,6 +45,7 @@ fn view(n: u8, verdict: Verdict) -> DeviceView {
         facts: None,
         verdict,
         backup: BackupView::NotDue,
+        reread_at: None,
         snoozed_until: None,
     }
 }
@@ -65,6 +66,7 @@ fn stale() -> DeviceView {
         level: Level::L2,
         at: host("2026-11-21T20:00:00.25Z"),
         age_s: 43_200,
+        checked: Some(host("2026-11-22T03:00:00Z")),
     };
     DeviceView {
         name: Some("Ada’s iPhone 📱".to_owned()),
@@ -76,6 +78,7 @@ fn stale() -> DeviceView {
             reasons: vec!["iCloud 58 d old".to_owned()],
             waiting_for: "the phone to be unlocked".to_owned(),
         },
+        reread_at: None,
         snoozed_until: Some(host("2026-11-23T08:00:00Z")),
         ..view(
             1,
@@ -156,12 +159,12 @@ fn encryption_is_only_said_of_the_copy_that_is_meant() {
         bytes: 0,
         files: 0,
     };
-    assert_eq!(local(&net, Some(&copy(at))).encrypted, Some(true));
+    assert_eq!(local(&net, Some(&copy(at)), None).encrypted, Some(true));
     assert_eq!(
-        local(&net, Some(&copy(host("2026-11-19T00:00:00Z")))).encrypted,
+        local(&net, Some(&copy(host("2026-11-19T00:00:00Z"))), None).encrypted,
         None
     );
-    assert_eq!(local(&net, None).encrypted, None);
+    assert_eq!(local(&net, None, None).encrypted, None);
 }
 
 #[test]

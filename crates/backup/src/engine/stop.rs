@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use backupwatch_core::Level;
 use backupwatch_core::run::{CancelledBy, RunFailure};
 use backupwatch_wire::mobilebackup2::{MbClass, Response};
 
@@ -215,6 +216,11 @@ pub(super) fn of_store(error: StoreError) -> RunFailure {
         | StoreError::NotAStore { .. } => RunFailure::StoreMissing,
         StoreError::InUse { .. } => RunFailure::StoreInUse,
         StoreError::NoSpace { free, .. } => RunFailure::HostNoSpace { need: 0, free },
+        e @ StoreError::BaseDamaged => RunFailure::Verification {
+            level: Level::L4,
+            missing: 0,
+            detail: e.to_string(),
+        },
         StoreError::Stopped => RunFailure::Cancelled {
             by: CancelledBy::Person,
         },
@@ -222,8 +228,8 @@ pub(super) fn of_store(error: StoreError) -> RunFailure {
         | StoreError::NotPermitted { .. }
         | StoreError::NoLinks { .. }
         | StoreError::NoVersion { .. }
-        | StoreError::BeingMade { .. }
         | StoreError::Needed { .. }
+        | StoreError::BeingMade { .. }
         | StoreError::Damaged { .. }
         | StoreError::Io { .. }) => RunFailure::Io(e.to_string()),
     }

@@ -32,12 +32,16 @@ pub enum StoreError {
     NoLinks { path: PathBuf },
     #[error("another backup of {} into this folder is running", .udid.short())]
     InUse { udid: Udid },
-    #[error("the store's own file {} is damaged", .path.display())]
-    Damaged { path: PathBuf },
     #[error("there is no backup \u{201c}{name}\u{201d} of {}", .udid.short())]
     NoVersion { udid: Udid, name: String },
     #[error("the backup \u{201c}{name}\u{201d} of {} stays, because no newer one is verified", .udid.short())]
     Needed { udid: Udid, name: String },
+    #[error("the store's own file {} is damaged", .path.display())]
+    Damaged { path: PathBuf },
+    #[error(
+        "while it was made, the backup that it builds on was found to be damaged; the next one begins from nothing"
+    )]
+    BaseDamaged,
     #[error("the backup was stopped")]
     Stopped,
     #[error("failed to {what} {}: {source}", .path.display())]

@@ -4,6 +4,7 @@
 use std::io;
 use std::path::Path;
 
+use backupwatch_core::verdict::Check;
 use backupwatch_core::{HostTime, Level, LocalCopy, Udid};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,20 @@ pub(crate) struct Record {
     pub(crate) encrypted: bool,
     pub(crate) bytes: u64,
     pub(crate) files: u64,
+    /// The last look at the tree after it was made that told something new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    check: Option<Checked>,
+}
+
+/// A later look.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Checked {
+    /// `L0` … `L4`
+    level: String,
+    at: HostTime,
+    /// How many things were wrong.
+    damaged: u64,
 }
 
 impl Record {
@@ -44,11 +59,54 @@ impl Record {
             encrypted: copy.encrypted,
             bytes: copy.bytes,
             files: copy.files,
+            check: None,
         }
     }
 
-    /// The copy that it speaks of; `None` if it names a level that we do not know.
+    /// The copy that counts as verified; `None` when it is known to be damaged.
     pub(crate) fn copy(&self) -> Option<LocalCopy> {
+        let is_damaged = self.check.as_ref().is_some_and(|check| check.damaged > 0);
+        self.made().filter(|_| !is_damaged)
+    }
+
+    /// What the last look found; `None` if there was none, or if it names a level that we do not know.
+    pub(crate) fn check(&self) -> Option<Check> {
+        let check = self.check.as_ref()?;
+        Some(Check {
+            level: level_of(&check.level)?,
+            at: check.at,
+            damaged: check.damaged,
+        })
+    }
+
+    /// Takes in another look. Returns whether it told something new: bad news always does; good news does when it is at
+    /// least as deep as what is known, be that good or bad.
+    pub(crate) fn learn(&mut self, check: &Check) -> bool {
+        let known = self.check();
+        let level = match &known {
+            Some(known) => Some(known.level),
+            None => level_of(&self.level),
+        };
+        let deep_enough = Some(check.level) >= level;
+        if !check.found_damage() && !deep_enough {
+            return false;
+        }
+        let before = known.filter(|known| known.found_damage() && check.found_damage());
+        self.check = Some(Checked {
+            level: level_name(
+                before
+                    .as_ref()
+                    .map_or(check.level, |known| known.level.max(check.level)),
+            )
+            .to_owned(),
+            at: check.at,
+            damaged: before.map_or(0, |known| known.damaged).max(check.damaged),
+        });
+        true
+    }
+
+    /// The copy that it speaks of, as it was made; `None` if it names a level that we do not know.
+    pub(crate) fn made(&self) -> Option<LocalCopy> {
         Some(LocalCopy {
             level: level_of(&self.level)?,
             at: self.at,

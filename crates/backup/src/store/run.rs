@@ -15,6 +15,7 @@ use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
 
 use super::Store;
+use super::checked;
 use super::durable::{self, Barrier};
 use super::error::{Context as _, StoreError};
 use super::heal::{self, Base, HealError, Health};
@@ -131,6 +132,12 @@ impl Claim {
         if base.is_none() && disk::exists(&current).context("look at", &current)? {
             return Err(StoreError::NotAFolder { path: current });
         }
+        // What is damaged is not built upon: its blobs would be linked into the new tree, and the phone, which knows them to
+        // be there, would not send them again.
+        let base = match base {
+            Some(tree) if checked::is_damaged(&layout, udid, &tree)? => None,
+            base => base,
+        };
         let path = layout.journal(udid);
         let plan = match Journal::read(&path).context("read", &path)? {
             _ if begin.force_full => Plan::Fresh(Next::Empty),
@@ -262,6 +269,7 @@ impl Run {
     /// The part of a commit that says, durably, that the work tree is verified.
     pub(super) fn seal(&self, ledger: Ledger, copy: &LocalCopy) -> Result<(), StoreError> {
         self.check_place()?;
+        self.check_base()?;
         let (layout, udid, work) = (&self.layout, &self.udid, self.folder());
         let from = layout.work_ledger(udid);
         ledger
@@ -311,6 +319,17 @@ impl Run {
                 path: self.layout.root().to_owned(),
             }),
             Err(e) => Err(StoreError::io("look at", &path, e.into())),
+        }
+    }
+
+    /// Somebody may have looked at the current backup while this run was at work, and found damage that is linked into its
+    /// tree. The next run begins from nothing.
+    fn check_base(&self) -> Result<(), StoreError> {
+        match &self.origin.base {
+            Some(tree) if checked::is_damaged(&self.layout, &self.udid, tree)? => {
+                Err(StoreError::BaseDamaged)
+            }
+            Some(_) | None => Ok(()),
         }
     }
 

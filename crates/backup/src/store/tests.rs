@@ -18,11 +18,11 @@ pub(super) fn udid() -> Udid {
     Udid::parse("00008110-000A1B2C3D4E5F60").unwrap()
 }
 
-fn at(second: i64) -> HostTime {
+pub(super) fn at(second: i64) -> HostTime {
     HostTime(jiff::Timestamp::from_second(1_790_000_000 + second).unwrap())
 }
 
-fn copy(second: i64) -> LocalCopy {
+pub(super) fn copy(second: i64) -> LocalCopy {
     LocalCopy {
         level: Level::L2,
         at: at(second),
@@ -32,7 +32,7 @@ fn copy(second: i64) -> LocalCopy {
     }
 }
 
-fn begin(store: &Store, second: i64) -> (Run, Ledger) {
+pub(super) fn begin(store: &Store, second: i64) -> (Run, Ledger) {
     let begin = Begin {
         now: at(second),
         force_full: false,
@@ -43,7 +43,7 @@ fn begin(store: &Store, second: i64) -> (Run, Ledger) {
         .unwrap()
 }
 
-fn put(jail: &Jail, path: &str, text: &str) {
+pub(super) fn put(jail: &Jail, path: &str, text: &str) {
     if let Some((folder, _)) = path.rsplit_once('/') {
         let mut made = String::new();
         for name in folder.split('/') {
@@ -57,7 +57,7 @@ fn put(jail: &Jail, path: &str, text: &str) {
     part.keep(false).unwrap();
 }
 
-fn hashed(ledger: &mut Ledger, path: &str, text: &str) {
+pub(super) fn hashed(ledger: &mut Ledger, path: &str, text: &str) {
     let seen = Seen {
         len: text.len() as u64,
         hash: blake3::hash(text.as_bytes()),

@@ -87,6 +87,10 @@ impl Held {
         &self.version
     }
 
+    pub(crate) fn udid(&self) -> &Udid {
+        &self.udid
+    }
+
     /// The tree itself, wherever it is by now.
     #[must_use]
     pub fn tree(&self) -> &Jail {

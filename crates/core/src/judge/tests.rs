@@ -367,6 +367,7 @@ fn safety_nets() {
         level,
         at: made,
         age_s: 172_800,
+        checked: None,
     };
     let unverified = |medium_missing| SafetyNet::Unverified {
         at: made,
@@ -410,6 +411,66 @@ fn safety_nets() {
     for (name, copy, medium, net) in table {
         let mut past = base();
         past.copy = copy;
+        assert_eq!(
+            judge(&past, &Policy::default(), medium, &noon()).net,
+            net,
+            "{name}"
+        );
+    }
+    let check = |level, damaged| Check {
+        level,
+        at: noon().host,
+        damaged,
+    };
+    let damaged = SafetyNet::Damaged {
+        at: made,
+        age_s: 172_800,
+        found: noon().host,
+        damaged: 3,
+    };
+    let deeper = SafetyNet::Verified {
+        level: Level::L4,
+        at: made,
+        age_s: 172_800,
+        checked: Some(noon().host),
+    };
+    let looked = [
+        ("read again", check(Level::L4, 0), Medium::There, deeper),
+        (
+            "a shallower look adds nothing",
+            check(Level::L1, 0),
+            Medium::There,
+            verified(Level::L2),
+        ),
+        (
+            "read again, disk away",
+            check(Level::L4, 0),
+            Medium::Missing,
+            unverified(true),
+        ),
+        (
+            "damaged",
+            check(Level::L4, 3),
+            Medium::There,
+            damaged.clone(),
+        ),
+        (
+            "damaged at a glance",
+            check(Level::L1, 3),
+            Medium::There,
+            damaged.clone(),
+        ),
+        (
+            "damaged, disk away",
+            check(Level::L4, 3),
+            Medium::Missing,
+            damaged,
+        ),
+    ];
+    for (name, check, medium, net) in looked {
+        let mut past = base();
+        past.copy = Some(shallow(Level::L2, false));
+        past.check = Some(check);
         assert_eq!(
             judge(&past, &Policy::default(), medium, &noon()).net,
             net,

@@ -93,6 +93,7 @@ pub(super) fn reasons(
 fn no_copy(net: &SafetyNet) -> &'static str {
     match net {
         SafetyNet::Verified { .. } | SafetyNet::None => "no copy on this computer",
+        SafetyNet::Damaged { .. } => "the copy on this computer is damaged",
         SafetyNet::Unverified {
             medium_missing: true,
             ..

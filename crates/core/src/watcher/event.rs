@@ -2,10 +2,11 @@
 
 use crate::facts::{Facts, LinkKind, NoAnswer, Trust};
 use crate::notice::Notice;
+use crate::reread::Slice;
 use crate::run::{Phase, RunPlan, RunReport};
 use crate::time::HostTime;
 use crate::udid::Udid;
-use crate::verdict::{LocalCopy, Verdict};
+use crate::verdict::{Check, LocalCopy, Verdict};
 use crate::watcher::remembered::Remembered;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -37,6 +38,8 @@ pub enum Job {
     Notify,
     /// Looking at the store.
     Store,
+    /// [`Command::Reread`]
+    Reread,
 }
 
 /// Something that happened.
@@ -121,12 +124,22 @@ pub enum Event {
         /// How far, from 0 to 1000.
         permille: u16,
     },
-    /// The store says which verified copy it has.
+    /// The store says which copy it has.
     StoreScanned {
         /// Of which device.
         udid: Udid,
-        /// The newest verified one.
+        /// The current one, if we made it.
         copy: Option<LocalCopy>,
+        /// What a later look at it found.
+        #[serde(default)]
+        check: Option<Check>,
+    },
+    /// The answer to [`Command::Reread`]. What was found is in the store by then.
+    RereadEnded {
+        /// Of which device's backup.
+        udid: Udid,
+        /// How many of the parts were read to their end.
+        parts: u8,
     },
     /// The store is there.
     StoreReady {
@@ -222,6 +235,19 @@ pub enum Command {
     /// Stop the running backup politely. It still ends with `BackupFinished`.
     CancelBackup {
         /// Which device.
+        udid: Udid,
+    },
+    /// Read this part of the current backup again and hold it against the hashes. Ends with `RereadEnded` or
+    /// `JobPanicked`.
+    Reread {
+        /// Of which device's backup.
+        udid: Udid,
+        /// Which part.
+        slice: Slice,
+    },
+    /// Stop reading: something more important wants the disk. It still ends with `RereadEnded`.
+    StopReread {
+        /// Of which device's backup.
         udid: Udid,
     },
     /// Store this in place of what was stored for the device: it must survive a restart.

@@ -79,11 +79,16 @@ impl Watcher {
             Event::UploadProgress { udid, permille } => self.on_known(&udid, |device| {
                 device.memory.past.note_upload(permille, now)
             }),
-            Event::StoreScanned { udid, copy } => {
+            Event::StoreScanned { udid, copy, check } => {
                 let device = self.device(&udid);
+                if let Some(copy) = &copy {
+                    device.memory.reread.begin(copy.at.min(now.host));
+                }
                 device.memory.past.copy = copy;
+                device.memory.past.check = check;
                 Touched::One(udid)
             }
+            Event::RereadEnded { udid, parts } => self.reread_ended(&udid, parts, now),
             Event::StoreReady { free } => {
                 let news = !matches!(self.store, StoreState::Ready { .. });
                 self.store = StoreState::Ready { free };
@@ -227,6 +232,7 @@ impl Watcher {
                 }
                 Touched::All
             }
+            Job::Reread => self.reread_ended(&udid, 0, now),
             Job::Notify | Job::Store => Touched::Nobody,
         }
     }

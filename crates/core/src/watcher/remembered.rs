@@ -5,6 +5,7 @@
 
 use crate::notice::NoticeKind;
 use crate::past::Past;
+use crate::reread::Reread;
 use crate::time::{HostTime, Now, Period};
 use crate::udid::Udid;
 use crate::verdict::Concern;
@@ -39,6 +40,9 @@ pub struct Remembered {
     /// Notices about the verdict today.
     #[serde(default)]
     pub today: Today,
+    /// What of its backup was read again when.
+    #[serde(default)]
+    pub reread: Reread,
 }
 
 /// A device that changes its mind with every question is a change of verdict each time. Beyond this many a day nobody
@@ -118,6 +122,7 @@ impl Remembered {
             snoozed_until: None,
             notices: 0,
             today: Today::default(),
+            reread: Reread::default(),
         }
     }
 }

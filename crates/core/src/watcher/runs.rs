@@ -65,10 +65,13 @@ impl Watcher {
     ) {
         let device = self.device(&report.udid);
         device.memory.past.copy = Some(copy.clone());
+        device.memory.past.check = None;
+        device.memory.reread.begin(copy.at.min(now.host));
         device.memory.failures = Failures::default();
         for settled in [
             NoticeKind::BackupDue,
             NoticeKind::BackupFailed,
+            NoticeKind::BackupDamaged,
             NoticeKind::StoreMissing,
         ] {
             device.memory.told.remove(&settled);

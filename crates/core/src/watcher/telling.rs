@@ -7,7 +7,7 @@ use crate::judge::{Medium, is_current};
 use crate::notice::{Notice, NoticeKind};
 use crate::policy::{Policy, Repeat};
 use crate::time::{HostTime, Now, Period};
-use crate::verdict::{CloudState, Concern, UnknownWhy, Verdict};
+use crate::verdict::{CloudState, Concern, SafetyNet, UnknownWhy, Verdict};
 use crate::watcher::device::Device;
 use crate::watcher::due::Hold;
 use crate::watcher::remembered::{Remembered, Told};
@@ -78,6 +78,7 @@ pub(super) fn tell(device: &mut Device, at: &Outlook<'_>, decided: &Decided<'_>)
         if settled {
             drafts.extend(backup(device, at, decided));
         }
+        drafts.extend(damage(device, at));
     }
     device.memory.today.spend(drafts.len(), now);
     drafts
@@ -122,6 +123,7 @@ fn matter(kind: NoticeKind) -> &'static str {
         | NoticeKind::PasscodeWanted
         | NoticeKind::BackupVerified
         | NoticeKind::BackupFailed
+        | NoticeKind::BackupDamaged
         | NoticeKind::StoreMissing => "backup",
     }
 }
@@ -346,6 +348,26 @@ fn unknown(device: &mut Device, at: &Outlook<'_>, current: bool) -> Option<Draft
         at.now,
     )
     .then(|| notices::unknown_for_long(&at.scene(memory), since))
+}
+
+/// The copy on this computer is damaged. That is about the disk, so it is told of a device that is away too; once, and
+/// again only of another copy.
+fn damage(device: &mut Device, at: &Outlook<'_>) -> Option<Draft> {
+    let SafetyNet::Damaged {
+        at: made, damaged, ..
+    } = at.verdict.net
+    else {
+        device.memory.told.remove(&NoticeKind::BackupDamaged);
+        return None;
+    };
+    may_tell(
+        &mut device.memory,
+        NoticeKind::BackupDamaged,
+        Concern::None,
+        Cadence::Once,
+        at.now,
+    )
+    .then(|| notices::backup_damaged(&at.scene(&device.memory), made, damaged))
 }
 
 /// A backup is due and needs a person: a click, or a disk.

@@ -31,6 +31,9 @@ pub struct DeviceView {
     pub verdict: Verdict,
     /// The local backup.
     pub backup: BackupView,
+    /// When every file of its local backup had been read again once more.
+    #[serde(default)]
+    pub reread_at: Option<HostTime>,
     /// No notices and no automatic backups until then.
     pub snoozed_until: Option<HostTime>,
 }
@@ -78,6 +81,7 @@ pub(super) fn view(
         facts: past.facts.clone(),
         backup,
         verdict,
+        reread_at: device.memory.reread.whole,
         snoozed_until: device
             .memory
             .snoozed_until

@@ -321,8 +321,8 @@ pub fn passcode_wanted(scene: &Scene<'_>) -> Draft {
 /// Done and checked.
 pub fn backup_verified(scene: &Scene<'_>, copy: &LocalCopy, refused: usize) -> Draft {
     let mut sentences = vec![format!(
-        "{} files, {}, checked on this disk{}.",
-        copy.files,
+        "{}, {}, checked on this disk{}.",
+        capital(&super::files(copy.files)),
         size(copy.bytes),
         if copy.encrypted {
             ", protected by the backup password"
@@ -332,7 +332,8 @@ pub fn backup_verified(scene: &Scene<'_>, copy: &LocalCopy, refused: usize) -> D
     )];
     if refused > 0 {
         sentences.push(format!(
-            "{refused} files could not be copied; the history lists them."
+            "{} could not be copied; the history says how many.",
+            capital(&super::files(u64::try_from(refused).unwrap_or(u64::MAX)))
         ));
     }
     if scene.cloud.concern >= Concern::Stale {
@@ -374,6 +375,35 @@ pub fn backup_failed(scene: &Scene<'_>, failure: &RunFailure, next: Option<HostT
             after.unwrap_or_default(),
         ]),
         actions: vec![Action::BackUpNow, Action::ShowSteps],
+    }
+}
+
+/// A part of the copy on this computer is not what it was when it was made.
+pub fn backup_damaged(scene: &Scene<'_>, made: HostTime, damaged: u64) -> Draft {
+    let no_store = scene.medium == Medium::Missing;
+    Draft {
+        kind: NoticeKind::BackupDamaged,
+        level: Urgency::TimeSensitive,
+        title: format!(
+            "{}: the backup on this computer is damaged",
+            capital(&name(scene.past))
+        ),
+        body: join(vec![
+            format!(
+                "The local backup of {} is damaged: {}.",
+                super::day(made.0, scene.now),
+                super::files(damaged)
+            ),
+            format!(
+                "Make a new backup now; the {} will send everything again. `backupwatch verify` names what is damaged.",
+                noun(scene.past)
+            ),
+        ]),
+        actions: if no_store {
+            vec![Action::ShowSteps, Action::Snooze]
+        } else {
+            vec![Action::BackUpNow, Action::ShowSteps, Action::Snooze]
+        },
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the ends of jobs mean here, before the watcher hears of them.
 
+use std::collections::BTreeSet;
+
 use backupwatch_core::run::{RunFailure, RunReport};
 use backupwatch_core::watcher::{Event, Job};
 use backupwatch_core::{Now, Trust, Udid};
@@ -8,6 +10,7 @@ use super::{Act, Mind};
 use crate::agent::ask::Refusal;
 use crate::jobs::{self, Done, Scan, What};
 use crate::keeper::Write;
+use crate::verification::Stretch;
 
 impl Mind {
     /// A job ended.
@@ -32,6 +35,7 @@ impl Mind {
                 self.tell(Event::BackupFinished(report), now, acts);
             }
             Done::Scanned(scan) => self.scanned(scan, now, acts),
+            Done::Reread(udid, stretch) => self.reread_ended(udid, stretch, now, acts),
             Done::ListenEnded => {}
             Done::PageWritten(Ok(path)) => {
                 tracing::debug!(path = %path.display(), "the guide is written")
@@ -67,6 +71,30 @@ impl Mind {
         }
     }
 
+    /// What was found is in the store; the look that follows tells the watcher. The history has an entry for damage, and for
+    /// each round that ended well.
+    fn reread_ended(&mut self, udid: Udid, stretch: Stretch, now: &Now, acts: &mut Vec<Act>) {
+        let Stretch { parts, found, last } = stretch;
+        let before = self.view(&udid, now).and_then(|view| view.reread_at);
+        let event = Event::RereadEnded {
+            udid: udid.clone(),
+            parts,
+        };
+        self.tell(event, now, acts);
+        let after = self.view(&udid, now).and_then(|view| view.reread_at);
+        if let Some(found) = found {
+            tracing::error!(
+                udid = udid.short(),
+                wrong = found.wrong,
+                "a backup is damaged"
+            );
+            acts.push(Act::Write(Write::Check(found)));
+            self.scan(BTreeSet::from([udid]), acts);
+        } else if let Some(last) = last.filter(|_| after != before) {
+            acts.push(Act::Write(Write::Check(last)));
+        }
+    }
+
     fn scanned(&mut self, scan: Scan, now: &Now, acts: &mut Vec<Act>) {
         let found = matches!(scan, Scan::Ready { .. });
         match scan {
@@ -88,9 +116,13 @@ impl Mind {
                     self.place.known = Some(known);
                 }
                 self.tell(Event::StoreReady { free }, now, acts);
-                for (udid, copy) in copies {
+                for (udid, standing) in copies {
                     if self.counts(&udid) {
-                        self.tell(Event::StoreScanned { udid, copy }, now, acts);
+                        let (copy, check) = match standing {
+                            Some((copy, check)) => (Some(copy), check),
+                            None => (None, None),
+                        };
+                        self.tell(Event::StoreScanned { udid, copy, check }, now, acts);
                     }
                 }
             }
@@ -134,7 +166,7 @@ impl Mind {
                             );
                             self.backup_ended(&report, acts);
                         }
-                        Job::Observe | Job::Notify | Job::Store => {}
+                        Job::Observe | Job::Notify | Job::Store | Job::Reread => {}
                     }
                 }
                 self.tell(Event::JobPanicked { what: job, udid }, now, acts);

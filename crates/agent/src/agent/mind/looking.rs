@@ -105,7 +105,7 @@ mod tests {
         Done::Scanned(Scan::Ready {
             known,
             free: None,
-            copies: vec![(udid.clone(), copy)],
+            copies: vec![(udid.clone(), copy.map(|copy| (copy, None)))],
         })
     }
 

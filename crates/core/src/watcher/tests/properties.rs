@@ -7,10 +7,10 @@ use crate::notice::NoticeKind;
 use crate::policy::Policy;
 use crate::run::{CancelledBy, Phase, RunEnd, RunFailure, RunKind, RunReport};
 use crate::time::{DeviceTime, HostTime, Now, Period};
-use crate::verdict::{CloudState, Concern, Protection, SafetyNet};
+use crate::verdict::{Check, CloudState, Concern, Level, Protection, SafetyNet};
 use crate::watcher::{Attachment, BackupView, Command, Event, Job, Remembered, Watcher};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const DEVICES: [&str; 3] = [ANNA, BEN, "00008120-000C3D4E5F607182"];
 
@@ -37,7 +37,9 @@ enum What {
     EndRun(Option<RunFailure>),
     /// The end of a run that was never begun.
     StrayEnd,
-    Scan(Option<i64>),
+    /// A copy so many hours old, and how much of it was found damaged since.
+    Scan(Option<i64>, u64),
+    EndReread(u8),
     StoreMissing,
     StoreReady(u64),
     AskBackup,
@@ -122,7 +124,9 @@ fn steps() -> impl Strategy<Value = Step> {
         1 => prop_oneof![Just(Phase::WaitingForPasscode), Just(Phase::Transferring)].prop_map(What::Phase),
         4 => failures().prop_map(What::EndRun),
         1 => Just(What::StrayEnd),
-        1 => prop::option::of(0_i64..400).prop_map(What::Scan),
+        2 => (prop::option::of(0_i64..400), prop_oneof![3 => Just(0), 1 => 1_u64..9])
+            .prop_map(|(age, damaged)| What::Scan(age, damaged)),
+        2 => (0_u8..40).prop_map(What::EndReread),
         1 => Just(What::StoreMissing),
         1 => (0_u64..100_000_000_000).prop_map(What::StoreReady),
         1 => Just(What::AskBackup),
@@ -130,7 +134,7 @@ fn steps() -> impl Strategy<Value = Step> {
         1 => Just(What::AskProbe),
         1 => (-24_i64..72).prop_map(|hours| What::Snooze(Period::hours(hours))),
         1 => any::<bool>().prop_map(What::LocalOnly),
-        1 => prop_oneof![Just(Job::Probe), Just(Job::Pair), Just(Job::Observe), Just(Job::Backup)].prop_map(What::Panic),
+        1 => prop_oneof![Just(Job::Probe), Just(Job::Pair), Just(Job::Observe), Just(Job::Backup), Just(Job::Reread)].prop_map(What::Panic),
         1 => Just(What::MuxDown),
         1 => (0_u16..1_000).prop_map(What::Upload),
         1 => Just(What::Woke),
@@ -164,6 +168,11 @@ struct World {
     snoozed_until: BTreeMap<String, HostTime>,
     store_is_missing: bool,
     clock_jumped: bool,
+    /// Whose backup is being read again.
+    rereading: Option<String>,
+    /// It has been told to stop.
+    stopping: bool,
+    damaged: BTreeSet<String>,
     /// Per device: how often its verdict has changed, and what it is.
     changes: BTreeMap<String, (u64, Signature)>,
     told: BTreeMap<(String, NoticeKind), (HostTime, u64)>,
@@ -198,6 +207,9 @@ impl World {
             snoozed_until: BTreeMap::new(),
             store_is_missing: false,
             clock_jumped: false,
+            rereading: None,
+            stopping: false,
+            damaged: BTreeSet::new(),
             changes: BTreeMap::new(),
             told: BTreeMap::new(),
             all_told: BTreeMap::new(),
@@ -268,9 +280,33 @@ impl World {
                 }
             }
             What::StrayEnd => self.end_run(name, Some(RunFailure::Busy)),
-            What::Scan(hours) => {
+            What::Scan(hours, damaged) => {
                 let copy = hours.map(|hours| copy(earlier(&self.now, Period::hours(hours))));
-                self.send(Event::StoreScanned { udid: id(), copy });
+                let check = Check {
+                    level: Level::L4,
+                    at: self.now.host,
+                    damaged: *damaged,
+                };
+                let check = Some(check).filter(|_| copy.is_some());
+                if copy.is_some() && *damaged > 0 {
+                    self.damaged.insert(name.to_owned());
+                } else {
+                    self.damaged.remove(name);
+                }
+                self.send(Event::StoreScanned {
+                    udid: id(),
+                    copy,
+                    check,
+                });
+            }
+            What::EndReread(parts) => {
+                if let Some(device) = self.rereading.take() {
+                    self.stopping = false;
+                    self.send(Event::RereadEnded {
+                        udid: udid(&device),
+                        parts: *parts,
+                    });
+                }
             }
             What::StoreMissing => {
                 self.store_is_missing = true;
@@ -305,6 +341,10 @@ impl World {
                             self.pause_until
                                 .insert(name.to_owned(), later(&self.now, Period::hours(1)).host);
                         }
+                    }
+                    Job::Reread => {
+                        self.stopping &= self.rereading.as_deref() != Some(name);
+                        self.rereading = self.rereading.take().filter(|device| device != name);
                     }
                     Job::Pair | Job::Observe | Job::Notify | Job::Store => {}
                 }
@@ -370,7 +410,10 @@ impl World {
                 self.pause_until
                     .insert(device.to_owned(), later(&self.now, Period::hours(1)).host);
             }
-            None => drop(self.pause_until.remove(device)),
+            None => {
+                self.pause_until.remove(device);
+                self.damaged.remove(device);
+            }
         }
         let report = RunReport {
             udid: udid(device),
@@ -400,6 +443,7 @@ impl World {
             assert_eq!(before.get(device), Some(cloud), "the memory of {device}");
         }
         (self.running, self.probing) = (BTreeMap::new(), BTreeMap::new());
+        (self.rereading, self.stopping) = (None, false);
         self.attached.clear();
     }
 
@@ -456,12 +500,33 @@ impl World {
                 Command::Remember(memory) => {
                     drop(self.stored.insert(memory.udid.to_string(), *memory))
                 }
+                Command::Reread { udid, .. } => {
+                    assert!(self.running.is_empty(), "read beside a backup");
+                    assert!(!self.store_is_missing, "read from a disk that is away");
+                    assert!(
+                        !self.damaged.contains(udid.as_str()),
+                        "read what is damaged"
+                    );
+                    let second = self.rereading.replace(udid.to_string());
+                    assert_eq!(second, None, "two backups read at a time");
+                }
+                Command::StopReread { udid } => {
+                    assert_eq!(self.rereading.as_deref(), Some(udid.as_str()));
+                    assert!(
+                        !std::mem::replace(&mut self.stopping, true),
+                        "stopped twice"
+                    );
+                }
                 Command::Pair { .. }
                 | Command::Observe { .. }
                 | Command::CancelBackup { .. }
                 | Command::Record(_) => {}
             }
         }
+        assert!(
+            self.rereading.is_none() || self.running.is_empty() || self.stopping,
+            "read on beside a backup"
+        );
     }
 
     fn check_moment(&self, device: &str) {
@@ -541,6 +606,12 @@ impl World {
                 matches!(view.backup, BackupView::Running { .. }),
                 running,
                 "what is running is shown"
+            );
+            assert!(
+                !self.damaged.contains(view.udid.as_str())
+                    || matches!(view.verdict.net, SafetyNet::Damaged { .. }),
+                "a damaged copy that counts: {:?}",
+                view.verdict.net
             );
             if view.verdict.protection != Protection::Protected {
                 continue;

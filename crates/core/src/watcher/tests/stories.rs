@@ -3,10 +3,11 @@
 use super::story::Story;
 use crate::facts::{Facts, LinkKind, NoAnswer, Setup, Trust};
 use crate::fixture::{ANNA, BEN, at, copy, earlier, facts, failed, later, udid, verified};
+use crate::notice::NoticeKind;
 use crate::policy::{Mode, Policy};
 use crate::run::{Phase, RunFailure};
 use crate::time::{Now, Period};
-use crate::verdict::CloudState;
+use crate::verdict::{Check, CloudState, Level};
 use crate::watcher::{Attachment, Command, Event, Job};
 
 fn evening() -> Now {
@@ -331,6 +332,7 @@ fn local_backups_only() {
     story.send(Event::StoreScanned {
         udid: udid(ANNA),
         copy: Some(made),
+        check: None,
     });
     story.show();
     story.note("ten days pass without another copy");
@@ -507,6 +509,7 @@ fn a_due_backup_prints_its_reasons() {
     story.send(Event::StoreScanned {
         udid: udid(ANNA),
         copy: Some(made),
+        check: None,
     });
     let stale = facts(&story.now, Period::days(58));
     let commands = story.plug_in(stale);
@@ -601,4 +604,94 @@ fn a_restart_of_usbmuxd_is_no_arrival() {
         attachment: Attachment(1),
     });
     assert!(asks(&refuse(&mut story, 2)));
+}
+
+fn found(now: &Now, damaged: u64) -> Option<Check> {
+    Some(Check {
+        level: Level::L4,
+        at: now.host,
+        damaged,
+    })
+}
+
+/// iCloud works, the phone is away, it is night: the copy on the disk is broken all the same. Told once, in the morning.
+#[test]
+fn a_copy_that_rots_is_told_once() {
+    let mut story = Story::new(evening(), Policy::default());
+    let made = copy(earlier(&story.now, Period::days(47)));
+    let fresh = facts(&story.now, Period::hours(9));
+    let scan = |story: &mut Story, check| {
+        story.send(Event::StoreScanned {
+            udid: udid(ANNA),
+            copy: Some(made.clone()),
+            check,
+        });
+    };
+    scan(&mut story, None);
+    story.plug_in(fresh);
+    story.unplug();
+    story.show();
+    story.wait(Period::hours(6));
+    let check = found(&story.now, 3);
+    scan(&mut story, check.clone());
+    story.wait(Period::hours(9));
+    scan(&mut story, check.clone());
+    story.show();
+    story.restart();
+    story.wait(Period::days(20));
+    scan(&mut story, check);
+    story.note("the next backup is another one");
+    let report = verified(&story.now);
+    story.send(Event::BackupFinished(report));
+    story.show();
+    assert_eq!(
+        story.kinds(),
+        [NoticeKind::BackupDamaged, NoticeKind::BackupVerified]
+    );
+    insta::assert_snapshot!(story.transcript());
+}
+
+/// A part of the copy each day; never beside a backup, and not from a disk that is away.
+#[test]
+fn what_is_backed_up_is_read_again() {
+    let mut story = Story::new(evening(), Policy::default());
+    let made = copy(story.now.host);
+    story.send(Event::StoreReady { free: None });
+    story.send(Event::StoreScanned {
+        udid: udid(ANNA),
+        copy: Some(made),
+        check: None,
+    });
+    let ended = |parts| Event::RereadEnded {
+        udid: udid(ANNA),
+        parts,
+    };
+    story.wait(Period::days(1));
+    story.send(Event::StoreReady { free: None });
+    story.note("a backup begins");
+    let old = facts(&story.now, Period::days(9));
+    story.plug_in(old);
+    story.send(Event::AskBackup { udid: udid(ANNA) });
+    story.send(ended(0));
+    let report = verified(&story.now);
+    story.send(Event::BackupFinished(report));
+    story.note("it is gone on with after an hour");
+    story.unplug();
+    story.wait(Period::minutes(59));
+    story.send(Event::StoreReady { free: None });
+    story.wait(Period::minutes(1));
+    story.send(Event::StoreReady { free: None });
+    story.send(ended(1));
+    story.note("the disk is away for a week, and is unplugged again while it is read");
+    story.wait(Period::days(7));
+    story.send(Event::StoreMissing {
+        why: "gone".to_owned(),
+    });
+    story.send(Event::StoreReady { free: None });
+    story.send(Event::StoreMissing {
+        why: "gone".to_owned(),
+    });
+    story.send(ended(0));
+    story.send(Event::StoreReady { free: None });
+    insta::assert_snapshot!(story.transcript());
 }

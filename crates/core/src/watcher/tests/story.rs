@@ -201,6 +201,7 @@ fn said(event: &Event) -> String {
         | Event::BackupPhase { .. }
         | Event::UploadProgress { .. }
         | Event::StoreScanned { .. }
+        | Event::RereadEnded { .. }
         | Event::StoreReady { .. }
         | Event::StoreMissing { .. }
         | Event::AskBackup { .. }
@@ -239,6 +240,13 @@ fn told(command: &Command) -> String {
             format!("    START BACKUP over #{attachment}: {plan}\n")
         }
         Command::CancelBackup { .. } => "    CANCEL BACKUP\n".to_owned(),
+        Command::Reread { slice, .. } => {
+            format!(
+                "    READ AGAIN {} parts from {}\n",
+                slice.parts, slice.first
+            )
+        }
+        Command::StopReread { .. } => "    STOP READING\n".to_owned(),
         Command::Remember(_) => "    remember\n".to_owned(),
         Command::Record(observation) => {
             format!(

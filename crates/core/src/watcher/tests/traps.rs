@@ -596,6 +596,7 @@ fn moved_by_finder() {
     story.send(Event::StoreScanned {
         udid: udid(ANNA),
         copy: Some(ours),
+        check: None,
     });
     assert_eq!(story.view().verdict.protection, Protection::AtRisk);
     assert_eq!(story.view().trust, Some(Trust::Trusted));
