@@ -249,11 +249,17 @@ impl<P: Phones> Hands<P> {
             Act::BackUp {
                 udid,
                 full,
+                retention,
                 progress,
             } => {
-                let reins =
-                    self.jobs
-                        .back_up(udid.clone(), mind.place.clone(), full, progress, now.host);
+                let reins = self.jobs.back_up(
+                    udid.clone(),
+                    mind.place.clone(),
+                    full,
+                    retention,
+                    progress,
+                    now.host,
+                );
                 self.reins.insert(udid, reins);
             }
             Act::Cancel(udid) => {

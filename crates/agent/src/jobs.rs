@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use backupwatch_backup::Store;
 use backupwatch_core::reread::Slice;
+use backupwatch_core::retention::RetentionPolicy;
 use backupwatch_core::run::{CancelledBy, Phase, Progress, RunEnd, RunFailure, RunReport};
 use backupwatch_core::verdict::Check;
 use backupwatch_core::watcher::{Attachment, DeviceView, Event, Job};
@@ -253,6 +254,7 @@ impl<P: Phones> Jobs<P> {
         udid: Udid,
         place: Place,
         full: bool,
+        retention: RetentionPolicy,
         progress: watch::Sender<Progress>,
         started: HostTime,
     ) -> Reins {
@@ -278,7 +280,12 @@ impl<P: Phones> Jobs<P> {
                 drop(permit);
                 let failure = match opened {
                     Ok(Ok(store)) => {
-                        let order = Order { udid, store, full };
+                        let order = Order {
+                            udid,
+                            store,
+                            full,
+                            retention,
+                        };
                         return phones.back_up(order, clock, progress, cancel).await;
                     }
                     Ok(Err(why)) => {

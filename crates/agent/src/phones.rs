@@ -6,6 +6,7 @@ pub mod usbmuxd;
 use std::sync::Arc;
 
 use backupwatch_backup::Store;
+use backupwatch_core::retention::RetentionPolicy;
 use backupwatch_core::run::{Progress, RunReport};
 use backupwatch_core::watcher::Event;
 use backupwatch_core::{Facts, NoAnswer, Trust, Udid};
@@ -24,6 +25,8 @@ pub struct Order {
     pub store: Store,
     /// Everything, not only what changed.
     pub full: bool,
+    /// Which versions are kept afterwards.
+    pub retention: RetentionPolicy,
 }
 
 /// How the loop reaches phones. Every verb ends by itself when the phone goes away, and soon after `cancel`.

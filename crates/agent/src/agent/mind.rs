@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 
 use backupwatch_core::reread::Slice;
+use backupwatch_core::retention::RetentionPolicy;
 use backupwatch_core::run::{Phase, Progress, RunReport};
 use backupwatch_core::watcher::{Attachment, Command, DeviceView, Event, Remembered, Watcher};
 use backupwatch_core::{HostTime, LocalCopy, NoAnswer, Now, Period, Trust, Udid};
@@ -46,6 +47,7 @@ pub(super) enum Act {
     BackUp {
         udid: Udid,
         full: bool,
+        retention: RetentionPolicy,
         progress: watch::Sender<Progress>,
     },
     Cancel(Udid),
@@ -445,6 +447,7 @@ impl Mind {
                 acts.push(Act::BackUp {
                     udid: plan.udid.clone(),
                     full,
+                    retention: self.config.policy(&plan.udid).retention,
                     progress,
                 });
                 events.push_back(Event::BackupStarted { udid: plan.udid });

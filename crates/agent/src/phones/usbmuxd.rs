@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backupwatch_backup::engine::{self, RunOptions};
+use backupwatch_backup::engine::{self, Retention, RunOptions};
 use backupwatch_core::run::{Progress, RunReport};
 use backupwatch_core::watcher::Event;
 use backupwatch_core::{Facts, NoAnswer, Trust};
@@ -160,6 +160,10 @@ impl Phones for Usbmuxd {
         let options = RunOptions {
             force_full: order.full,
             purgeable: None,
+            retention: Some(Retention {
+                policy: order.retention,
+                utc_offset_s: clock.utc_offset_s(),
+            }),
         };
         engine::run(&phone, &order.store, &*clock, options, progress, cancel).await
     }
