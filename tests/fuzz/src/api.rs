@@ -1,0 +1,132 @@
+//! The local API, as a client meets it: requests over its socket. Whatever is asked, the answer is JSON of a known schema, and
+//! never "internal error".
+
+use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use backupwatch_agent::agent::Desk;
+use backupwatch_agent::api::listen::Listener;
+use backupwatch_agent::api::{self, Context};
+use backupwatch_agent::clock::SystemClock;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+const METHODS: [&str; 4] = ["GET", "POST", "DELETE", "PUT"];
+
+/// `{}` is the input's own.
+const ROUTES: [&str; 14] = [
+    "/v1/version",
+    "/v1/status",
+    "/v1/check",
+    "/v1/history",
+    "/v1/history?{}",
+    "/v1/history?limit={}",
+    "/v1/history?udid={}",
+    "/v1/pair",
+    "/v1/snooze",
+    "/v1/local-only",
+    "/v1/devices/{}/backup",
+    "/v1/devices/{}/guide",
+    "/v1/devices/00008101-000A11112222F1E5/backup",
+    "/{}",
+];
+
+pub fn target(input: &[u8]) {
+    let [method, route, own, rest @ ..] = input else {
+        return;
+    };
+    // Bytes as they are: all that is asked is that it ends, and that the next one is answered.
+    if *method == 255 {
+        let (mut stream, mut answer) = (connect(), Vec::new());
+        let _ = stream
+            .write_all(rest)
+            .and_then(|()| stream.shutdown(Shutdown::Write));
+        let _ = stream.read_to_end(&mut answer);
+        return;
+    }
+    let (own, body) = rest.split_at(rest.len().min((*own).into()));
+    let method = METHODS[usize::from(*method) % METHODS.len()];
+    let route = ROUTES[usize::from(*route) % ROUTES.len()].replace("{}", &encode(own));
+    let answer = ask(method, &route, body);
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let status = head
+        .strip_prefix("HTTP/1.1 ")
+        .and_then(|head| head.get(..3));
+    assert!(
+        status.is_some_and(|status| status != "500"),
+        "{method} {route}: {answer}"
+    );
+    if head.contains("content-type: application/json") {
+        let answer: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        assert_eq!(answer["schema"], 1, "{method} {route}: {answer}");
+    } else {
+        // The server's own refusal of what is no request: too long a line.
+        assert!(
+            body.is_empty() && status >= Some("400"),
+            "{method} {route}: {answer}"
+        );
+    }
+}
+
+fn ask(method: &str, route: &str, body: &[u8]) -> String {
+    let mut stream = connect();
+    let length = body.len();
+    let head = format!(
+        "{method} {route} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+    );
+    let mut answer = Vec::new();
+    // A server that has heard enough may close before it has heard all.
+    let _ = stream.write_all(&[head.as_bytes(), body].concat());
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8(answer).expect("text")
+}
+
+fn connect() -> UnixStream {
+    let stream = UnixStream::connect(SERVER.path().join("socket")).expect("an agent");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(8)))
+        .unwrap();
+    stream
+}
+
+/// An agent whose loop answers nothing, with an empty history.
+static SERVER: LazyLock<TempDir> = LazyLock::new(|| {
+    let folder = TempDir::new().unwrap();
+    let (socket, database) = (folder.path().join("socket"), folder.path().join("state.db"));
+    backupwatch_agent::state::open(&database).unwrap();
+    let (ready, is_ready) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.unwrap().block_on(async {
+            let listener = Listener::bind(&socket).unwrap();
+            ready.send(()).unwrap();
+            let (desk, mut asks) = Desk::new();
+            tokio::spawn(async move { while asks.recv().await.is_some() {} });
+            let context = Context {
+                desk,
+                database,
+                clock: Arc::new(SystemClock),
+                started: jiff::Timestamp::UNIX_EPOCH,
+            };
+            api::serve(listener, context, CancellationToken::new()).await;
+        });
+    });
+    is_ready.recv().unwrap();
+    folder
+});
+
+fn encode(bytes: &[u8]) -> String {
+    let mut out = String::new();
+    for byte in bytes {
+        match byte {
+            0x21..=0x7E => out.push(char::from(*byte)),
+            byte => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}

@@ -1,0 +1,330 @@
+//! A store in memory with things beside it that are not the phone's, and one run in it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex};
+
+use backupwatch_backup::{About, Clock, OpenError, Opened, Phone, RunOptions, Store, verify};
+use backupwatch_core::run::{Phase, Progress, RunEnd, RunReport};
+use backupwatch_core::{HostTime, Udid};
+use backupwatch_wire::afc::{Reply, Status};
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::peer::Peer;
+use super::script;
+
+pub const UDID: &str = "00008101-000A11112222F1E5";
+const OTHER: &str = "00008110-0000000000000001";
+
+/// Files that are not the phone's: one whose name it knows, and one with a name that is as secret as what both hold.
+const KNOWN: &str = "theirs";
+const SECRET: &str = "not-yours-6f1c";
+
+/// Paths and contents of a tree.
+pub type Tree = BTreeMap<PathBuf, Vec<u8>>;
+
+/// See the module. It is gone when it is dropped.
+pub struct Place {
+    outside: TempDir,
+    store: Store,
+    udid: Udid,
+}
+
+impl Place {
+    /// A store without a backup.
+    pub fn empty() -> Self {
+        // In memory where there is such a place: a session touches hundreds of names.
+        let memory = Path::new("/dev/shm");
+        let outside = if memory.is_dir() {
+            TempDir::with_prefix_in("backupwatch-fuzz-", memory)
+        } else {
+            TempDir::new()
+        };
+        let outside = outside.expect("a folder");
+        let at = outside.path();
+        for folder in ["victim", "root", &format!("root/{OTHER}")] {
+            fs::create_dir(at.join(folder)).unwrap();
+        }
+        let store = Store::create(&at.join("root")).unwrap();
+        let ours = at.join("root/.backupwatch");
+        for folder in ["versions", "work"] {
+            fs::create_dir_all(ours.join(folder).join(OTHER)).unwrap();
+        }
+        for folder in [
+            at.to_owned(),
+            at.join("victim"),
+            at.join("root").join(OTHER),
+            ours.join("versions").join(OTHER),
+            ours.join("work").join(OTHER),
+        ] {
+            fs::write(folder.join(KNOWN), SECRET).unwrap();
+            fs::write(folder.join(SECRET), SECRET).unwrap();
+        }
+        let udid = Udid::parse(UDID).unwrap();
+        Self {
+            outside,
+            store,
+            udid,
+        }
+    }
+
+    /// A store with a verified backup, a copy of one that was made once.
+    pub fn with_backup() -> Self {
+        static MADE: LazyLock<Place> = LazyLock::new(|| {
+            let place = Place::empty();
+            let (report, _) = place.run(script::first(), None);
+            assert!(matches!(report.end, RunEnd::Verified(_)), "{report:?}");
+            place
+        });
+        let place = Self::empty();
+        let from = MADE.outside.path().join("root");
+        // The marker too: what is in the record is bound to nothing else.
+        copy(&from, &place.outside.path().join("root"));
+        let store = Store::open(&place.outside.path().join("root")).unwrap();
+        Self { store, ..place }
+    }
+
+    pub fn current(&self) -> PathBuf {
+        self.store.folder(&self.udid)
+    }
+
+    pub fn udid(&self) -> &Udid {
+        &self.udid
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// A file or folder of the store's own.
+    pub fn ours(&self, name: &str) -> PathBuf {
+        self.store.root().join(".backupwatch").join(name)
+    }
+
+    /// A run that the phone leaves in the middle of its files.
+    pub fn break_off(&self) {
+        let mut half = script::changed();
+        half.truncate(half.len() / 2);
+        let (report, _) = self.run(half, None);
+        assert!(matches!(report.end, RunEnd::Failed(_)));
+    }
+
+    /// Puts links that lead outside into the trees of the phone.
+    pub fn plant(&self) {
+        let victim = self.outside.path().join("victim");
+        let work = self.ours("work").join(UDID);
+        for name in ["link", "Snapshot/link", "ab", "Snapshot/ab", "Manifest.db"] {
+            // What the attempt has there goes, unless it is a folder with something in it.
+            let _ = fs::remove_dir(work.join(name));
+            let _ = symlink(&victim, work.join(name));
+        }
+        let _ = symlink(victim.join(KNOWN), work.join("file"));
+        let _ = symlink(&victim, self.current().join("link"));
+    }
+
+    /// One backup of a phone that says these bytes.
+    pub fn run(&self, said: Vec<u8>, services: Option<&[u8]>) -> (RunReport, Vec<u8>) {
+        static REAL: LazyLock<Runtime> = LazyLock::new(|| runtime(false));
+        static PAUSED: LazyLock<Runtime> = LazyLock::new(|| runtime(true));
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let backup = Peer::saying(said).heard_by(&heard);
+        let [notifications, afc, apps, icons] = match services {
+            None => [
+                Peer::saying(Vec::new()).then_silent(),
+                Peer::answering(afc()).then_silent(),
+                Peer::saying(Vec::new()),
+                Peer::saying(Vec::new()),
+            ],
+            Some(input) => {
+                let mut parts = input.chunks(input.len() / 4 + 1).map(<[u8]>::to_vec);
+                std::array::from_fn(|_| Peer::saying(parts.next().unwrap_or_default()))
+            }
+        };
+        let opened = Opened {
+            about: About::default(),
+            backup,
+            notifications,
+            afc,
+            apps: Some(apps),
+            icons: Some(icons),
+        };
+        let phone = OnePhone {
+            udid: self.udid.clone(),
+            opened: Mutex::new(Some(opened)),
+        };
+        let (progress, _told) = watch::channel(Progress {
+            phase: Phase::Opening,
+            percent: None,
+            bytes: 0,
+            files: 0,
+            started: NOW,
+        });
+        let run = backupwatch_backup::run(
+            &phone,
+            &self.store,
+            &Stopped,
+            RunOptions::default(),
+            progress,
+            CancellationToken::new(),
+        );
+        // Services that make us wait do it by the clock.
+        let runtime = if services.is_some() { &PAUSED } else { &REAL };
+        let report = runtime.block_on(run);
+        let heard = std::mem::take(&mut *heard.lock().unwrap());
+        (report, heard)
+    }
+
+    /// Everything that is not this phone's, with its content.
+    pub fn surroundings(&self) -> Tree {
+        let mut all = tree(self.outside.path());
+        let root = Path::new("root");
+        let ours = root.join(".backupwatch");
+        let theirs = |path: &Path| {
+            path.starts_with(root.join(UDID))
+                || path.starts_with(ours.join("trash"))
+                || ["lock", "journal", "work", "versions", "copies"]
+                    .iter()
+                    .any(|folder| {
+                        let inside = path.strip_prefix(ours.join(folder));
+                        inside.is_ok_and(|inside| {
+                            inside.as_os_str().is_empty()
+                                || inside.to_string_lossy().starts_with(UDID)
+                        })
+                    })
+        };
+        all.retain(|path, _| !theirs(path));
+        all
+    }
+
+    /// Whether something that is not the phone's is in what it heard, or in its own tree, and did not come from it.
+    pub fn betrays(&self, heard: &[u8], input: &[u8]) -> bool {
+        let secret = SECRET.as_bytes();
+        if contains(input, secret) {
+            return false;
+        }
+        let inside = |folder: &Path| tree(folder).values().any(|bytes| bytes == secret);
+        contains(heard, secret) || inside(&self.current()) || inside(&self.ours("work").join(UDID))
+    }
+
+    /// Holds the report against what is on the disk.
+    pub fn judge(&self, report: &RunReport, before: &Tree) {
+        match &report.end {
+            RunEnd::Failed(_) => {
+                assert!(
+                    tree(&self.current()) == *before,
+                    "the current backup changed: {report:?}"
+                );
+            }
+            RunEnd::Verified(copy) => {
+                let checked = verify(&self.current(), &self.udid).expect("a readable disk");
+                assert!(checked.is_verified(), "{report:?} and {checked:?}");
+                assert_eq!(self.store.current(&self.udid).unwrap().as_ref(), Some(copy));
+                let kept = fs::read_dir(self.ours("versions").join(UDID));
+                let mut kept = kept.into_iter().flatten().flatten();
+                assert!(
+                    before.is_empty() || kept.any(|version| tree(&version.path()) == *before),
+                    "the backup before is gone"
+                );
+            }
+        }
+    }
+}
+
+/// The services of one run.
+struct OnePhone {
+    udid: Udid,
+    opened: Mutex<Option<Opened<Peer>>>,
+}
+
+impl Phone for OnePhone {
+    type Stream = Peer;
+
+    fn udid(&self) -> &Udid {
+        &self.udid
+    }
+
+    async fn open(&self) -> Result<Opened<Peer>, OpenError> {
+        self.opened
+            .lock()
+            .unwrap()
+            .take()
+            .ok_or(OpenError::LinkLost)
+    }
+}
+
+const NOW: HostTime = HostTime(jiff::Timestamp::constant(1_700_000_000, 0));
+
+/// A run takes no time.
+struct Stopped;
+
+impl Clock for Stopped {
+    fn now(&self) -> HostTime {
+        NOW
+    }
+}
+
+fn runtime(paused: bool) -> Runtime {
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all().start_paused(paused).build().unwrap()
+}
+
+/// The sync lock is given, and there are none of the files that Info.plist can hold.
+fn afc() -> Vec<Vec<u8>> {
+    let opened = Reply::Opened { handle: 1 };
+    let locked = Reply::Status(Status::Success);
+    let none = std::iter::repeat_n(Reply::Status(Status::NotFound), 32);
+    [opened, locked]
+        .into_iter()
+        .chain(none)
+        .zip(1..)
+        .map(|(reply, number)| reply.to_packet(number).encode())
+        .collect()
+}
+
+/// Everything below a folder: files with their content, links with where they lead.
+pub fn tree(folder: &Path) -> Tree {
+    let mut all = Tree::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(at) = folders.pop() {
+        for entry in fs::read_dir(&at).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(folder).unwrap().to_owned();
+            let kind = fs::symlink_metadata(&path).unwrap().file_type();
+            let content = if kind.is_dir() {
+                folders.push(path);
+                Vec::new()
+            } else if kind.is_symlink() {
+                fs::read_link(&path)
+                    .unwrap()
+                    .into_os_string()
+                    .into_encoded_bytes()
+            } else {
+                fs::read(&path).unwrap()
+            };
+            all.insert(name, content);
+        }
+    }
+    all
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            fs::create_dir_all(&to).unwrap();
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
