@@ -38,9 +38,10 @@ pub fn write<'a>(
     seed: u64,
 ) -> Result<(), DatabaseError> {
     let mut database = Connection::open(path)?;
-    // The file is new and thrown away after a crash.
+    // The file is new and thrown away after a crash. The index of names is written in no order: it should fit.
     database.execute_batch(
-        "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA page_size = 4096;",
+        "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA page_size = 4096; \
+         PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;",
     )?;
     let transaction = database.transaction()?;
     transaction.execute_batch(SCHEMA)?;
