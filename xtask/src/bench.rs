@@ -24,7 +24,7 @@ pub(crate) struct Options {
     /// A tenth of the files, to see that everything runs
     #[arg(long)]
     quick: bool,
-    /// How often each client runs; the medians count
+    /// How often each client runs; the medians count. A slow one runs less often
     #[arg(long, value_name = "N", default_value_t = 3)]
     runs: usize,
     /// Only these clients: backupwatch, idevicebackup2, pymobiledevice3, idevice, drain, copy
@@ -67,30 +67,35 @@ pub(crate) fn run(options: Options) -> Result<()> {
     }
     let bench = Bench {
         release: target.join("release"),
-        scratch: options.scratch.unwrap_or_else(|| target.join("bench")),
+        // A folder of its own, for it is emptied.
+        scratch: options
+            .scratch
+            .unwrap_or_else(|| target.clone())
+            .join("backupwatch-bench"),
         divisor: if options.quick { 10 } else { 1 },
         runs: options.runs.max(1),
         only: options.only,
     };
-    let _ = fs::remove_dir_all(&bench.scratch);
-    fs::create_dir_all(&bench.scratch)
-        .with_context(|| format!("failed to make {}", bench.scratch.display()))?;
-
+    let machine = machine::describe(&target);
     let mut sections = Vec::new();
     for case in wanted {
         println!("\n== {}", case.title());
-        let section = match machine::room(&bench.scratch)?.checked_sub(case.room / bench.divisor) {
-            Some(_) => round::of(&bench, case),
-            None => report::Section::left_out(case, "there is no room on this disk for it"),
+        // What an earlier run may have left when it was interrupted.
+        let _ = fs::remove_dir_all(&bench.scratch);
+        fs::create_dir_all(&bench.scratch)
+            .with_context(|| format!("failed to make {}", bench.scratch.display()))?;
+        let section = if machine::room(&bench.scratch)? < case.room / bench.divisor {
+            report::Section::left_out(case, "there is no room on this disk for it")
+        } else {
+            round::of(&bench, case)
         };
         println!("{}", section.text());
         sections.push(section);
+        fs::remove_dir_all(&bench.scratch).context("failed to clean up")?;
     }
-    fs::remove_dir_all(&bench.scratch).context("failed to clean up")?;
     println!("all of it took {} s", started.elapsed().as_secs());
     if options.write {
         let path = crate::root().join("docs/benchmarks.md");
-        let machine = machine::describe(&target);
         fs::write(&path, report::page(&machine, &sections, options.quick))
             .with_context(|| format!("failed to write {}", path.display()))?;
         println!("written: {}", path.display());

@@ -59,6 +59,8 @@ const ALL: &[Client] = &[
 const KEEPING: &[Client] = &[Backupwatch, Idevice, Idevicebackup2, Pymobiledevice3];
 /// pymobiledevice3 would take longer than all others together.
 const FAST: &[Client] = &[Backupwatch, Copy, Drain, Idevice, Idevicebackup2];
+/// What TLS costs can be seen on a few.
+const FEW: &[Client] = &[Backupwatch, Drain, Idevice];
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -77,9 +79,9 @@ pub(super) const CASES: &[Case] = &[
         phone: "large",
         link: Link::Plain,
         work: Work::Full,
-        clients: FAST,
+        clients: FEW,
         budget: Budget::None,
-        room: 25 * GB,
+        room: 12 * GB,
     },
     Case {
         name: "small",
@@ -97,8 +99,8 @@ pub(super) const CASES: &[Case] = &[
         phone: "small",
         link: Link::Plain,
         work: Work::Full,
-        clients: FAST,
-        budget: Budget::TimesBestPeer(2.0),
+        clients: FEW,
+        budget: Budget::None,
         room: 2 * GB,
     },
     Case {

@@ -20,12 +20,29 @@ pub(super) enum Client {
     Pymobiledevice3,
 }
 
-/// Where a client finds the phone, and where it writes.
+/// Where a client finds the phone, and where it keeps what is its own.
 pub(super) struct Place<'a> {
-    pub(super) bench: &'a Bench,
-    pub(super) socket: &'a Path,
-    pub(super) udid: &'a str,
-    pub(super) root: &'a Path,
+    release: &'a Path,
+    socket: &'a Path,
+    udid: &'a str,
+    home: &'a Path,
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn new(bench: &'a Bench, socket: &'a Path, udid: &'a str, home: &'a Path) -> Self {
+        let release = &bench.release;
+        Self {
+            release,
+            socket,
+            udid,
+            home,
+        }
+    }
+
+    /// Where it writes its backups.
+    pub(super) fn root(&self) -> PathBuf {
+        self.home.join("backups")
+    }
 }
 
 impl Client {
@@ -66,49 +83,53 @@ impl Client {
         (!there).then(|| format!("{} is not here (cargo xtask peers)", self.name()))
     }
 
-    /// A backup by this client, into `place.root`; `Copy` writes there what our own one left.
+    /// A backup by this client; `Copy` copies the one that our own client made just before.
     pub(super) fn backup(self, place: &Place<'_>) -> Command {
         let mut command = match self {
             Self::Backupwatch => {
                 let mut command = backupwatch(place);
-                command.arg("backup").arg(place.udid);
+                command.args(["backup", place.udid, "--root"]);
                 command
             }
             Self::Copy => {
                 // This very program: see `Options::copy`.
                 let own = std::env::current_exe().unwrap_or_else(|_| "cargo-xtask".into());
                 let mut command = Command::new(own);
-                command.args(["bench", "--copy"]).arg(ours(place.root));
-                command.arg(place.root);
+                let ours = place.home.with_file_name(Self::Backupwatch.name());
+                command.args(["bench", "--copy"]).arg(ours.join("backups"));
                 command
             }
             Self::Drain | Self::Idevice => {
-                let mut command = Command::new(place.bench.release.join("examples/bench_client"));
+                let mut command = Command::new(place.release.join("examples/bench_client"));
                 command.arg(self.name()).arg(place.socket).arg(place.udid);
-                command.arg(place.root);
                 command
             }
             Self::Idevicebackup2 => {
                 let mut command = Command::new(self.name());
-                command.args(["-u", place.udid, "backup"]).arg(place.root);
+                command.args(["-u", place.udid, "backup"]);
                 command
             }
             Self::Pymobiledevice3 => {
                 let mut command = Command::new(pymobiledevice3());
                 command.args(["backup2", "backup", "--udid", place.udid]);
-                command.arg(place.root);
                 command
             }
         };
+        // Each of them takes it last.
+        command.arg(place.root());
         surroundings(&mut command, place);
         command
     }
 
-    /// What it calls itself, for the page.
+    /// Which one it is, for the page. The floors are of our own tree.
     pub(super) fn version(self) -> String {
         let said = match self {
             Self::Backupwatch | Self::Copy | Self::Drain => {
-                return env!("CARGO_PKG_VERSION").into();
+                let mut git = Command::new("git");
+                output(
+                    git.args(["describe", "--always", "--dirty"])
+                        .current_dir(crate::root()),
+                )
             }
             Self::Idevice => locked("idevice"),
             Self::Idevicebackup2 => output(Command::new(self.name()).arg("--version")),
@@ -120,43 +141,31 @@ impl Client {
     }
 }
 
-/// Our binary with a state of its own beside the backups.
+/// Our binary, with a state and a configuration of its own.
 pub(super) fn backupwatch(place: &Place<'_>) -> Command {
-    let state = place.root.with_extension("state");
-    let config = place.root.with_extension("toml");
-    // Without it the program says so, and its cell of the table with it.
-    let _ = fs::write(
-        &config,
-        format!(
-            "[notify]\ndesktop = false\n[backup]\nroot = {:?}\n",
-            place.root
-        ),
+    let config = place.home.join("config.toml");
+    let text = format!(
+        "[notify]\ndesktop = false\n[backup]\nroot = {:?}\n",
+        place.root()
     );
-    let mut command = Command::new(place.bench.release.join("backupwatch"));
-    command
-        .arg("--config")
-        .arg(config)
-        .arg("--state-dir")
-        .arg(state);
+    // When that fails the program says so, and its cell of the table with it.
+    let _ = fs::write(&config, text);
+    let mut command = Command::new(place.release.join("backupwatch"));
+    command.arg("--config").arg(config);
+    command.arg("--state-dir").arg(place.home.join("state"));
     surroundings(&mut command, place);
     command
 }
 
-/// Where our own tree of the same case is, which `Copy` copies: it runs right after us.
-fn ours(root: &Path) -> PathBuf {
-    root.with_file_name(Client::Backupwatch.name())
-}
-
 fn surroundings(command: &mut Command, place: &Place<'_>) {
-    let home = place.root.with_extension("home");
     command
         .env(
             "USBMUXD_SOCKET_ADDRESS",
             format!("UNIX:{}", place.socket.display()),
         )
         .env("PYMOBILEDEVICE3_USBMUX", place.socket)
-        .env("XDG_CONFIG_HOME", home.join("config"))
-        .env("HOME", home)
+        .env("XDG_CONFIG_HOME", place.home.join("xdg"))
+        .env("HOME", place.home)
         .env("NO_COLOR", "1");
 }
 

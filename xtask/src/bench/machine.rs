@@ -9,13 +9,16 @@ pub(super) fn describe(scratch: &Path) -> Vec<String> {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let mut lines = vec![
         format!("date: {}", said("date", &["-u", "+%Y-%m-%d"])),
+        format!("command: `{}`", command()),
+        format!("load when it began: {}", load()),
         format!("processor: {} ({cores} cores)", processor()),
         format!("memory: {}", memory()),
         format!("system: {}", said("uname", &["-srm"])),
         format!("file system: {}", file_system(scratch)),
     ];
     for client in Client::ALL {
-        if client.is_peer() && client.missing().is_none() {
+        let listed = client.is_peer() || client == Client::Backupwatch;
+        if listed && client.missing().is_none() {
             lines.push(format!("{}: {}", client.name(), client.version()));
         }
     }
@@ -26,6 +29,17 @@ pub(super) fn describe(scratch: &Path) -> Vec<String> {
 pub(super) fn room(scratch: &Path) -> Result<u64> {
     let room = rustix::fs::statvfs(scratch).context("failed to see how much room there is")?;
     Ok(room.f_bavail.saturating_mul(room.f_frsize))
+}
+
+/// As it was typed; the program itself is behind an alias of cargo.
+fn command() -> String {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    format!("cargo xtask {}", arguments.join(" "))
+}
+
+fn load() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().unwrap_or("unknown").to_owned()
 }
 
 fn processor() -> String {

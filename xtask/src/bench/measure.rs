@@ -22,7 +22,7 @@ pub(super) struct Run {
 }
 
 /// Longer than the slowest peer takes for the largest case on a slow disk.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_secs(300);
 /// How often a living process is asked for its peak: all that grows within its last moment is missed.
 const LOOK: Duration = Duration::from_millis(5);
 

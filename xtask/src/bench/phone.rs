@@ -14,7 +14,7 @@ use std::{
 pub(super) struct Phone {
     process: Child,
     /// It ends when this is closed, so that it outlives us in no case.
-    orders: Option<ChildStdin>,
+    orders: ChildStdin,
     answers: BufReader<ChildStdout>,
     pub(super) socket: PathBuf,
     pub(super) udid: String,
@@ -39,7 +39,7 @@ impl Phone {
             .stdout(Stdio::piped())
             .spawn()
             .context("failed to start the simulated phone")?;
-        let orders = process.stdin.take();
+        let orders = process.stdin.take().context("the phone has no ears")?;
         let answers = process.stdout.take().context("the phone has no voice")?;
         let mut phone = Self {
             process,
@@ -72,8 +72,7 @@ impl Phone {
     }
 
     fn order(&mut self, order: &str) -> Result<String> {
-        let orders = self.orders.as_mut().context("the phone hears nothing")?;
-        writeln!(orders, "{order}").context("the phone is gone")?;
+        writeln!(self.orders, "{order}").context("the phone is gone")?;
         self.answer()
     }
 
@@ -88,8 +87,8 @@ impl Phone {
 
 impl Drop for Phone {
     fn drop(&mut self) {
-        self.orders = None;
-        // It may be gone already.
+        // It may be gone already. All that it has on the disk is in our scratch folder.
+        let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }

@@ -7,8 +7,12 @@ use super::{
 };
 use std::fmt::Write as _;
 
-/// What ours may use at the most, whatever the phone holds.
-const PEAK: u64 = 16 << 20;
+/// Mebibytes that ours may use at the most, whatever the phone holds.
+const PEAK: f64 = 16.0;
+const MIB: f64 = (1 << 20) as f64;
+
+/// What ours must reach of the speed of a bare copy, where durability makes the budget impossible.
+const OF_THE_COPY: f64 = 0.8;
 
 /// One client in one case.
 pub(super) struct Cell {
@@ -121,63 +125,59 @@ impl Section {
     }
 
     fn findings(&self) -> Vec<String> {
-        let mut lines = Vec::new();
         let Some(ours) = self.cell(Client::Backupwatch) else {
-            return lines;
+            return Vec::new();
         };
         let budget = self.case.budget;
+        let mut lines = Vec::new();
         if let Some(seconds) = ours.seconds() {
             if let Some(drain) = self.cell(Client::Drain).and_then(Cell::seconds) {
-                let ratio = seconds / drain;
                 let kept = match budget {
-                    Budget::TimesDrain(most) => at_most(ratio, most),
+                    Budget::TimesDrain(most) => at_most("budget", seconds / drain, most),
                     Budget::TimesBestPeer(_) | Budget::Seconds(_) | Budget::None => String::new(),
                 };
-                lines.push(format!("time, ours ÷ drain: {ratio:.2}{kept}"));
+                lines.push(format!("time, ours ÷ drain: {:.2}{kept}", seconds / drain));
             }
             if let Some(copy) = self.cell(Client::Copy).and_then(Cell::seconds) {
-                let ratio = copy / seconds;
-                lines.push(format!(
-                    "time, bare copy with the same syncs ÷ ours: {ratio:.2}"
-                ));
+                let kept = at_least("where the disk is the limit", copy / seconds, OF_THE_COPY);
+                lines.push(format!("time, copy ÷ ours: {:.2}{kept}", copy / seconds));
             }
             if let Some((name, best)) = self.best_peer(Cell::seconds) {
-                let ratio = best / seconds;
                 let kept = match budget {
-                    Budget::TimesBestPeer(least) => at_least(ratio, least),
+                    Budget::TimesBestPeer(least) => at_least("budget", best / seconds, least),
                     Budget::TimesDrain(_) | Budget::Seconds(_) | Budget::None => String::new(),
                 };
+                let ratio = best / seconds;
                 lines.push(format!("time, best peer ({name}) ÷ ours: {ratio:.2}{kept}"));
             }
             if let Budget::Seconds(most) = budget {
-                lines.push(format!(
-                    "time: {}{}",
-                    in_seconds(seconds),
-                    at_most(seconds, most)
-                ));
+                let kept = at_most("budget", seconds, most);
+                lines.push(format!("time: {}{kept}", in_seconds(seconds)));
             }
         }
         if let (Some(cpu), Some((name, best))) = (ours.cpu(), self.best_peer(Cell::cpu)) {
-            let ratio = best / cpu;
-            lines.push(format!("CPU, best peer ({name}) ÷ ours: {ratio:.2}"));
+            lines.push(format!("CPU, best peer ({name}) ÷ ours: {:.2}", best / cpu));
         }
         if let Some(peak) = ours.peak() {
-            let word = if peak <= PEAK { "PASS" } else { "OVER" };
-            let (peak, most) = (in_mebibytes(peak), in_mebibytes(PEAK));
-            lines.push(format!("memory: {peak} (budget: at most {most}, {word})"));
+            let mebibytes = peak as f64 / MIB;
+            lines.push(format!(
+                "memory: {}{}",
+                in_mebibytes(peak),
+                at_most("budget", mebibytes, PEAK)
+            ));
         }
         lines
     }
 }
 
-fn at_most(value: f64, most: f64) -> String {
+fn at_most(what: &str, value: f64, most: f64) -> String {
     let word = if value <= most { "PASS" } else { "OVER" };
-    format!(" (budget: at most {most}, {word})")
+    format!(" ({what}: at most {most}, {word})")
 }
 
-fn at_least(value: f64, least: f64) -> String {
+fn at_least(what: &str, value: f64, least: f64) -> String {
     let word = if value >= least { "PASS" } else { "UNDER" };
-    format!(" (budget: at least {least}, {word})")
+    format!(" ({what}: at least {least}, {word})")
 }
 
 fn in_seconds(seconds: f64) -> String {
@@ -185,7 +185,7 @@ fn in_seconds(seconds: f64) -> String {
 }
 
 fn in_mebibytes(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+    format!("{:.1} MiB", bytes as f64 / MIB)
 }
 
 /// The middle one, or the mean of the two in the middle.

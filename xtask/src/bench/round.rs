@@ -8,7 +8,7 @@ use super::{
     phone::Phone,
     report::{Cell, Section},
 };
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use std::{
     fs::{self, File},
     io::{Read as _, Write as _},
@@ -16,7 +16,7 @@ use std::{
 };
 
 /// A client that has used so many seconds of a case is not run again in it.
-const ENOUGH: f64 = 45.0;
+const ENOUGH: f64 = 15.0;
 
 pub(super) fn of(bench: &Bench, case: &'static Case) -> Section {
     match measure_all(bench, case) {
@@ -44,7 +44,7 @@ fn measure_all(bench: &Bench, case: &'static Case) -> Result<Section> {
     }
     for cell in &mut section.cells {
         if matches!(case.work, Work::Incremental | Work::Verify) && cell.trouble.is_none() {
-            let made = back_up(bench, &mut phone, cell.client);
+            let made = back_up(bench, &mut phone, cell.client, "Full");
             cell.note("the backup before", made.map(drop));
         }
     }
@@ -52,31 +52,31 @@ fn measure_all(bench: &Bench, case: &'static Case) -> Result<Section> {
         if case.work == Work::Incremental {
             phone.mutate()?;
         }
-        for at in 0..section.cells.len() {
-            let next = section.cells.get(at + 1).map(|cell| cell.client);
-            let Some(cell) = section.cells.get_mut(at) else {
-                break;
-            };
+        for cell in &mut section.cells {
+            let client = cell.client;
             let used: f64 = cell.runs.iter().map(|run| run.seconds).sum();
-            if cell.trouble.is_some() || used > ENOUGH {
+            let nothing_to_copy =
+                client == Client::Copy && !home(bench, Client::Backupwatch).exists();
+            if cell.trouble.is_some() || used > ENOUGH || nothing_to_copy {
                 continue;
             }
             let run = match case.work {
-                Work::Full | Work::Incremental => back_up(bench, &mut phone, cell.client),
+                Work::Full => {
+                    if client != Client::Copy {
+                        clear(bench)?;
+                    }
+                    back_up(bench, &mut phone, client, "Full")
+                }
+                Work::Incremental => back_up(bench, &mut phone, client, "Incremental"),
                 Work::Verify => verify(bench, &phone),
             };
-            if case.work == Work::Full && next != Some(Client::Copy) {
-                clear(bench)?;
-            }
             if let Ok(run) = &run {
-                println!("{} {round}: {:.2} s", cell.client.name(), run.seconds);
+                println!("{} {round}: {:.2} s", client.name(), run.seconds);
                 cell.runs.push(*run);
             }
             cell.note("this run", run.map(drop));
         }
     }
-    drop(phone);
-    clear(bench)?;
     Ok(section)
 }
 
@@ -89,55 +89,40 @@ impl Cell {
     }
 }
 
-/// One backup into the client's own folder, which the phone must call finished.
-fn back_up(bench: &Bench, phone: &mut Phone, client: Client) -> Result<Run> {
-    let root = root(bench, client);
-    fs::create_dir_all(&root)?;
+/// One backup into the client's own folder, which the phone must call finished, and of this kind.
+fn back_up(bench: &Bench, phone: &mut Phone, client: Client, kind: &str) -> Result<Run> {
+    let home = home(bench, client);
+    let place = Place::new(bench, &phone.socket, &phone.udid, &home);
+    fs::create_dir_all(place.root())?;
     settle(&bench.scratch)?;
-    let socket = phone.socket.clone();
-    let udid = phone.udid.clone();
-    let place = Place {
-        bench,
-        socket: &socket,
-        udid: &udid,
-        root: &root,
-    };
-    let run = measure::run(client.backup(&place), &root.with_extension("log"))?;
+    let run = measure::run(client.backup(&place), &home.join("log"))?;
     if client != Client::Copy {
-        phone.finished()?;
+        let was = phone.finished()?;
+        if !was.starts_with(kind) {
+            bail!("the phone calls it {was}");
+        }
     }
     Ok(run)
 }
 
 fn verify(bench: &Bench, phone: &Phone) -> Result<Run> {
-    let root = root(bench, Client::Backupwatch);
-    let place = Place {
-        bench,
-        socket: &phone.socket,
-        udid: &phone.udid,
-        root: &root,
-    };
+    let home = home(bench, Client::Backupwatch);
+    let place = Place::new(bench, &phone.socket, &phone.udid, &home);
     let mut command = clients::backupwatch(&place);
     command.args(["verify", &phone.udid, "--level", "L2"]);
-    measure::run(command, &root.with_extension("log"))
+    measure::run(command, &home.join("log"))
 }
 
-fn root(bench: &Bench, client: Client) -> PathBuf {
+/// Where a client has its backups and all else that it keeps.
+fn home(bench: &Bench, client: Client) -> PathBuf {
     bench.scratch.join(client.name())
 }
 
-/// Removes what the clients wrote, and lets the phone's socket be.
 fn clear(bench: &Bench) -> Result<()> {
-    for entry in fs::read_dir(&bench.scratch)? {
-        let path = entry?.path();
-        let named = |client: &Client| path.file_stem().is_some_and(|stem| stem == client.name());
-        if Client::ALL.iter().any(named) {
-            let gone = if path.is_dir() {
-                fs::remove_dir_all(&path)
-            } else {
-                fs::remove_file(&path)
-            };
-            gone.with_context(|| format!("failed to remove {}", path.display()))?;
+    for home in Client::ALL.map(|client| home(bench, client)) {
+        if home.exists() {
+            let gone = fs::remove_dir_all(&home);
+            gone.with_context(|| format!("failed to remove {}", home.display()))?;
         }
     }
     Ok(())
