@@ -1,9 +1,10 @@
 //! A check of a finished tree as deep as somebody wants it, at any time after it arrived. It only reads: neither the tree nor
 //! the ledger is written to.
 //!
-//! The caller sees to it that no run exchanges the tree meanwhile, as `Store::hold` does.
+//! A tree of the store is held meanwhile, so that nobody takes it away.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,6 +21,7 @@ use super::{
 };
 use crate::jail::Jail;
 use crate::ledger::Ledger;
+use crate::store::Held;
 
 /// What to check.
 #[derive(Clone, Copy, Debug)]
@@ -90,12 +92,42 @@ pub fn deep(
     progress: &(dyn Fn(Progress) + Sync),
     stop: &Arc<AtomicBool>,
 ) -> Result<VerifyReport, VerifyError> {
-    let folder = &folder.canonicalize()?;
-    let jail = Jail::open(folder)?;
+    let folder = folder.canonicalize()?;
+    let jail = Jail::open(&folder)?;
+    check(&jail, &|| Ok(folder.clone()), udid, how, progress, stop)
+}
+
+/// As [`deep`], of a tree that the store holds, with its own hashes. It may be renamed meanwhile.
+///
+/// # Errors
+/// As [`deep`].
+pub fn deep_held(
+    held: &Held,
+    how: &Deep<'_>,
+    progress: &(dyn Fn(Progress) + Sync),
+    stop: &Arc<AtomicBool>,
+) -> Result<VerifyReport, VerifyError> {
+    let ledger = held.ledger();
+    let how = Deep {
+        ledger: how.ledger.or(ledger.as_deref()),
+        ..*how
+    };
+    let folder = || held.folder().map_err(io::Error::other);
+    check(held.tree(), &folder, held.udid(), &how, progress, stop)
+}
+
+fn check(
+    jail: &Jail,
+    folder: &dyn Fn() -> io::Result<PathBuf>,
+    udid: &Udid,
+    how: &Deep<'_>,
+    progress: &(dyn Fn(Progress) + Sync),
+    stop: &Arc<AtomicBool>,
+) -> Result<VerifyReport, VerifyError> {
     let mut report = VerifyReport::new();
     progress(Progress::at(Stage::Lists));
-    let locks = plists::check(&jail, udid, &mut report)?;
-    let looked = manifest::look(&jail, folder, stop, &mut report)?;
+    let locks = plists::check(jail, udid, &mut report)?;
+    let looked = manifest::look(jail, folder, stop, &mut report)?;
     if report.wrong == 0 {
         report.level = Some(Level::L1);
     }
@@ -105,7 +137,7 @@ pub fn deep(
 
     let ledger = open_ledger(how, &mut report)?;
     let mut contents = Contents {
-        jail: &jail,
+        jail,
         ledger: ledger.as_ref(),
         keys: None,
         sample: how.sample,
@@ -160,7 +192,7 @@ pub fn deep(
             ..Progress::at(Stage::Files)
         });
     };
-    let planned = blobs::check(&jail, against, &mut each_folder, stop, &mut report)?;
+    let planned = blobs::check(jail, against, &mut each_folder, stop, &mut report)?;
     if report.wrong == 0 && manifest.is_some() {
         report.level = Some(how.level.min(Level::L3));
     }

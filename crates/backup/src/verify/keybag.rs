@@ -36,7 +36,8 @@ const MAX_ITER: u32 = 10_000_000;
 /// Rounds between two looks at whether to go on.
 const STRETCH: u32 = 1 << 16;
 
-/// The flag of a class whose key is wrapped by the password (and perhaps by the phone's own key below that).
+/// How the key of a class is wrapped: a flag for the phone's own key, and one for the password on top of that.
+const WRAPS: std::ops::RangeInclusive<u32> = 1..=3;
 const BY_PASSWORD: u32 = 2;
 
 /// The password of an encrypted backup. It is never shown, and wiped when it is let go.
@@ -121,7 +122,7 @@ impl<'a> Keybag<'a> {
                     let key = value.try_into().map_err(|_| BagFault::Odd("WPKY"))?;
                     open.key = Some(key);
                 }
-                (b"WRAP" | b"WPKY", Some(_)) => return Err(BagFault::Odd("a class")),
+                (b"WRAP", Some(_)) | (b"WPKY", _) => return Err(BagFault::Odd("a class")),
                 (b"SALT", None) => salt = Some(value),
                 (b"DPSL", None) => dpsl = Some(value),
                 (b"ITER", None) => iter = Some(number(value, "ITER")?),
@@ -197,7 +198,11 @@ fn close(open: Option<Open>, classes: &mut Vec<Class>) -> Result<(), BagFault> {
     if classes.len() >= MAX_CLASSES || classes.iter().any(|class| class.number == open.number) {
         return Err(BagFault::Odd("a class"));
     }
-    if open.wrap.ok_or(BagFault::Missing("WRAP"))? & BY_PASSWORD != 0 {
+    let wrap = open.wrap.ok_or(BagFault::Missing("WRAP"))?;
+    if !WRAPS.contains(&wrap) {
+        return Err(BagFault::Odd("WRAP"));
+    }
+    if wrap & BY_PASSWORD != 0 {
         classes.push(Class {
             number: open.number,
             key: open.key.ok_or(BagFault::Missing("WPKY"))?,

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -35,6 +35,9 @@ const MAX_SQL: i32 = 64 << 10;
 
 /// Longest pattern of a `LIKE`, which takes as many steps as text and pattern are long and counts as one; ours have ten.
 const MAX_PATTERN: i32 = 100;
+
+/// How often a tree that is being moved is looked for.
+const TRIES: u32 = 5;
 
 /// The kind of a page of a table that leads to no other page.
 const LEAF: u8 = 0x0D;
@@ -96,7 +99,7 @@ pub(super) enum Looked {
 /// Looks at the file, and opens it if it is plain.
 pub(super) fn look(
     jail: &Jail,
-    folder: &Path,
+    folder: &dyn Fn() -> std::io::Result<PathBuf>,
     stop: &Arc<AtomicBool>,
     report: &mut VerifyReport,
 ) -> Result<Option<Looked>, VerifyError> {
@@ -136,11 +139,25 @@ pub(super) fn look(
     if report.encrypted {
         return Ok(Some(Looked::Sealed(file)));
     }
-    // SQLite's own "no follow" is about every name on the way.
-    let path = folder.canonicalize()?.join(NAME);
-    let opened = connect(&path).map_err(NotOpened::from);
+    let opened = connect_in(jail, folder)?.map_err(NotOpened::from);
     let opened = opened.and_then(|db| Manifest::new(db, &file, len, stop));
     Ok(judged(opened, stop, report)?.map(Looked::Plain))
+}
+
+/// SQLite goes by a path, at which another tree may be by now.
+fn connect_in(
+    jail: &Jail,
+    folder: &dyn Fn() -> std::io::Result<PathBuf>,
+) -> std::io::Result<Result<Connection, rusqlite::Error>> {
+    for _ in 0..TRIES {
+        // Its own "no follow" is about every name on the way.
+        let path = folder()?.canonicalize()?;
+        let db = connect(&path.join(NAME));
+        if jail.is_at(&path)? {
+            return Ok(db);
+        }
+    }
+    Err(std::io::Error::other("the backup is being moved"))
 }
 
 /// What an attempt to open a manifest comes to.
