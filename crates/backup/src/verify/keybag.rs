@@ -291,3 +291,113 @@ fn unwrap_key(outer: &Key, wrapped: &WrappedKey) -> Option<Key> {
         .is_ok()
         .then_some(key)
 }
+
+#[cfg(test)]
+mod tests {
+    use backupwatch_sim::keybag as witness;
+
+    use super::*;
+
+    const ROUNDS: witness::Rounds = witness::Rounds { dpic: 30, iter: 20 };
+
+    fn sealed() -> Vec<u8> {
+        witness::Keybag::generate(7).seal("pässwörd 🎉".as_bytes(), ROUNDS, 1)
+    }
+
+    fn open(bytes: &[u8], password: &str) -> Result<Keys, NotOpened> {
+        let bag = Keybag::parse(bytes).map_err(NotOpened::Fault)?;
+        let password = Password::new(password.to_owned());
+        bag.open(&password, &AtomicBool::new(false))
+    }
+
+    /// The keybag with another number or value for the first entry of that tag.
+    fn with(tag: &[u8; 4], value: &[u8]) -> Vec<u8> {
+        let mut bytes = sealed();
+        let at = bytes.windows(4).position(|here| here == tag).unwrap() + 4;
+        let len = u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+        let new_len = u32::try_from(value.len()).unwrap().to_be_bytes();
+        bytes.splice(at..at + 4 + len, [&new_len, value].concat());
+        bytes
+    }
+
+    #[test]
+    fn the_password_opens_what_the_phone_sealed() {
+        let keys = open(&sealed(), "pässwörd 🎉").unwrap();
+        let bag = witness::Keybag::generate(7);
+        let key = witness::noise_array::<32>(99);
+        for class in [1, 2, 3, 4, 6, 11] {
+            let wrapped = bag.wrap(class, &key).unwrap();
+            assert_eq!(*keys.unwrap(&wrapped).unwrap(), key);
+        }
+        let mut wrapped = bag.wrap(3, &key).unwrap();
+        wrapped[43] ^= 1;
+        assert_eq!(keys.unwrap(&wrapped), Err(BagFault::Key));
+        wrapped[0] = 5;
+        assert_eq!(keys.unwrap(&wrapped), Err(BagFault::NoClass(5)));
+        for cut in [0, 3, 4, 43] {
+            assert_eq!(keys.unwrap(&wrapped[..cut]), Err(BagFault::Key), "{cut}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_password_is_told_apart_from_damage() {
+        let opened = |bytes: &[u8], password| open(bytes, password).map(|_| ());
+        assert_eq!(opened(&sealed(), "wrong"), Err(NotOpened::WrongPassword));
+        let damaged = with(b"WPKY", &[9; 40]);
+        let fault = NotOpened::Fault(BagFault::Key);
+        assert_eq!(opened(&damaged, "pässwörd 🎉"), Err(fault));
+    }
+
+    #[test]
+    fn what_no_password_can_open() {
+        for (bytes, fault) in [
+            (Vec::new(), BagFault::Missing("each class")),
+            (sealed()[..sealed().len() - 1].to_vec(), BagFault::Cut),
+            (b"WRAP".to_vec(), BagFault::Cut),
+            (b"WRAP\xff\xff\xff\xff".to_vec(), BagFault::Odd("a length")),
+            (with(b"ITER", &[0; 4]), BagFault::Odd("ITER")),
+            (with(b"ITER", &[0; 3]), BagFault::Odd("ITER")),
+            (with(b"DPIC", &[0xff; 4]), BagFault::Odd("DPIC")),
+            (with(b"SALT", &[]), BagFault::Odd("SALT")),
+            (with(b"DPSL", &[7; 300]), BagFault::Odd("a length")),
+            (with(b"CLAS", &[0, 0, 0, 2]), BagFault::Odd("a class")),
+            (with(b"WPKY", &[7; 39]), BagFault::Odd("WPKY")),
+        ] {
+            assert_eq!(Keybag::parse(&bytes).unwrap_err(), fault);
+        }
+    }
+
+    /// A stranger who asks for half an hour of work does not keep anybody who wants to stop.
+    #[test]
+    fn the_derivation_can_be_stopped() {
+        let bytes = with(b"DPIC", &MAX_DPIC.to_be_bytes());
+        let bag = Keybag::parse(&bytes).unwrap();
+        let opened = bag.open(&Password::new(String::new()), &AtomicBool::new(true));
+        assert_eq!(opened.map(|_| ()), Err(NotOpened::Stopped));
+    }
+
+    #[test]
+    fn it_derives_what_the_crate_does() {
+        let go_on = AtomicBool::new(false);
+        for rounds in [1, 2, 1000] {
+            let theirs = pbkdf2::pbkdf2_hmac_array::<Sha256, 32>(b"p", b"salt", rounds);
+            assert_eq!(
+                *derive::<Hmac<Sha256>>(b"p", b"salt", rounds, &go_on).unwrap(),
+                theirs
+            );
+            let theirs = pbkdf2::pbkdf2_hmac_array::<Sha1, 32>(&[7; 100], b"salt", rounds);
+            assert_eq!(
+                *derive::<Hmac<Sha1>>(&[7; 100], b"salt", rounds, &go_on).unwrap(),
+                theirs
+            );
+        }
+    }
+
+    #[test]
+    fn a_password_does_not_show_itself() {
+        assert_eq!(
+            format!("{:?}", Password::new("secret".to_owned())),
+            "Password"
+        );
+    }
+}

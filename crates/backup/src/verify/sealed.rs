@@ -173,7 +173,16 @@ fn plain_len(file: &File, len: u64, key: &Key) -> io::Result<Option<u64>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use backupwatch_sim::seal::seal;
+    use rusqlite::Connection;
+
     use super::*;
+
+    fn key() -> Key {
+        Key::new(std::array::from_fn(|i| u8::try_from(i).unwrap()))
+    }
 
     #[test]
     fn an_end_that_no_phone_writes_is_none() {
@@ -193,9 +202,88 @@ mod tests {
     #[test]
     fn a_vector_made_by_openssl() {
         // printf 'backup' | openssl enc -aes-256-cbc -K 00..1f -iv 0
-        let key = Key::new(std::array::from_fn(|i| u8::try_from(i).unwrap()));
         let mut sealed = *b"\x6e\xde\x96\xa7\x8d\xef\x2c\xef\x49\xe8\xb3\x33\x50\xbb\x91\xd8";
-        Opener::new(&key).update(&mut sealed);
+        Opener::new(&key()).update(&mut sealed);
         assert_eq!(&sealed, b"backup\x0a\x0a\x0a\x0a\x0a\x0a\x0a\x0a\x0a\x0a");
+    }
+
+    /// A manifest with rows on many pages, as it is on the phone.
+    fn database(pragmas: &str) -> Vec<u8> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db");
+        let db = Connection::open(&path).unwrap();
+        db.execute_batch(&format!(
+            "{pragmas};
+             CREATE TABLE Files (fileID TEXT PRIMARY KEY, domain TEXT, relativePath TEXT, flags INTEGER, file BLOB);
+             WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+             INSERT INTO Files SELECT printf('%040x', i), 'HomeDomain', 'a path', 1, zeroblob(100) FROM n"
+        ))
+        .unwrap();
+        db.close().unwrap();
+        fs::read(path).unwrap()
+    }
+
+    fn rows(sealed: &[u8], scratch: &Path) -> (Option<(bool, usize)>, VerifyReport) {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(sealed).unwrap();
+        let mut report = VerifyReport::new();
+        let (stop, progress) = (Arc::default(), |_| {});
+        let manifest = open_manifest(file, &key(), scratch, &progress, &stop, &mut report).unwrap();
+        assert_eq!(fs::read_dir(scratch).unwrap().count(), 0, "it has no name");
+        let counted = manifest.map(|manifest| {
+            let mut count = 0;
+            let whole = manifest.scan(|_| {
+                count += 1;
+                Ok(())
+            });
+            (whole.unwrap() && manifest.is_sound(), count)
+        });
+        (counted, report)
+    }
+
+    /// SQLite has opened the file before anything is in it, so that everything in its header comes as news.
+    #[test]
+    fn a_manifest_is_read_whatever_its_pages_are() {
+        let scratch = tempfile::tempdir().unwrap();
+        for pragmas in [
+            "PRAGMA page_size=512",
+            "PRAGMA page_size=4096",
+            "PRAGMA page_size=65536",
+            "PRAGMA auto_vacuum=FULL",
+            "PRAGMA encoding='UTF-16le'",
+            "PRAGMA journal_mode=WAL",
+        ] {
+            let plain = database(pragmas);
+            let (counted, report) = rows(&seal(&key(), &plain), scratch.path());
+            assert_eq!(counted, Some((true, 2000)), "{pragmas}: {report:?}");
+        }
+    }
+
+    #[test]
+    fn a_manifest_that_its_key_does_not_open() {
+        let scratch = tempfile::tempdir().unwrap();
+        let sealed = seal(&key(), &database(""));
+        let other = seal(&Key::default(), &database(""));
+        for (bytes, fault) in [
+            (&other[..], ManifestFault::Undecryptable),
+            (&sealed[16..], ManifestFault::NoTable),
+            (&sealed[..sealed.len() - 16], ManifestFault::Undecryptable),
+            (&sealed[..sealed.len() - 1], ManifestFault::Undecryptable),
+        ] {
+            let (counted, report) = rows(bytes, scratch.path());
+            assert_eq!(counted, None);
+            assert_eq!(report.findings, [super::super::Finding::Manifest(fault)]);
+        }
+    }
+
+    #[test]
+    fn no_room_for_the_manifest_is_no_damage() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&seal(&key(), &database(""))).unwrap();
+        let mut report = VerifyReport::new();
+        let nowhere = Path::new("/nonexistent");
+        let opened = open_manifest(file, &key(), nowhere, &|_| {}, &Arc::default(), &mut report);
+        assert!(matches!(opened, Err(VerifyError::Scratch { .. })));
+        assert_eq!(report.wrong, 0);
     }
 }

@@ -171,6 +171,65 @@ fn a_whole_tree_is_verified() {
     assert_eq!((report.level, report.files), (Some(Level::L2), 300));
 }
 
+/// Phones copy databases that are in use, and their lists have the size from before (avibrazil/iOSbackup#26).
+#[test]
+fn a_database_of_another_size_than_the_list_says_is_whole() {
+    let tree = Tree::new(3, FILES);
+    let blob = tree.folder.join(&id(0)[..2]).join(id(0));
+    let database = blob.with_file_name("database");
+    let db = Connection::open(&database).unwrap();
+    db.execute_batch("CREATE TABLE a (b); INSERT INTO a VALUES (zeroblob(9000))")
+        .unwrap();
+    db.close().unwrap();
+    let bytes = fs::read(&database).unwrap();
+    fs::remove_file(database).unwrap();
+
+    fs::write(&blob, &bytes).unwrap();
+    let report = tree.verify();
+    assert!(report.is_verified(), "{report:?}");
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|note| note.contains("longer or shorter"))
+    );
+
+    // Cut, it is not as long as it says itself.
+    fs::write(&blob, &bytes[..bytes.len() - 1]).unwrap();
+    assert_eq!(tree.verify().missing, 1);
+}
+
+/// What arrived is what the phone sent, whatever its list says. What another program received has no such witness.
+#[test]
+fn the_length_that_counts_is_the_one_that_arrived() {
+    let tree = Tree::new(3, FILES);
+    let (jail, stop) = (Jail::open(&tree.folder).unwrap(), Arc::default());
+    let path = tree.folder.with_file_name("ledger");
+    let mut ledger = Ledger::open(&path).unwrap();
+    let blob = format!("{}/{}", &id(0)[..2], id(0));
+    fs::write(tree.folder.join(&blob), b"longer").unwrap();
+    let mut checked = |arrived: &[u8]| {
+        let seen = crate::ledger::Seen {
+            len: arrived.len() as u64,
+            hash: blake3::hash(arrived),
+        };
+        let path = blob.clone();
+        ledger
+            .apply(&crate::ledger::Change::Put { path, seen })
+            .unwrap();
+        check(&jail, &tree.folder, &udid(), Some(&mut ledger), &stop).unwrap()
+    };
+    assert!(checked(b"longer").is_verified());
+    let report = checked(b"even longer");
+    let finding = Finding::BlobSize {
+        id: id(0),
+        wanted: 11,
+        found: 6,
+    };
+    assert_eq!(report.findings, [finding]);
+    assert_eq!(tree.verify().missing, 1, "without the ledger");
+}
+
 #[test]
 fn a_manifest_that_never_ends_is_damaged() {
     for (schema, name) in [
