@@ -122,6 +122,29 @@ pub(crate) fn copy(from: &File, to: &File) -> io::Result<u64> {
     observed!(Op::on(What::Write, to), io::copy(&mut &*from, &mut &*to))
 }
 
+/// Makes a file of that name that shares the bytes of another until one of the two is changed. Not every file system can.
+#[cfg(target_os = "linux")]
+pub(crate) fn clone_file(from: &File, at: impl AsFd, name: impl Name) -> Result<(), Errno> {
+    let to = create(&at, name)?;
+    let cloned = observed!(
+        Op::on(What::Write, &to),
+        rustix::fs::ioctl_ficlone(&to, from)
+    );
+    if cloned.is_err() {
+        let _ = remove_file(&at, name);
+    }
+    cloned
+}
+
+/// Makes a file of that name that shares the bytes of another until one of the two is changed. Not every file system can.
+#[cfg(target_vendor = "apple")]
+pub(crate) fn clone_file(from: &File, at: impl AsFd, name: impl Name) -> Result<(), Errno> {
+    observed!(
+        Op::at(What::Create, &at, name),
+        rustix::fs::fclonefileat(from, &at, name, rustix::fs::CloneFlags::NOFOLLOW)
+    )
+}
+
 /// Makes a folder for us alone.
 pub(crate) fn make_folder(at: impl AsFd, name: impl Name) -> Result<(), Errno> {
     observed!(

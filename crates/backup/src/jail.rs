@@ -142,6 +142,19 @@ impl Jail {
         }
     }
 
+    /// Makes a file to write to, of a name that nothing has. Not for a tree that a phone works on: it has its name before it is
+    /// whole.
+    pub(crate) fn create(&self, inside: &str) -> Result<File, Errno> {
+        let (folder, name) = self.parent(inside)?;
+        disk::create(&folder, name)
+    }
+
+    /// Makes a clone of a file under a name that nothing has.
+    pub(crate) fn clone_in(&self, from: &File, inside: &str) -> Result<(), Errno> {
+        let (folder, name) = self.parent(inside)?;
+        disk::clone_file(from, &folder, name)
+    }
+
     /// Moves `from` to `to`, taking the place of what is there.
     ///
     /// # Errors

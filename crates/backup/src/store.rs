@@ -5,6 +5,7 @@
 mod checked;
 mod durable;
 mod error;
+mod export;
 mod heal;
 mod identity;
 mod journal;
@@ -27,6 +28,7 @@ use crate::disk;
 
 pub(crate) use durable::SYNC_EACH_FILE;
 pub use error::StoreError;
+pub use export::{Export, ExportError, Exported, Exporting, export};
 pub(crate) use heal::read as read_file;
 pub use roll::{Reconciled, RolledForward};
 pub(crate) use run::{Begin, Claim, Run, WorkTree};

@@ -91,6 +91,11 @@ impl Held {
         &self.udid
     }
 
+    /// The store that it is in.
+    pub(crate) fn root(&self) -> &Path {
+        self.layout.root()
+    }
+
     /// The tree itself, wherever it is by now.
     #[must_use]
     pub fn tree(&self) -> &Jail {
