@@ -20,6 +20,7 @@ use crate::api::words::{
     PairRequest, SnoozeRequest, Version,
 };
 use crate::status::Status;
+use crate::verification::Verification;
 
 /// More than any answer: 500 devices are about 500 KiB.
 const ANSWER_MAX: usize = 16 << 20;
@@ -148,6 +149,12 @@ impl Client {
             QUICK,
         )
         .await
+    }
+
+    /// Tells of a look at a backup, and waits until the agent has looked at the store.
+    pub async fn verified(&self, check: &Verification) -> Result<Status, ClientError> {
+        let path = format!("/v1/devices/{}/verified", check.udid);
+        self.ask(Method::POST, &path, check, QUICK).await
     }
 
     /// Starts a backup, or joins the one that runs, and follows it. It goes on when the answer is dropped.

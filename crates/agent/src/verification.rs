@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use backupwatch_backup::verify::{Deep, Progress, Sample, Stage, VerifyError, VerifyReport, deep};
+use backupwatch_backup::verify::{Deep, Progress, Sample, Stage, VerifyReport};
 use backupwatch_backup::{Clock, Held, Which};
 use backupwatch_core::reread::{PARTS, Slice};
-use backupwatch_core::words::{capital, files};
+use backupwatch_core::words::{files, grouped};
 use backupwatch_core::{HostTime, Level, Udid};
 use serde::{Deserialize, Serialize};
 
@@ -112,7 +112,7 @@ impl Verification {
             }
             many => format!(
                 "{which} was checked: {} of {} were read again, and nothing is wrong.",
-                capital(&files(many)),
+                grouped(many),
                 files(self.files)
             ),
         }
@@ -172,8 +172,6 @@ fn read_part(
     let held = store
         .open_version(udid, &Which::Current)
         .map_err(|error| in_full(&error))?;
-    let folder = held.folder().map_err(|error| in_full(&error))?;
-    let ledger = held.ledger();
     let how = Deep {
         level: Level::L4,
         password: None,
@@ -181,7 +179,7 @@ fn read_part(
             index: u32::from(number),
             of: u32::from(PARTS),
         },
-        ledger: ledger.as_deref(),
+        ledger: None,
         scratch: Path::new(""),
     };
     let begun = Instant::now();
@@ -190,10 +188,9 @@ fn read_part(
             rest(begun, progress.bytes, stop);
         }
     };
-    let report = deep(&folder, udid, &how, &pace, stop).map_err(|error| match error {
-        VerifyError::Stopped => "stopped".to_owned(),
-        other => in_full(&other),
-    })?;
+    let report = held
+        .verify(&how, &pace, stop)
+        .map_err(|error| in_full(&error))?;
     let now = clock.now();
     store
         .learn(&held, &report, Level::L4, now)

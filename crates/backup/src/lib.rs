@@ -15,7 +15,7 @@ pub mod verify;
 pub use engine::{Purgeable, Retention, RunOptions, run};
 pub use port::{About, Clock, OpenError, Opened, Phone};
 pub use store::{
-    Export, ExportError, Exported, Exporting, Held, Measured, Pruning, Store, StoreError, Version,
-    Which,
+    Export, ExportError, Exported, Exporting, Held, LookError, Measured, Pruning, Store,
+    StoreError, Version, Which,
 };
 pub use verify::{VerifyReport, verify};

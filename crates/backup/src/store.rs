@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::disk;
 
 pub(crate) use durable::SYNC_EACH_FILE;
+pub use checked::LookError;
 pub use error::StoreError;
 pub use export::{Export, ExportError, Exported, Exporting, export};
 pub(crate) use heal::read as read_file;

@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use backupwatch_agent::{
     exit::ExitCode,
-    status::{DeviceStatus, Status},
+    status::{CloudStatus, DeviceStatus, LocalStatus, NextStatus, Status},
 };
 use backupwatch_core::Udid;
 
@@ -78,6 +78,46 @@ pub fn udid(device: &DeviceStatus) -> Result<Udid, Failure> {
     })
 }
 
+/// A device that nothing is known of but its UDID.
+pub fn stranger(udid: &Udid) -> DeviceStatus {
+    DeviceStatus {
+        udid: udid.to_string(),
+        name: None,
+        nickname: None,
+        model: None,
+        os_version: None,
+        links: Vec::new(),
+        trust: "unknown".to_owned(),
+        seen_at: None,
+        icloud: CloudStatus {
+            state: "unknown".to_owned(),
+            why: None,
+            enabled: None,
+            last: None,
+            age_s: None,
+        },
+        local: LocalStatus {
+            state: "none".to_owned(),
+            level: None,
+            last: None,
+            age_s: None,
+            encrypted: None,
+            verified_at: None,
+            reread_at: None,
+            damaged: None,
+        },
+        protection: "unknown".to_owned(),
+        reason: String::new(),
+        next: NextStatus {
+            code: "nothing".to_owned(),
+            words: String::new(),
+        },
+        snoozed_until: None,
+        due: None,
+        backup: None,
+    }
+}
+
 pub fn none_known() -> Failure {
     Failure::new(ExitCode::NoDevice, "no_device", "no device is known yet").next(
         "Connect the iPhone with a cable, unlock it, and run `backupwatch pair`, then `backupwatch check`.",
@@ -99,44 +139,11 @@ fn ambiguous<'a>(what: &str, devices: impl IntoIterator<Item = &'a DeviceStatus>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use backupwatch_agent::status::{CloudStatus, LocalStatus, NextStatus};
 
     fn known(udid: &str, name: &str) -> DeviceStatus {
         DeviceStatus {
-            udid: udid.into(),
             name: Some(name.into()),
-            nickname: None,
-            model: None,
-            os_version: None,
-            links: vec![],
-            trust: "trusted".into(),
-            seen_at: None,
-            icloud: CloudStatus {
-                state: "unknown".into(),
-                why: None,
-                enabled: None,
-                last: None,
-                age_s: None,
-            },
-            local: LocalStatus {
-                state: "none".into(),
-                level: None,
-                last: None,
-                age_s: None,
-                encrypted: None,
-                verified_at: None,
-                reread_at: None,
-                damaged: None,
-            },
-            protection: "unknown".into(),
-            reason: String::new(),
-            next: NextStatus {
-                code: "nothing".into(),
-                words: String::new(),
-            },
-            snoozed_until: None,
-            due: None,
-            backup: None,
+            ..stranger(&udid.parse().unwrap())
         }
     }
 

@@ -57,6 +57,8 @@ pub enum Command {
     },
     /// Make a local backup now; the phone will ask for its passcode
     Backup(Backup),
+    /// Read a local backup again, and say whether it is as it arrived
+    Verify(Verify),
     /// Ask a device to trust this computer
     Pair {
         /// Which device
@@ -121,6 +123,78 @@ pub struct Backup {
     /// Progress and the result as JSON, a line each
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Which device
+    pub device: Option<String>,
+    /// Which of its backups, by name or a beginning of it, as in 2026-10-01; the current one if left out
+    #[arg(long, value_name = "T")]
+    pub version: Option<String>,
+    /// How deep to look
+    #[arg(long, value_enum, default_value_t = Depth::L4, ignore_case = true)]
+    pub level: Depth,
+    /// Read the password of an encrypted backup from standard input: one line
+    #[arg(long)]
+    pub password_stdin: bool,
+    /// Read only about this part of the files again, by chance
+    #[arg(long, value_name = "PERCENT")]
+    pub sample: Option<Percent>,
+    /// The result as JSON, schema 1
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How deep a look goes; each level includes those before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Depth {
+    /// The backup is finished, of this phone, and the files that say so are in order
+    #[value(name = "L1")]
+    L1,
+    /// Every file is there with the right size, and nothing else
+    #[value(name = "L2")]
+    L2,
+    /// The password opens it, and the list of its files is sound
+    #[value(name = "L3")]
+    L3,
+    /// Every file is read again and is as it arrived
+    #[value(name = "L4")]
+    L4,
+}
+
+impl From<Depth> for backupwatch_core::Level {
+    fn from(depth: Depth) -> Self {
+        match depth {
+            Depth::L1 => Self::L1,
+            Depth::L2 => Self::L2,
+            Depth::L3 => Self::L3,
+            Depth::L4 => Self::L4,
+        }
+    }
+}
+
+/// A part of a whole, `5%`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Percent(f64);
+
+impl Percent {
+    /// From 0 to 1.
+    pub fn fraction(self) -> f64 {
+        self.0 / 100.0
+    }
+}
+
+impl std::str::FromStr for Percent {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = text.strip_suffix('%').unwrap_or(text).trim();
+        match number.parse::<f64>() {
+            Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(Self(percent)),
+            Ok(_) | Err(_) => Err("must be more than 0 and at most 100, as in 5%"),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]

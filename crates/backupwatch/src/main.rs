@@ -71,6 +71,10 @@ async fn run(cli: Cli, terminal: Terminal) -> Result<ExitCode, Failure> {
             let (setup, _log) = ready()?;
             commands::backup::run(terminal, &setup, &wanted).await
         }
+        Command::Verify(wanted) => {
+            let (setup, _log) = ready()?;
+            commands::verify::run(terminal, &setup, &wanted).await
+        }
         Command::Pair { device, json } => {
             let (setup, _log) = ready()?;
             commands::pair::run(terminal, &setup, device.as_deref(), json).await
@@ -130,6 +134,7 @@ fn wants_json(command: Option<&Command>) -> bool {
             | Command::History { json, .. },
         ) => *json,
         Some(Command::Backup(wanted)) => wanted.json,
+        Some(Command::Verify(wanted)) => wanted.json,
         Some(
             Command::Agent { .. }
             | Command::Config { .. }

@@ -21,7 +21,7 @@ pub fn status(terminal: Terminal, status: &Status, agent_counts: bool, zone: &Ti
         out.push_str("No device is known yet.\nConnect the iPhone with a cable, unlock it, and run `backupwatch pair`.\n\n");
     }
     if agent_counts {
-        let _ = writeln!(out, "{}", agent(status));
+        let _ = writeln!(out, "{}", terminal.wrapped("", &agent(status), 0));
     }
     for remark in &status.agent.remarks {
         let _ = writeln!(

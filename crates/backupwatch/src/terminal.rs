@@ -108,8 +108,9 @@ impl Terminal {
     /// A line that is redrawn while something goes on; invisible until it is given [`Self::draw_target`].
     pub fn progress(self) -> ProgressBar {
         let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::hidden());
+        // A message that does not fit is cut: one that wraps would leave a line behind with each drawing.
         // The template is a constant; the fall-back is only a plainer bar.
-        let style = ProgressStyle::with_template("{spinner} [{bar:28}] {percent:>3}%  {msg}")
+        let style = ProgressStyle::with_template("{spinner} [{bar:20}] {percent:>3}%  {wide_msg}")
             .unwrap_or_else(|_| ProgressStyle::default_bar());
         bar.set_style(style.progress_chars("=> "));
         bar

@@ -1,6 +1,6 @@
 //! Numbers and dates as people say them.
 
-pub use backupwatch_core::words::{capital, files, size as bytes};
+pub use backupwatch_core::words::{capital, files, grouped, size as bytes};
 use backupwatch_core::{Period, words::lasting};
 use jiff::{Timestamp, tz::TimeZone};
 

@@ -82,7 +82,7 @@ pub fn files(count: u64) -> String {
 }
 
 /// `1,234`.
-fn grouped(number: u64) -> String {
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (index, digit) in digits.chars().enumerate() {

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::phones::Attached;
 use crate::status::Status;
+use crate::verification::Verification;
 
 /// Questions that may wait.
 const QUEUE: usize = 64;
@@ -64,6 +65,13 @@ pub enum Ask {
         chosen: bool,
         /// The way back.
         reply: oneshot::Sender<Result<Status, Refusal>>,
+    },
+    /// Somebody has looked at a backup: keep it in the history, look at the store, and then say what is known.
+    Verified {
+        /// What was found.
+        check: Box<Verification>,
+        /// The way back.
+        reply: oneshot::Sender<Status>,
     },
     /// Write the guide of a device.
     Guide {
@@ -198,6 +206,12 @@ impl Desk {
             reply,
         })
         .await?
+    }
+
+    /// Tells of a look at a backup, and waits until it is known.
+    pub async fn verified(&self, check: Verification) -> Result<Status, Refusal> {
+        let check = Box::new(check);
+        self.ask(|reply| Ask::Verified { check, reply }).await
     }
 
     /// Writes the guide of a device.

@@ -23,6 +23,7 @@ use crate::history;
 use crate::medium::in_full;
 use crate::state::{self, StateError};
 use crate::status::trust_code;
+use crate::verification::Verification;
 
 /// No request is longer.
 const BODY_MAX: usize = 16 << 10;
@@ -44,6 +45,7 @@ pub(super) fn router(context: Context, shutdown: CancellationToken) -> Router {
         .route("/v1/local-only", post(local_only))
         .route("/v1/devices/{udid}/backup", post(backup).delete(cancel))
         .route("/v1/devices/{udid}/guide", post(guide))
+        .route("/v1/devices/{udid}/verified", post(verified))
         .fallback(async || {
             failure(
                 StatusCode::NOT_FOUND,
@@ -209,6 +211,16 @@ async fn backup(State(app): State<App>, udid: Named, body: Sent) -> Result<Respo
         .await?;
     let body = Body::new(Story::of(following, app.shutdown));
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
+}
+
+/// Another process of this user has looked at a backup. What it says goes into the history; what counts is what the store
+/// says then.
+async fn verified(State(app): State<App>, udid: Named, body: Sent) -> Result<Response, No> {
+    let (udid, check) = (device_of(udid)?, parse::<Verification>(body)?);
+    if check.udid != udid {
+        return Err(bad_request("it speaks of another device"));
+    }
+    Ok(json(&app.context.desk.verified(check).await?))
 }
 
 async fn cancel(State(app): State<App>, udid: Named) -> Result<Response, No> {

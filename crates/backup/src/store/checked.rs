@@ -6,6 +6,7 @@
 
 use backupwatch_core::verdict::Check;
 use backupwatch_core::{HostTime, Level, LocalCopy, Udid};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::error::{Context as _, StoreError};
@@ -15,7 +16,56 @@ use super::record::Record;
 use super::versions::{self, Held};
 use super::{Store, read_file};
 use crate::jail::Jail;
-use crate::verify::VerifyReport;
+use crate::ledger::Ledger;
+use crate::verify::{Deep, Progress, VerifyError, VerifyReport, deep};
+
+/// Why a backup could not be looked at. What is wrong with it is no error.
+#[derive(Debug, thiserror::Error)]
+pub enum LookError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+}
+
+impl Held {
+    /// Checks it, with its own hashes. A run may exchange it for a newer one meanwhile; what is said is of this one.
+    ///
+    /// # Errors
+    /// When it cannot be read, or `stop` was set.
+    pub fn verify(
+        &self,
+        how: &Deep<'_>,
+        progress: &(dyn Fn(Progress) + Sync),
+        stop: &Arc<AtomicBool>,
+    ) -> Result<VerifyReport, LookError> {
+        let ledger = self.ledger();
+        let how = Deep {
+            ledger: ledger.as_deref(),
+            ..*how
+        };
+        loop {
+            let folder = self.folder()?;
+            let report = deep(&folder, self.udid(), &how, progress, stop)?;
+            // What was wrong may have been another tree in the place of this one.
+            if report.wrong == 0 || self.folder()? == folder {
+                return Ok(report);
+            }
+        }
+    }
+
+    /// Whether it has a file as it arrived.
+    #[must_use]
+    pub fn has_whole(&self, id: &str) -> bool {
+        let path = blob(id);
+        let seen = self.ledger().and_then(|ledger| {
+            let ledger = Ledger::look(&ledger).ok().flatten()?;
+            ledger.get(&path).ok().flatten()
+        });
+        let go = AtomicBool::new(false);
+        seen.is_some() && read_file(self.tree(), &path, &go).ok().flatten() == seen
+    }
+}
 
 impl Store {
     /// The current backup of a phone, if it is one of ours, damaged or not, and what the last look at it found.
@@ -122,7 +172,7 @@ fn check(report: &VerifyReport, asked: Level, at: HostTime) -> Option<Check> {
 
 /// Whether the blob of both trees is the same, damaged one.
 fn shares(damaged: &Jail, other: &Jail, id: &str) -> bool {
-    let path = format!("{}/{id}", id.get(..2).unwrap_or_default());
+    let path = blob(id);
     let (Ok(one), Ok(two)) = (damaged.stat(&path), other.stat(&path)) else {
         return false;
     };
@@ -137,6 +187,11 @@ fn shares(damaged: &Jail, other: &Jail, id: &str) -> bool {
         (Ok(Some(one)), Ok(Some(two))) => one == two,
         _ => false,
     }
+}
+
+/// Where a blob is in a tree.
+fn blob(id: &str) -> String {
+    format!("{}/{id}", id.get(..2).unwrap_or_default())
 }
 
 #[cfg(test)]

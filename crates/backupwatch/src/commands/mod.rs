@@ -9,6 +9,7 @@ pub mod manual;
 pub mod pair;
 pub mod simulate;
 pub mod status;
+pub mod verify;
 
 use crate::{failure::Failure, terminal::Terminal};
 use backupwatch_agent::exit::ExitCode;

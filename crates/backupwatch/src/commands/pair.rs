@@ -79,7 +79,10 @@ fn chosen(terminal: Terminal, status: &Status, device: Option<&str>) -> Result<U
         (None, [one]) => one,
         (asked, _) => choice::device(&status.devices, asked)?,
     };
-    terminal.say("Look at the phone: unlock it, tap Trust, and enter its passcode. Waiting…");
+    // A phone that trusts this computer shows no question to wait for.
+    if device.trust != "trusted" && !device.links.is_empty() {
+        terminal.say("Look at the phone: unlock it, tap Trust, and enter its passcode. Waiting…");
+    }
     choice::udid(device)
 }
 

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::{Act, Check, LOOK_PATIENCE, Mind, Mux, SNOOZE, Then, Wish};
 use crate::agent::ask::{Ask, Refusal};
+use crate::keeper::Write;
 use crate::phones::Attached;
 use crate::status::Status;
 
@@ -147,6 +148,17 @@ impl Mind {
                     troubles,
                     acts,
                 );
+            }
+            Ask::Verified { check, reply } => {
+                let udid = check.udid.clone();
+                acts.push(Act::Write(Write::Check(check)));
+                self.scan(BTreeSet::from([udid]), acts);
+                self.checks.push(Check {
+                    outstanding: BTreeSet::new(),
+                    look: self.last_look(),
+                    patience: now.host.plus(LOOK_PATIENCE),
+                    reply,
+                });
             }
             Ask::Guide { udid, reply } => match self.view(&udid, now) {
                 Some(view) => acts.push(self.guide(view, Then::Tell(reply))),

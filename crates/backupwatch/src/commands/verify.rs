@@ -1,0 +1,319 @@
+//! `verify`: looks at a backup again and says what of it is as it arrived. It reads the store itself, beside an agent or
+//! without one (a backup that runs meanwhile works on a tree of its own), and then tells the agent, or the state, what it found.
+
+mod found;
+mod shown;
+
+use crate::{choice, cli::Verify, failure::Failure, reach, setup::Setup, terminal::Terminal};
+use backupwatch_agent::{
+    clock::SystemClock, exit::ExitCode, status::DeviceStatus, verification::Verification,
+};
+use backupwatch_backup::{
+    Clock as _, Held, LookError, Store, StoreError, VerifyReport, Version, Which,
+    verify::{Deep, Password, PasswordSays, Sample, VerifyError},
+};
+use backupwatch_core::{HostTime, Level, Udid};
+use found::Found;
+use jiff::tz::TimeZone;
+use shown::Shown;
+use std::{
+    io::{self, Read as _},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    task::JoinError,
+};
+
+/// No password is longer, and nothing longer is read for one.
+const PASSWORD_MAX: u64 = 4 << 10;
+
+pub async fn run(terminal: Terminal, setup: &Setup, wanted: &Verify) -> Result<ExitCode, Failure> {
+    let password = if wanted.password_stdin {
+        let read = tokio::task::spawn_blocking(|| read_password(io::stdin().lock()));
+        Some(read.await.map_err(|error| broken(&error))??)
+    } else {
+        None
+    };
+    let store = Store::open(&setup.paths.backups).map_err(|error| of_store(&error))?;
+    let device = device(setup, &store, wanted.device.as_deref()).await?;
+    let udid = choice::udid(&device)?;
+    let all = store.versions(&udid).map_err(|error| of_store(&error))?;
+    let which = which(&all, wanted.version.as_deref())?;
+    let held = store.open_version(&udid, &which);
+    let held = held.map_err(|error| of_store(&error))?;
+    // Where the manifest of an encrypted backup is opened: nobody else looks into that folder.
+    let state = setup.paths.create_state();
+    state.map_err(|error| Failure::from_error(ExitCode::Usage, "state", &error))?;
+    let asked = wanted.level.into();
+    let order = Order {
+        held,
+        asked,
+        password,
+        sample: wanted.sample.map_or(Sample::All, |percent| Sample::Part {
+            fraction: percent.fraction(),
+            seed: u64::from(now().0.subsec_nanosecond().unsigned_abs()),
+        }),
+        scratch: setup.paths.state.clone(),
+    };
+    let Some((held, report)) = look(terminal, wanted.json, order).await? else {
+        terminal.say("Stopped. The backup is as it was, and nothing is known that was not before.");
+        return Ok(ExitCode::Interrupted);
+    };
+    let at = now();
+    let kept = store.learn(&held, &report, asked, at);
+    if let Err(error) = kept {
+        terminal.say(&format!(
+            "What was found cannot be kept: {}",
+            in_full(&error)
+        ));
+    }
+    let check = Verification::of(&udid, &held, &report, asked, at);
+    if let Err(failure) = tell(setup, check).await {
+        terminal.say(&format!(
+            "What was found is not in the history: {}",
+            failure.message
+        ));
+    }
+    let found = Found::of(&store, &device, &held, &report, asked, at);
+    if wanted.json {
+        super::json(terminal, &found)?;
+    } else {
+        terminal.data(&found::words(terminal, &found, &TimeZone::system()))?;
+    }
+    Ok(exit_code(&report, asked))
+}
+
+/// Damage outranks a wrong password, and that outranks what could not be proved.
+fn exit_code(report: &VerifyReport, asked: Level) -> ExitCode {
+    if report.wrong > 0 {
+        ExitCode::VerificationFailed
+    } else if report.password == PasswordSays::Wrong {
+        ExitCode::Usage
+    } else if report.level < Some(asked) {
+        ExitCode::AtRisk
+    } else {
+        ExitCode::Ok
+    }
+}
+
+fn now() -> HostTime {
+    SystemClock.now()
+}
+
+/// One line, without its end.
+fn read_password(from: impl io::Read) -> Result<Password, Failure> {
+    let wrong = |message: &str| Err(Failure::new(ExitCode::Usage, "password", message));
+    let mut line = Vec::new();
+    let mut from = io::BufReader::new(from).take(PASSWORD_MAX + 1);
+    io::BufRead::read_until(&mut from, b'\n', &mut line)?;
+    if line.len() as u64 > PASSWORD_MAX {
+        return wrong("the first line on standard input is too long for a password");
+    }
+    let line = line.strip_suffix(b"\n").unwrap_or(&line);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    match std::str::from_utf8(line) {
+        Ok("") => wrong("there is no password on standard input"),
+        Ok(text) => Ok(Password::new(text.to_owned())),
+        Err(_) => wrong("the password on standard input is not UTF-8 text"),
+    }
+}
+
+/// The device that is meant: one that is known, or one that only the store knows.
+async fn device(
+    setup: &Setup,
+    store: &Store,
+    asked: Option<&str>,
+) -> Result<DeviceStatus, Failure> {
+    let mut devices = super::status::known(setup).await?.devices;
+    let stored = store.phones().map_err(|error| of_store(&error))?;
+    for udid in stored {
+        if !devices.iter().any(|known| known.udid == udid.as_str()) {
+            devices.push(choice::stranger(&udid));
+        }
+    }
+    // Without a name, the one that has a backup here is meant.
+    if asked.is_none() && devices.len() > 1 {
+        let has_backup = |device: &DeviceStatus| {
+            let udid: Option<Udid> = device.udid.parse().ok();
+            udid.is_some_and(|udid| store.folder(&udid).exists())
+        };
+        let mut backed_up = devices.iter().filter(|device| has_backup(device));
+        if let (Some(only), None) = (backed_up.next(), backed_up.next()) {
+            return Ok(only.clone());
+        }
+    }
+    choice::device(&devices, asked).cloned()
+}
+
+/// The backup that is meant: the current one, or the version whose name begins like that.
+fn which(all: &[Version], asked: Option<&str>) -> Result<Which, Failure> {
+    let names = || {
+        let names: Vec<&str> = all.iter().map(|version| version.which.name()).collect();
+        names.join(", ")
+    };
+    let Some(asked) = asked else {
+        return match all.iter().find(|version| version.which == Which::Current) {
+            Some(current) => Ok(current.which.clone()),
+            None => Err(Failure::new(
+                ExitCode::Usage,
+                "no_backup",
+                "there is no backup of this device here",
+            )
+            .next("Make one by `backupwatch backup`.")),
+        };
+    };
+    let exact = all.iter().find(|version| version.which.name() == asked);
+    let mut begins = all
+        .iter()
+        .filter(|version| !asked.is_empty() && version.which.name().starts_with(asked));
+    match (exact, begins.next(), begins.next()) {
+        (Some(one), ..) | (None, Some(one), None) => Ok(one.which.clone()),
+        (None, None, _) => Err(Failure::new(
+            ExitCode::Usage,
+            "which_version",
+            format!("there is no backup “{asked}” of this device"),
+        )
+        .next(format!("There are: {}", names()))),
+        (None, Some(_), Some(_)) => Err(Failure::new(
+            ExitCode::Usage,
+            "which_version",
+            format!("“{asked}” fits several backups of this device"),
+        )
+        .next(format!("There are: {}", names()))),
+    }
+}
+
+/// What is looked at, and how.
+struct Order {
+    held: Held,
+    asked: Level,
+    password: Option<Password>,
+    sample: Sample,
+    scratch: PathBuf,
+}
+
+/// Looks, and shows how far it is. `None` when it was stopped.
+async fn look(
+    terminal: Terminal,
+    json: bool,
+    order: Order,
+) -> Result<Option<(Held, VerifyReport)>, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let (tell, mut follow) = watch::channel(None);
+    let halt = Arc::clone(&stop);
+    let mut looking = tokio::task::spawn_blocking(move || {
+        let how = Deep {
+            level: order.asked,
+            password: order.password.as_ref(),
+            sample: order.sample,
+            ledger: None,
+            scratch: &order.scratch,
+        };
+        let progress = |progress| {
+            tell.send_replace(Some(progress));
+        };
+        let looked = order.held.verify(&how, &progress, &halt);
+        looked.map(|report| (order.held, report))
+    });
+    let mut shown = Shown::new(terminal, json);
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut ticks = tokio::time::interval(shown::TICK);
+    let looked = loop {
+        tokio::select! {
+            looked = &mut looking => break looked,
+            _ = ticks.tick() => {
+                if let Some(progress) = *follow.borrow_and_update() {
+                    shown.progress(&progress);
+                }
+            }
+            _ = tokio::signal::ctrl_c() => stop.store(true, Ordering::Relaxed),
+            _ = terminate.recv() => stop.store(true, Ordering::Relaxed),
+            _ = hangup.recv() => stop.store(true, Ordering::Relaxed),
+        }
+    };
+    shown.end();
+    match looked.map_err(|error| broken(&error))? {
+        Ok(looked) => Ok(Some(looked)),
+        Err(LookError::Verify(VerifyError::Stopped)) => Ok(None),
+        Err(LookError::Store(error)) => Err(of_store(&error)),
+        Err(LookError::Verify(error)) => {
+            Err(Failure::from_error(ExitCode::Internal, "verify", &error))
+        }
+    }
+}
+
+/// The agent, or where none runs the state, learns of it: the history gets a line, and the status says what holds now.
+async fn tell(setup: &Setup, check: Verification) -> Result<(), Failure> {
+    match reach::agent(setup).await? {
+        Some(client) => {
+            let told = client.verified(&check).await;
+            told.map_err(|error| reach::refused_by_agent(&error))?;
+        }
+        None => {
+            let process = reach::in_process(setup, None)?;
+            let told = process.desk().verified(check).await;
+            let finished = process.finish().await;
+            told.map_err(|refusal| reach::refused(&refusal))?;
+            finished.map_err(|error| reach::start(&error))?;
+        }
+    }
+    Ok(())
+}
+
+fn broken(error: &JoinError) -> Failure {
+    Failure::from_error(ExitCode::Internal, "internal", error)
+}
+
+fn of_store(error: &StoreError) -> Failure {
+    let failure = Failure::new(ExitCode::Usage, "store", in_full(error));
+    let missing = matches!(
+        error,
+        StoreError::RootMissing { .. } | StoreError::NotAStore { .. }
+    );
+    if missing {
+        failure.next("Connect the disk, or make a first backup by `backupwatch backup`.")
+    } else {
+        failure
+    }
+}
+
+fn in_full(error: &StoreError) -> String {
+    Failure::from_error(ExitCode::Internal, "store", error).message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_one_line() {
+        let long = "x".repeat(5_000);
+        let table = [
+            ("secret\n", Ok(())),
+            ("secret\r\nand more\n", Ok(())),
+            ("secret", Ok(())),
+            (" spaces belong to it \n", Ok(())),
+            ("", Err("no password")),
+            ("\n", Err("no password")),
+            (long.as_str(), Err("too long")),
+        ];
+        for (text, expected) in table {
+            match (read_password(text.as_bytes()), expected) {
+                (Ok(_), Ok(())) => {}
+                (Err(failure), Err(words)) => {
+                    assert!(failure.message.contains(words), "{}", failure.message);
+                    assert!(!failure.message.contains("xxx"), "it is not repeated");
+                }
+                (read, expected) => panic!("{text:?}: {read:?} instead of {expected:?}"),
+            }
+        }
+        assert!(read_password(&b"\xff\xfe\n"[..]).is_err());
+    }
+}
