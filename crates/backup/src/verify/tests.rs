@@ -1,6 +1,9 @@
 //! Trees that say of themselves that they are whole. Manifest.db is a database that a phone wrote: what is wrong with it must
 //! be found, and found soon.
 
+mod handmade;
+mod replay;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
