@@ -9,6 +9,7 @@ mod api;
 mod bytes;
 mod config;
 mod devicelink;
+mod keybag;
 mod lockdown;
 mod manifest;
 mod pair_record;
@@ -25,11 +26,12 @@ mod usbmux;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is that of its binary and of its corpus.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("afc", afc::target),
     ("api", api::target),
     ("config", config::target),
     ("devicelink", devicelink::target),
+    ("keybag", keybag::target),
     ("lockdown", lockdown::target),
     ("manifest", manifest::target),
     ("pair_record", pair_record::target),

@@ -3,8 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use backupwatch_backup::verify;
+use backupwatch_backup::verify::{Deep, Sample, VerifyReport, deep, verify};
+use backupwatch_core::Level;
 use rusqlite::{Connection, OpenFlags, params};
 
 use super::place::{Place, tree};
@@ -32,14 +35,34 @@ pub fn target(input: &[u8]) {
     let before = tree(&folder);
     let report =
         verify(&folder, place.udid()).expect("whatever a file holds is no error of the disk");
+    let deep = look_deep(&place);
     assert!(tree(&folder) == before, "a check changes nothing");
-    assert_eq!(report.wrong == 0, report.findings.is_empty());
-    assert!(report.missing <= report.wrong);
+    for report in [&report, &deep] {
+        assert_eq!(report.wrong == 0, report.findings.is_empty());
+        assert!(report.missing <= report.wrong);
+    }
+    assert!(
+        deep.wrong > 0 || report.wrong == 0,
+        "{report:?} and {deep:?}"
+    );
     if report.is_verified() && !report.encrypted {
         let known = ids(&manifest);
         let there = blobs(&folder);
         assert_eq!(known, there, "called verified: {report:?}");
     }
+}
+
+/// Everything that can be checked without hashes and password.
+fn look_deep(place: &Place) -> VerifyReport {
+    let how = Deep {
+        level: Level::L4,
+        password: None,
+        sample: Sample::All,
+        ledger: None,
+        scratch: &std::env::temp_dir(),
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    deep(&place.current(), place.udid(), &how, &|_| {}, &stop).expect("a readable disk")
 }
 
 fn encrypt(path: &Path) {
