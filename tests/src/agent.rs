@@ -130,7 +130,7 @@ impl<'t> Agent<'t> {
             .into_iter()
             .filter_map(|entry| match entry {
                 HistoryEntry::Notice(notice) => Some(notice.title),
-                HistoryEntry::Run(_) => None,
+                HistoryEntry::Run(_) | HistoryEntry::Verification(_) => None,
             })
             .collect();
         titles.reverse();

@@ -7,6 +7,8 @@
 )]
 
 mod common;
+#[path = "watch/reread.rs"]
+mod reread;
 
 use std::time::Duration;
 

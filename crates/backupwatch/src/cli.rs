@@ -129,6 +129,9 @@ pub struct Backup {
 pub struct Verify {
     /// Which device
     pub device: Option<String>,
+    /// Look below this folder instead of the configured one
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub root: Option<PathBuf>,
     /// Which of its backups, by name or a beginning of it, as in 2026-10-01; the current one if left out
     #[arg(long, value_name = "T")]
     pub version: Option<String>,

@@ -99,8 +99,12 @@ impl Home {
     }
 
     pub fn agent(&self, config: &str) -> Running {
+        self.agent_of(self.setup(config))
+    }
+
+    pub fn agent_of(&self, setup: Setup<Usbmuxd>) -> Running {
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn(process::serve(self.setup(config), shutdown.clone()));
+        let task = tokio::spawn(process::serve(setup, shutdown.clone()));
         Running {
             client: Client::new(&self.paths().socket),
             socket: self.paths().socket,

@@ -18,7 +18,7 @@ use jiff::tz::TimeZone;
 use shown::Shown;
 use std::{
     io::{self, Read as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -40,7 +40,9 @@ pub async fn run(terminal: Terminal, setup: &Setup, wanted: &Verify) -> Result<E
     } else {
         None
     };
-    let store = Store::open(&setup.paths.backups).map_err(|error| of_store(&error))?;
+    let root = wanted.root.as_deref();
+    let store = Store::open(root.unwrap_or(&setup.paths.backups));
+    let store = store.map_err(|error| of_store(&error))?;
     let device = device(setup, &store, wanted.device.as_deref()).await?;
     let udid = choice::udid(&device)?;
     let all = store.versions(&udid).map_err(|error| of_store(&error))?;
@@ -74,7 +76,7 @@ pub async fn run(terminal: Terminal, setup: &Setup, wanted: &Verify) -> Result<E
         ));
     }
     let check = Verification::of(&udid, &held, &report, asked, at);
-    if let Err(failure) = tell(setup, check).await {
+    if let Err(failure) = tell(setup, root, check).await {
         terminal.say(&format!(
             "What was found is not in the history: {}",
             failure.message
@@ -250,14 +252,16 @@ async fn look(
 }
 
 /// The agent, or where none runs the state, learns of it: the history gets a line, and the status says what holds now.
-async fn tell(setup: &Setup, check: Verification) -> Result<(), Failure> {
+async fn tell(setup: &Setup, root: Option<&Path>, check: Verification) -> Result<(), Failure> {
     match reach::agent(setup).await? {
+        // An agent keeps to its own folder, and has nothing to learn of another one.
+        Some(_) if root.is_some_and(|root| root != setup.paths.backups) => {}
         Some(client) => {
             let told = client.verified(&check).await;
             told.map_err(|error| reach::refused_by_agent(&error))?;
         }
         None => {
-            let process = reach::in_process(setup, None)?;
+            let process = reach::in_process(setup, root)?;
             let told = process.desk().verified(check).await;
             let finished = process.finish().await;
             told.map_err(|refusal| reach::refused(&refusal))?;
