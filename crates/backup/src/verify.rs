@@ -27,7 +27,8 @@ mod reader;
 mod report;
 mod sealed;
 
-pub use deep::{Deep, Progress, Sample, Stage, deep, deep_held};
+pub(crate) use deep::deep_held;
+pub use deep::{Deep, Progress, Sample, Stage, deep};
 pub(crate) use manifest::is_file_id;
 pub(crate) use plists::MAX as MAX_PLIST;
 pub use report::{

@@ -17,7 +17,7 @@ use super::versions::{self, Held};
 use super::{Store, read_file};
 use crate::jail::Jail;
 use crate::ledger::Ledger;
-use crate::verify::{Deep, Progress, VerifyError, VerifyReport, deep};
+use crate::verify::{Deep, Progress, VerifyError, VerifyReport, deep_held};
 
 /// Why a backup could not be looked at. What is wrong with it is no error.
 #[derive(Debug, thiserror::Error)]
@@ -39,19 +39,7 @@ impl Held {
         progress: &(dyn Fn(Progress) + Sync),
         stop: &Arc<AtomicBool>,
     ) -> Result<VerifyReport, LookError> {
-        let ledger = self.ledger();
-        let how = Deep {
-            ledger: ledger.as_deref(),
-            ..*how
-        };
-        loop {
-            let folder = self.folder()?;
-            let report = deep(&folder, self.udid(), &how, progress, stop)?;
-            // What was wrong may have been another tree in the place of this one.
-            if report.wrong == 0 || self.folder()? == folder {
-                return Ok(report);
-            }
-        }
+        Ok(deep_held(self, how, progress, stop)?)
     }
 
     /// Whether it has a file as it arrived.

@@ -98,10 +98,7 @@ pub fn deep(
 }
 
 /// As [`deep`], of a tree that the store holds, with its own hashes. It may be renamed meanwhile.
-///
-/// # Errors
-/// As [`deep`].
-pub fn deep_held(
+pub(crate) fn deep_held(
     held: &Held,
     how: &Deep<'_>,
     progress: &(dyn Fn(Progress) + Sync),
@@ -109,7 +106,7 @@ pub fn deep_held(
 ) -> Result<VerifyReport, VerifyError> {
     let ledger = held.ledger();
     let how = Deep {
-        ledger: how.ledger.or(ledger.as_deref()),
+        ledger: ledger.as_deref(),
         ..*how
     };
     let folder = || held.folder().map_err(io::Error::other);

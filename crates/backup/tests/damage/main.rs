@@ -4,6 +4,12 @@
 //! What can be seen depends on what is given: the hashes, the password, both or neither. Where something cannot be seen, the
 //! report says so, and that is tested as well.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may fail as tests do"
+)]
+
 #[path = "../common/mod.rs"]
 mod common;
 mod tree;
@@ -199,7 +205,8 @@ async fn two_blobs_of_one_size_in_the_place_of_each_other() {
             damage.put(&paths[1], Some(&first));
             for given in givens {
                 // The keys are those of the names, so that decryption tells as well.
-                if !given.ledger && !(encrypted && given.password.is_some()) {
+                let decrypts = encrypted && given.password.is_some();
+                if !given.ledger && !decrypts {
                     continue;
                 }
                 let report = tree.check(Level::L4, *given);
