@@ -6,6 +6,7 @@
 
 mod cases;
 mod clients;
+mod disk;
 mod machine;
 mod measure;
 mod phone;
@@ -57,7 +58,7 @@ struct Bench {
 
 pub(crate) fn run(options: Options) -> Result<()> {
     if let [from, to] = &options.copy[..] {
-        return round::copy(from, to);
+        return disk::copy(from, to);
     }
     let wanted = wanted(&options.cases)?;
     let started = Instant::now();
@@ -84,7 +85,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
         let _ = fs::remove_dir_all(&bench.scratch);
         fs::create_dir_all(&bench.scratch)
             .with_context(|| format!("failed to make {}", bench.scratch.display()))?;
-        let section = if machine::room(&bench.scratch)? < case.room / bench.divisor {
+        let section = if disk::room(&bench.scratch)? < case.room / bench.divisor {
             report::Section::left_out(case, "there is no room on this disk for it")
         } else {
             round::of(&bench, case)

@@ -76,6 +76,8 @@ async fn drain(service: Idevice, udid: &str) {
         .talk(&mut host, request.to_message())
         .await;
     assert_eq!(outcome.code(), 0, "{outcome:?}");
+    let manifest = &host.files[&format!("{udid}/Manifest.db")];
+    println!("Manifest.db of {} bytes", manifest.len);
 }
 
 async fn idevice(service: Idevice, root: &Path) {

@@ -1,7 +1,6 @@
 //! What the numbers were taken on.
 
 use super::clients::Client;
-use anyhow::{Context as _, Result};
 use std::{fs, path::Path, process::Command};
 
 /// Lines for the page: the machine, and who was measured.
@@ -23,12 +22,6 @@ pub(super) fn describe(scratch: &Path) -> Vec<String> {
         }
     }
     lines
-}
-
-/// Free bytes where the backups are written.
-pub(super) fn room(scratch: &Path) -> Result<u64> {
-    let room = rustix::fs::statvfs(scratch).context("failed to see how much room there is")?;
-    Ok(room.f_bavail.saturating_mul(room.f_frsize))
 }
 
 /// As it was typed; the program itself is behind an alias of cargo.

@@ -387,6 +387,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     for chunk in bytes.chunks(host.chunk) {
                         out.extend(data_header(chunk.len()));
                         out.extend(chunk);
+                        // A manifest may be large, and is held once already.
+                        if out.len() > DUPLEX {
+                            self.send(&out).await?;
+                            out.clear();
+                        }
                     }
                     put_file_end(StatusCode::Ok, "", &mut out);
                 }
