@@ -16,9 +16,12 @@ mod tree;
 mod untouched;
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use backupwatch_backup::verify::{
-    CipherFault, Finding, LostFile, ManifestFault, PasswordSays, Sample, Unchecked,
+    CipherFault, Finding, LostFile, ManifestFault, PasswordSays, Progress, Sample, Stage,
+    Unchecked, VerifyError,
 };
 use backupwatch_core::Level;
 use backupwatch_sim::contents::Item;
@@ -419,6 +422,65 @@ async fn a_wrong_password_is_no_damage() {
         }
     }
     assert!(tree.scratch_is_empty());
+}
+
+/// Whoever presses Ctrl-C waits for no film to be read, and leaves nothing behind.
+#[tokio::test]
+async fn a_check_can_be_stopped_at_each_stage() {
+    let tree = Tree::encrypted().await;
+    for stage in [
+        Stage::Lists,
+        Stage::Password,
+        Stage::Manifest,
+        Stage::Files,
+        Stage::Contents,
+    ] {
+        let stop = Arc::new(AtomicBool::new(false));
+        let progress = |at: Progress| {
+            if at.stage == stage {
+                stop.store(true, Ordering::Relaxed);
+            }
+        };
+        let checked = tree.try_check(Level::L4, BOTH, Sample::All, &progress, &stop);
+        let stopped = matches!(checked, Err(VerifyError::Stopped));
+        assert!(stopped, "{stage:?}: {checked:?}");
+        assert!(tree.scratch_is_empty());
+    }
+}
+
+#[tokio::test]
+async fn progress_ends_where_it_said_that_it_would() {
+    let tree = Tree::encrypted().await;
+    let last = Mutex::new(None);
+    let progress = |at: Progress| {
+        if at.stage == Stage::Contents {
+            let mut last = last.lock().unwrap();
+            // Two threads may tell one after the other what they read the other way round.
+            if last.is_none_or(|last: Progress| last.files <= at.files && last.bytes <= at.bytes) {
+                *last = Some(at);
+            }
+        }
+    };
+    let report = tree.try_check(Level::L4, BOTH, Sample::All, &progress, &Arc::default());
+    let (report, last) = (report.unwrap(), last.into_inner().unwrap().unwrap());
+    assert_eq!(Some(last.files), last.of_files);
+    assert_eq!(Some(last.bytes), last.of_bytes);
+    assert_eq!(last.files, report.read.files);
+    assert_eq!(
+        report.read.bytes, report.read.of_bytes,
+        "all of the tree was read"
+    );
+}
+
+/// A check of a disk that is only to be read must work, and one of any disk changes nothing.
+#[tokio::test]
+async fn a_check_changes_nothing() {
+    let tree = Tree::encrypted().await;
+    let before = common::tree(&tree.world.root);
+    for given in SEALED {
+        tree.check(Level::L4, given);
+    }
+    assert!(common::tree(&tree.world.root) == before);
 }
 
 /// The slices of some days are all blobs, and one that is damaged is found on the day of its slice.

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use backupwatch_backup::Which;
 use backupwatch_backup::verify::{
-    Deep, Finding, LostFile, Password, Progress, Sample, VerifyReport, deep,
+    Deep, Finding, LostFile, Password, Progress, Sample, VerifyError, VerifyReport, deep,
 };
 use backupwatch_core::{Level, Udid};
 use backupwatch_sim::contents::Item;
@@ -80,6 +80,18 @@ impl Tree {
     }
 
     pub fn check_part(&self, level: Level, given: Given, sample: Sample) -> VerifyReport {
+        self.try_check(level, given, sample, &|_| {}, &Arc::default())
+            .unwrap()
+    }
+
+    pub fn try_check(
+        &self,
+        level: Level,
+        given: Given,
+        sample: Sample,
+        progress: &(dyn Fn(Progress) + Sync),
+        stop: &Arc<AtomicBool>,
+    ) -> Result<VerifyReport, VerifyError> {
         let password = given.password.map(|text| Password::new(text.to_owned()));
         let how = Deep {
             level,
@@ -89,8 +101,7 @@ impl Tree {
             scratch: self.world.outside.path(),
         };
         let udid = Udid::parse(UDID).unwrap();
-        let stop = Arc::new(AtomicBool::new(false));
-        deep(&self.folder, &udid, &how, &|_: Progress| {}, &stop).unwrap()
+        deep(&self.folder, &udid, &how, progress, stop)
     }
 
     /// The phone's files that have bytes, in the order of their blobs.
