@@ -196,14 +196,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Link<S> {
         Ok((properties, db))
     }
 
-    /// The 256 folders below `folder`: their names, and names and sizes of what is in them.
+    /// The folders for blobs below `folder`: their names, and names and sizes of what is in them.
     pub async fn list_folders(
         &mut self,
         folder: &str,
     ) -> Result<Vec<(String, Result<BTreeMap<String, u64>, StatusCode>)>, Stop> {
         let udid = self.phone.udid().to_owned();
         let mut out = Vec::with_capacity(256);
-        for prefix in prefixes() {
+        for prefix in prefixes(self.phone.persona().backup.folders) {
             let listing = self.list(&format!("{udid}/{folder}{prefix}")).await?;
             let files = listing.map(|listing| {
                 listing
@@ -218,15 +218,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Link<S> {
     }
 }
 
-/// The names of the blobs that belong into one of the 256 folders.
+/// The names of the blobs that belong into one of the folders.
 pub fn in_folder<'a>(files: &'a Files, folder: &'a str) -> impl Iterator<Item = &'a String> {
     let from = files.range(folder.to_owned()..).map(|(id, _)| id);
     from.take_while(move |id| id.starts_with(folder))
 }
 
-/// "00" to "ff".
-pub fn prefixes() -> impl Iterator<Item = String> {
-    (0..=u8::MAX).map(|byte| format!("{byte:02x}"))
+/// "00" to "ff", or as many of them.
+pub fn prefixes(folders: u16) -> impl Iterator<Item = String> {
+    (0..folders.min(256)).map(|byte| format!("{byte:02x}"))
 }
 
 /// The files of a downloaded manifest, decrypted first when there is a key.

@@ -14,6 +14,9 @@ pub struct Backup {
     pub iter: u32,
     /// Files in a batch of uploads or moves.
     pub batch: usize,
+    /// Folders for blobs, "00" and on. A phone has 256 and asks for each of them several times; fewer do only for a test that
+    /// goes through every message, and for files whose names belong into them.
+    pub folders: u16,
     /// Bytes of data in a frame to the host.
     pub frame: usize,
     /// Seconds of silence while the phone scans itself; minutes on big phones.
@@ -29,6 +32,7 @@ impl Default for Backup {
             dpic: 1000,
             iter: 100,
             batch: 128,
+            folders: 256,
             frame: 32 << 10,
             scan_s: 0.0,
             force_full: true,

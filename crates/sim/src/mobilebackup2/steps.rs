@@ -84,8 +84,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<'_, S> {
 
     /// Step 7.
     pub(super) async fn make_folders(&mut self) -> Result<(), Stop> {
+        let folders = self.link.phone.persona().backup.folders;
         self.link.create_directory(self.udid.clone()).await?;
-        for prefix in prefixes() {
+        for prefix in prefixes(folders) {
             self.link
                 .create_directory(format!("{}/{prefix}", self.udid))
                 .await?;
@@ -93,7 +94,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<'_, S> {
         self.link
             .create_directory(format!("{}/Snapshot", self.udid))
             .await?;
-        for prefix in prefixes() {
+        for prefix in prefixes(folders) {
             self.link
                 .create_directory(format!("{}/Snapshot/{prefix}", self.udid))
                 .await?;

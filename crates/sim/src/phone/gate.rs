@@ -45,6 +45,19 @@ impl Gate {
         }
     }
 
+    /// Waits until a message waits at the gate, and leaves it there: what was sent before has been answered.
+    pub async fn waits(&self) {
+        loop {
+            let there = lock(&self.waiting)
+                .iter()
+                .any(|waiting| !waiting.go.is_closed());
+            if there {
+                return;
+            }
+            self.arrived.notified().await;
+        }
+    }
+
     /// Lets the next message go, waiting for it if there is none yet, and says which it was.
     pub async fn step(&self) -> String {
         loop {

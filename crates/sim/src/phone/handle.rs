@@ -203,4 +203,9 @@ impl PhoneHandle {
     pub async fn step(&self) -> String {
         self.0.gate().step().await
     }
+
+    /// Waits until the single-stepped phone is about to send its next message, and does not let it.
+    pub async fn is_about_to_send(&self) {
+        self.0.gate().waits().await;
+    }
 }
