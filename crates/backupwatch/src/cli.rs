@@ -59,6 +59,10 @@ pub enum Command {
     Backup(Backup),
     /// Read a local backup again, and say whether it is as it arrived
     Verify(Verify),
+    /// Show the backups of a device, the newest first, and what deleting the older ones would free
+    Versions(Versions),
+    /// Copy a backup to Finder's folder or another one, from where others can restore it
+    Export(Export),
     /// Ask a device to trust this computer
     Pair {
         /// Which device
@@ -198,6 +202,75 @@ impl std::str::FromStr for Percent {
             Ok(_) | Err(_) => Err("must be more than 0 and at most 100, as in 5%"),
         }
     }
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Versions {
+    #[command(subcommand)]
+    pub command: Option<VersionsCommand>,
+    #[command(flatten)]
+    pub list: ListVersions,
+}
+
+impl Versions {
+    pub fn json(&self) -> bool {
+        match &self.command {
+            Some(VersionsCommand::Prune(prune)) => prune.json,
+            None => self.list.json,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct ListVersions {
+    /// Which device
+    pub device: Option<String>,
+    /// Look below this folder instead of the configured one
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub root: Option<PathBuf>,
+    /// As JSON, schema 1
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum VersionsCommand {
+    /// Delete the older backups that [retention] of the configuration does not keep, and say why
+    Prune(Prune),
+}
+
+#[derive(Debug, Args)]
+pub struct Prune {
+    /// Which device
+    pub device: Option<String>,
+    /// Look below this folder instead of the configured one
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub root: Option<PathBuf>,
+    /// Say what would be deleted, and delete nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The plan and what came of it as JSON, schema 1
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Export {
+    /// Which device
+    pub device: Option<String>,
+    /// Which of its backups, by name or a beginning of it, as in 2026-10-01; the current one if left out
+    #[arg(long, value_name = "T")]
+    pub version: Option<String>,
+    /// The folder, in which the backup becomes a folder with the device's UDID; or `finder`, for Finder's own on a Mac
+    #[arg(long, value_name = "finder|DIR", value_hint = ValueHint::DirPath)]
+    pub to: PathBuf,
+    /// Look below this folder instead of the configured one
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub root: Option<PathBuf>,
+    /// The result as JSON, schema 1
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]

@@ -7,6 +7,7 @@ mod failure;
 mod reach;
 mod setup;
 mod show;
+mod stored;
 mod terminal;
 mod words;
 
@@ -75,6 +76,14 @@ async fn run(cli: Cli, terminal: Terminal) -> Result<ExitCode, Failure> {
             let (setup, _log) = ready()?;
             commands::verify::run(terminal, &setup, &wanted).await
         }
+        Command::Versions(wanted) => {
+            let (setup, _log) = ready()?;
+            commands::versions::run(terminal, &setup, &wanted).await
+        }
+        Command::Export(wanted) => {
+            let (setup, _log) = ready()?;
+            commands::export::run(terminal, &setup, &wanted).await
+        }
         Command::Pair { device, json } => {
             let (setup, _log) = ready()?;
             commands::pair::run(terminal, &setup, device.as_deref(), json).await
@@ -135,6 +144,8 @@ fn wants_json(command: Option<&Command>) -> bool {
         ) => *json,
         Some(Command::Backup(wanted)) => wanted.json,
         Some(Command::Verify(wanted)) => wanted.json,
+        Some(Command::Versions(wanted)) => wanted.json(),
+        Some(Command::Export(wanted)) => wanted.json,
         Some(
             Command::Agent { .. }
             | Command::Config { .. }

@@ -35,6 +35,11 @@ pub fn load(global: &Global) -> Result<Setup, Failure> {
     Ok(Setup { config, paths })
 }
 
+/// The home folder of the person.
+pub fn home() -> Result<PathBuf, Failure> {
+    Ok(base()?.home)
+}
+
 fn base() -> Result<Base, Failure> {
     Base::of_this_user().map_err(|error| Failure::from_error(ExitCode::Usage, "no_home", &error))
 }

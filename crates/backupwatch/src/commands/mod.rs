@@ -4,12 +4,14 @@ pub mod agent;
 pub mod backup;
 pub mod config;
 pub mod demo;
+pub mod export;
 pub mod history;
 pub mod manual;
 pub mod pair;
 pub mod simulate;
 pub mod status;
 pub mod verify;
+pub mod versions;
 
 use crate::{failure::Failure, terminal::Terminal};
 use backupwatch_agent::exit::ExitCode;

@@ -4,15 +4,15 @@
 mod found;
 mod shown;
 
-use crate::{choice, cli::Verify, failure::Failure, reach, setup::Setup, terminal::Terminal};
-use backupwatch_agent::{
-    clock::SystemClock, exit::ExitCode, status::DeviceStatus, verification::Verification,
+use crate::{
+    choice, cli::Verify, failure::Failure, reach, setup::Setup, stored, terminal::Terminal,
 };
+use backupwatch_agent::{clock::SystemClock, exit::ExitCode, verification::Verification};
 use backupwatch_backup::{
-    Clock as _, Held, LookError, Store, StoreError, VerifyReport, Version, Which,
+    Clock as _, Held, LookError, VerifyReport,
     verify::{Deep, Password, PasswordSays, Sample, VerifyError},
 };
-use backupwatch_core::{HostTime, Level, Udid};
+use backupwatch_core::{HostTime, Level};
 use found::Found;
 use jiff::tz::TimeZone;
 use shown::Shown;
@@ -41,14 +41,15 @@ pub async fn run(terminal: Terminal, setup: &Setup, wanted: &Verify) -> Result<E
         None
     };
     let root = wanted.root.as_deref();
-    let store = Store::open(root.unwrap_or(&setup.paths.backups));
-    let store = store.map_err(|error| of_store(&error))?;
-    let device = device(setup, &store, wanted.device.as_deref()).await?;
+    let store = stored::open(setup, root)?;
+    let device = stored::device(setup, &store, wanted.device.as_deref()).await?;
     let udid = choice::udid(&device)?;
-    let all = store.versions(&udid).map_err(|error| of_store(&error))?;
-    let which = which(&all, wanted.version.as_deref())?;
+    let all = store
+        .versions(&udid)
+        .map_err(|error| stored::refused(&error))?;
+    let which = stored::which(&all, wanted.version.as_deref())?;
     let held = store.open_version(&udid, &which);
-    let held = held.map_err(|error| of_store(&error))?;
+    let held = held.map_err(|error| stored::refused(&error))?;
     // Where the manifest of an encrypted backup is opened: nobody else looks into that folder.
     let state = setup.paths.create_state();
     state.map_err(|error| Failure::from_error(ExitCode::Usage, "state", &error))?;
@@ -72,7 +73,7 @@ pub async fn run(terminal: Terminal, setup: &Setup, wanted: &Verify) -> Result<E
     if let Err(error) = kept {
         terminal.say(&format!(
             "What was found cannot be kept: {}",
-            in_full(&error)
+            stored::refused(&error).message
         ));
     }
     let check = Verification::of(&udid, &held, &report, asked, at);
@@ -123,71 +124,6 @@ fn read_password(from: impl io::Read) -> Result<Password, Failure> {
         Ok("") => wrong("there is no password on standard input"),
         Ok(text) => Ok(Password::new(text.to_owned())),
         Err(_) => wrong("the password on standard input is not UTF-8 text"),
-    }
-}
-
-/// The device that is meant: one that is known, or one that only the store knows.
-async fn device(
-    setup: &Setup,
-    store: &Store,
-    asked: Option<&str>,
-) -> Result<DeviceStatus, Failure> {
-    let mut devices = super::status::known(setup).await?.devices;
-    let stored = store.phones().map_err(|error| of_store(&error))?;
-    for udid in stored {
-        if !devices.iter().any(|known| known.udid == udid.as_str()) {
-            devices.push(choice::stranger(&udid));
-        }
-    }
-    // Without a name, the one that has a backup here is meant.
-    if asked.is_none() && devices.len() > 1 {
-        let has_backup = |device: &DeviceStatus| {
-            let udid: Option<Udid> = device.udid.parse().ok();
-            udid.is_some_and(|udid| store.folder(&udid).exists())
-        };
-        let mut backed_up = devices.iter().filter(|device| has_backup(device));
-        if let (Some(only), None) = (backed_up.next(), backed_up.next()) {
-            return Ok(only.clone());
-        }
-    }
-    choice::device(&devices, asked).cloned()
-}
-
-/// The backup that is meant: the current one, or the version whose name begins like that.
-fn which(all: &[Version], asked: Option<&str>) -> Result<Which, Failure> {
-    let names = || {
-        let names: Vec<&str> = all.iter().map(|version| version.which.name()).collect();
-        names.join(", ")
-    };
-    let Some(asked) = asked else {
-        return match all.iter().find(|version| version.which == Which::Current) {
-            Some(current) => Ok(current.which.clone()),
-            None => Err(Failure::new(
-                ExitCode::Usage,
-                "no_backup",
-                "there is no backup of this device here",
-            )
-            .next("Make one by `backupwatch backup`.")),
-        };
-    };
-    let exact = all.iter().find(|version| version.which.name() == asked);
-    let mut begins = all
-        .iter()
-        .filter(|version| !asked.is_empty() && version.which.name().starts_with(asked));
-    match (exact, begins.next(), begins.next()) {
-        (Some(one), ..) | (None, Some(one), None) => Ok(one.which.clone()),
-        (None, None, _) => Err(Failure::new(
-            ExitCode::Usage,
-            "which_version",
-            format!("there is no backup “{asked}” of this device"),
-        )
-        .next(format!("There are: {}", names()))),
-        (None, Some(_), Some(_)) => Err(Failure::new(
-            ExitCode::Usage,
-            "which_version",
-            format!("“{asked}” fits several backups of this device"),
-        )
-        .next(format!("There are: {}", names()))),
     }
 }
 
@@ -244,7 +180,7 @@ async fn look(
     match looked.map_err(|error| broken(&error))? {
         Ok(looked) => Ok(Some(looked)),
         Err(LookError::Verify(VerifyError::Stopped)) => Ok(None),
-        Err(LookError::Store(error)) => Err(of_store(&error)),
+        Err(LookError::Store(error)) => Err(stored::refused(&error)),
         Err(LookError::Verify(error)) => {
             Err(Failure::from_error(ExitCode::Internal, "verify", &error))
         }
@@ -273,23 +209,6 @@ async fn tell(setup: &Setup, root: Option<&Path>, check: Verification) -> Result
 
 fn broken(error: &JoinError) -> Failure {
     Failure::from_error(ExitCode::Internal, "internal", error)
-}
-
-fn of_store(error: &StoreError) -> Failure {
-    let failure = Failure::new(ExitCode::Usage, "store", in_full(error));
-    let missing = matches!(
-        error,
-        StoreError::RootMissing { .. } | StoreError::NotAStore { .. }
-    );
-    if missing {
-        failure.next("Connect the disk, or make a first backup by `backupwatch backup`.")
-    } else {
-        failure
-    }
-}
-
-fn in_full(error: &StoreError) -> String {
-    Failure::from_error(ExitCode::Internal, "store", error).message
 }
 
 #[cfg(test)]
