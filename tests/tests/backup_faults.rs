@@ -352,7 +352,7 @@ fn a_phone_that_is_not_ready() {
             "it has no backup service",
             |phone| refuse(phone, "com.apple.mobilebackup2", "InvalidService"),
             7,
-            "the phone refused StartService: the device answered InvalidService",
+            "The phone does not offer com.apple.mobilebackup2, which a backup needs. Unlock it;",
         ),
     ]);
 }

@@ -29,6 +29,7 @@ pub fn outcome(end: &RunEnd) -> &'static str {
         RunFailure::NeverUnlocked => "never_unlocked",
         RunFailure::EncryptionRequired => "encryption_required",
         RunFailure::Prohibited => "prohibited",
+        RunFailure::ServiceMissing { .. } => "service_missing",
         RunFailure::SettingUp => "setting_up",
         RunFailure::BackupCorrupt => "backup_corrupt",
         RunFailure::Verification { .. } => "verification",
@@ -97,6 +98,9 @@ pub fn sentence(end: &RunEnd) -> String {
             "The phone's management allows encrypted backups only, and no backup password is set. Set one in Finder first.".to_owned()
         }
         RunFailure::Prohibited => "The phone's management forbids backups to a computer. Ask whoever manages it.".to_owned(),
+        RunFailure::ServiceMissing { service } => {
+            format!("The phone does not offer {service}, which a backup needs. Unlock it; if that does not help, restart it and try again.")
+        }
         RunFailure::SettingUp => "The phone is being set up or restored. Try again when it is done.".to_owned(),
         RunFailure::BackupCorrupt => "The phone calls the interrupted backup on this disk damaged. Try again with `--full`.".to_owned(),
         RunFailure::Verification { level: failed, missing, detail } => {
@@ -223,6 +227,9 @@ mod tests {
             RunFailure::NeverUnlocked,
             RunFailure::EncryptionRequired,
             RunFailure::Prohibited,
+            RunFailure::ServiceMissing {
+                service: "com.apple.mobilebackup2".to_owned(),
+            },
             RunFailure::SettingUp,
             RunFailure::BackupCorrupt,
             RunFailure::Verification {

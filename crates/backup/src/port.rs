@@ -74,6 +74,8 @@ pub enum OpenError {
     LinkLost,
     #[error("a management profile forbids {service}")]
     ServiceProhibited { service: String },
+    #[error("the phone does not have {service}")]
+    ServiceMissing { service: String },
     #[error("usbmuxd does not answer: {0}")]
     MuxDown(String),
     #[error("{0}")]

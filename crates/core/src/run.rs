@@ -129,6 +129,11 @@ pub enum RunFailure {
     EncryptionRequired,
     /// Its management forbids local backups.
     Prohibited,
+    /// It does not offer a service that a backup needs.
+    ServiceMissing {
+        /// Which.
+        service: String,
+    },
     /// Setup Assistant or a restore is running.
     SettingUp,
     /// The device calls the backup on this disk damaged (205).

@@ -177,6 +177,9 @@ impl DeviceError {
                 (NoAnswer::Prohibited, Some(service)) => OpenError::ServiceProhibited {
                     service: service.to_owned(),
                 },
+                (NoAnswer::Missing, Some(service)) => OpenError::ServiceMissing {
+                    service: service.to_owned(),
+                },
                 (NoAnswer::Prohibited | NoAnswer::Missing | NoAnswer::Unreadable { .. }, _) => {
                     OpenError::Other(in_full(&self))
                 }

@@ -195,7 +195,7 @@ async fn each_reason_why_not() {
             matches!(why, OpenError::ServiceProhibited { service } if service == "com.apple.mobilebackup2")
         }),
         ("no such service", refuse("InvalidService"), |why| {
-            matches!(why, OpenError::Other(_))
+            matches!(why, OpenError::ServiceMissing { service } if service == "com.apple.mobilebackup2")
         }),
         (
             "closes in the middle",

@@ -115,6 +115,7 @@ impl Stop {
                 OpenError::NeverUnlocked => RunFailure::NeverUnlocked,
                 OpenError::LinkLost => RunFailure::Unplugged,
                 OpenError::ServiceProhibited { .. } => RunFailure::Prohibited,
+                OpenError::ServiceMissing { service } => RunFailure::ServiceMissing { service },
                 e @ (OpenError::MuxDown(_) | OpenError::Other(_)) => {
                     RunFailure::Protocol(e.to_string())
                 }

@@ -214,6 +214,7 @@ fn consequence(failure: &RunFailure, policy: &BackupPolicy) -> Consequence {
         | RunFailure::NeverUnlocked
         | RunFailure::EncryptionRequired
         | RunFailure::Prohibited
+        | RunFailure::ServiceMissing { .. }
         | RunFailure::BackupCorrupt
         | RunFailure::Verification { .. }
         | RunFailure::Protocol(_)

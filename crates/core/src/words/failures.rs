@@ -2,7 +2,7 @@
 //!
 //! The device's own texts never stand here: they can hold file paths (`protocol.md` section 10).
 
-use super::size;
+use super::{files, size};
 use crate::run::{CancelledBy, RunFailure};
 
 /// What happened, as a fragment, and the one next step, as a sentence.
@@ -77,6 +77,10 @@ pub fn words(failure: &RunFailure, noun: &str) -> (String, String) {
             format!("the {noun} is managed and forbids backups to a computer"),
             "Ask whoever manages it.".into(),
         ),
+        RunFailure::ServiceMissing { .. } => say(
+            format!("the {noun} does not offer backups to a computer just now"),
+            format!("Unlock the {noun}; if that does not help, restart it and try again."),
+        ),
         RunFailure::SettingUp => say(
             format!("the {noun} is being set up or restored"),
             "Let it finish first.".into(),
@@ -88,8 +92,9 @@ pub fn words(failure: &RunFailure, noun: &str) -> (String, String) {
         RunFailure::Verification { missing, .. } => say(
             match missing {
                 0 => "everything arrived, but the check on disk found fault".into(),
-                files => format!(
-                    "everything arrived, but the check on disk found {files} files missing or damaged"
+                count => format!(
+                    "everything arrived, but the check on disk found {} missing or damaged",
+                    files(*count)
                 ),
             },
             "Choose Back Up Now to fetch them again.".into(),
