@@ -59,7 +59,7 @@ pub enum Command {
     Backup(Backup),
     /// Read a local backup again, and say whether it is as it arrived
     Verify(Verify),
-    /// Show the backups of a device, the newest first, and what deleting the older ones would free
+    /// Show the backups of a device, and what deleting each would free
     Versions(Versions),
     /// Copy a backup to Finder's folder or another one, from where others can restore it
     Export(Export),
