@@ -136,7 +136,17 @@ fn is_file(key: &str) -> bool {
 impl Ledger {
     /// Opens the ledger at `path`, or begins it.
     pub(crate) fn open(path: &Path) -> Result<Self, LedgerError> {
+        Self::begin(disk::ledger(path, || connect(path))?)
+    }
+
+    /// As [`Ledger::open`], for one that a power cut may have torn.
+    pub(crate) fn open_doubted(path: &Path) -> Result<Self, LedgerError> {
         let db = disk::ledger(path, || connect(path))?;
+        must_be_sound(&db)?;
+        Self::begin(db)
+    }
+
+    fn begin(db: Connection) -> Result<Self, LedgerError> {
         let logged = db.query_row("SELECT EXISTS (SELECT 1 FROM log)", [], |row| row.get(0))?;
         db.execute_batch("BEGIN")?;
         let mut ledger = Self {
@@ -157,15 +167,9 @@ impl Ledger {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(path, flags)?;
         db.execute_batch("PRAGMA cache_size=-1024; PRAGMA temp_store=FILE;")?;
-        // Damage in its middle would be met when half of the tree is checked.
-        let said: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        let unfinished: bool =
-            db.query_row("SELECT EXISTS (SELECT 1 FROM log)", [], |row| row.get(0))?;
-        if said != "ok" || unfinished {
-            return Err(LedgerError(rusqlite::Error::SqliteFailure(
-                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
-                None,
-            )));
+        must_be_sound(&db)?;
+        if db.query_row("SELECT EXISTS (SELECT 1 FROM log)", [], |row| row.get(0))? {
+            return Err(LedgerError(damaged()));
         }
         Ok(Some(Self {
             db,
@@ -392,6 +396,17 @@ impl Ledger {
         copy.execute([from, &format!("{from}/"), &format!("{from}0"), to])?;
         Ok(())
     }
+}
+
+/// Damage in the middle of the file would be met when half of the tree is checked.
+fn must_be_sound(db: &Connection) -> rusqlite::Result<()> {
+    let said: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if said == "ok" { Ok(()) } else { Err(damaged()) }
+}
+
+fn damaged() -> rusqlite::Error {
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    rusqlite::Error::SqliteFailure(code, None)
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {

@@ -2,6 +2,11 @@
 //!
 //! Not here: how a phone is reached (`device`), when a backup is due (`core`), who is told (`notify`).
 
+#[cfg(test)]
+extern crate self as backupwatch_backup;
+
+#[cfg(test)]
+mod breaking;
 mod disk;
 pub mod engine;
 mod info;

@@ -22,11 +22,17 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
     // One that a crash left, or a link to anywhere.
     remove_file(&temporary)?;
-    let file = disk::create(CWD, temporary.as_path())?;
-    disk::write(&file, bytes)?;
-    disk::sync_to_medium(&file)?;
-    drop(file);
-    disk::rename(&temporary, path)?;
+    let written = disk::create(CWD, temporary.as_path())
+        .map_err(io::Error::from)
+        .and_then(|file| {
+            disk::write(&file, bytes)?;
+            disk::sync_to_medium(&file)?;
+            disk::rename(&temporary, path)
+        });
+    if written.is_err() {
+        let _ = remove_file(&temporary);
+    }
+    written?;
     sync_parent(path)
 }
 

@@ -55,7 +55,15 @@ pub(crate) struct Claim {
 #[derive(Debug)]
 pub(crate) struct WorkTree {
     jail: Jail,
+    barrier: Barrier,
     _lock: File,
+}
+
+impl WorkTree {
+    /// Waits until everything that was done to the tree is on the medium.
+    pub(crate) fn settle(&self) -> io::Result<()> {
+        self.barrier.wait(&self.jail)
+    }
 }
 
 impl std::ops::Deref for WorkTree {
@@ -74,7 +82,6 @@ pub(crate) struct Run {
     begun: HostTime,
     origin: Origin,
     tree: Arc<WorkTree>,
-    barrier: Barrier,
     kind: RunKind,
     plain_renames: bool,
 }
@@ -156,7 +163,7 @@ impl Claim {
             Plan::Fresh(next) => (None, next),
         };
         let begin_anew = |next| {
-            let origin = fresh(&layout, udid, base.clone(), next, begin.now, stop)?;
+            let origin = fresh(&layout, udid, base.clone(), next, begin.now, &barrier, stop)?;
             Ok::<_, StoreError>((origin, begin.now))
         };
         let (mut origin, mut begun) = match resumed {
@@ -189,8 +196,11 @@ impl Claim {
             udid: udid.clone(),
             begun,
             origin,
-            tree: Arc::new(WorkTree { jail, _lock: lock }),
-            barrier,
+            tree: Arc::new(WorkTree {
+                jail,
+                barrier,
+                _lock: lock,
+            }),
             kind,
             plain_renames: false,
         };
@@ -231,9 +241,7 @@ impl Run {
     pub(crate) fn pause(self, fruitless: bool) -> Result<(), StoreError> {
         self.check_place()?;
         self.sync_ledger()?;
-        self.barrier
-            .wait(&self.tree)
-            .context("sync", &self.folder())?;
+        self.tree.settle().context("sync", &self.folder())?;
         let before = self.origin.fruitless;
         self.write_journal(State::Paused(Origin {
             fruitless: if fruitless {
@@ -276,7 +284,7 @@ impl Run {
             .close()
             .map_err(|e| StoreError::io("close", &from, e.into()))?;
         self.sync_ledger()?;
-        self.barrier.wait(&self.tree).context("sync", &work)?;
+        self.tree.settle().context("sync", &work)?;
         let Some(tree) = TreeId::of(&work).context("read", &work)? else {
             return Err(StoreError::NotAFolder { path: work });
         };
@@ -425,7 +433,7 @@ fn resume(
             None => false,
         };
         let base = base.as_ref().map(|jail| Base { jail, hashed });
-        let healed = match Ledger::open(&layout.work_ledger(udid)) {
+        let healed = match Ledger::open_doubted(&layout.work_ledger(udid)) {
             Ok(mut ledger) => heal::heal(&jail, base.as_ref(), &mut ledger, stop),
             Err(e) => Err(e.into()),
         };
@@ -461,6 +469,7 @@ fn fresh(
     base: Option<TreeId>,
     next: Next,
     now: HostTime,
+    barrier: &Barrier,
     stop: &AtomicBool,
 ) -> Result<Origin, StoreError> {
     let (work, nascent, ledger) = (
@@ -497,6 +506,10 @@ fn fresh(
         }
         None => durable::make_folder(&nascent).context("make", &nascent)?,
     }
+    // A tree that has its name has all its links and all its hashes. A link that a power cut took would be one that the phone
+    // removed, for all that could be told afterwards.
+    let jail = Jail::open(&nascent).context("open", &nascent)?;
+    barrier.wait(&jail).context("sync", &nascent)?;
     disk::rename(&nascent, &work).context("make", &work)?;
     Ok(origin)
 }
@@ -523,9 +536,14 @@ fn copy_ledger(from: &Path, to: &Path) -> Result<bool, StoreError> {
     };
     disk::create(CWD, to)
         .map_err(io::Error::from)
-        .and_then(|target| disk::copy(&source, &target))
-        .context("copy", to)?;
-    Ok(true)
+        .and_then(|target| {
+            disk::copy(&source, &target)?;
+            if durable::SYNC_EACH_FILE {
+                disk::sync(&target)?;
+            }
+            Ok(true)
+        })
+        .context("copy", to)
 }
 
 fn remove_ledger(path: &Path) -> Result<(), StoreError> {

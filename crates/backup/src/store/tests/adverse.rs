@@ -226,6 +226,29 @@ fn a_damaged_ledger_leads_to_a_full_backup() {
     assert_eq!(read(&store.folder(&udid()).join("ab/abc")), "one");
 }
 
+/// A power cut tears a ledger in its middle, where it is not looked at before half of the work is done.
+#[test]
+fn a_torn_ledger_is_found_before_the_phone_is_asked() {
+    let (_dir, store) = store();
+    let (run, mut ledger) = begin(&store, 10);
+    for number in 0..2000 {
+        hashed(&mut ledger, &format!("ab/{number:040x}"), "x");
+    }
+    ledger.close().unwrap();
+    drop(run);
+    let path = store.layout.work_ledger(&udid());
+    let mut torn = fs::read(&path).unwrap();
+    let middle = (torn.len() / 2) & !0xFFF;
+    torn[middle..middle + 4096].fill(0);
+    fs::write(&path, torn).unwrap();
+    assert!(Ledger::open(&path).is_ok(), "it does not show at once");
+    let error = Ledger::open_doubted(&path).unwrap_err();
+    assert!(error.is_damage());
+    let (run, ledger) = next_run(&store, 20).unwrap();
+    assert_eq!(run.resumed(), 0);
+    assert!(ledger.in_folder("ab").unwrap().is_empty());
+}
+
 #[test]
 fn two_phones_can_begin_at_once() {
     let (_dir, store) = store();
