@@ -22,17 +22,19 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use backupwatch_core::{LocalCopy, Udid};
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
-use crate::disk;
+use crate::disk::{self, CWD};
 
-pub(crate) use durable::SYNC_EACH_FILE;
 pub use checked::LookError;
+pub(crate) use durable::SYNC_EACH_FILE;
 pub use error::StoreError;
 pub use export::{Export, ExportError, Exported, Exporting, export};
 pub(crate) use heal::read as read_file;
 pub use roll::{Reconciled, RolledForward};
 pub(crate) use run::{Begin, Claim, Run, WorkTree};
+pub use space::ROOM;
 pub use versions::{Held, Measured, Pruning, Version, Which};
 
 use error::Context as _;
@@ -194,7 +196,11 @@ impl Store {
     /// # Errors
     /// When the disk is gone.
     pub fn free(&self) -> Result<u64, StoreError> {
-        space::free_at(self.root()).context("look at", self.root())
+        let folder = disk::open(CWD, self.root(), OFlags::RDONLY | OFlags::DIRECTORY);
+        folder
+            .map_err(io::Error::from)
+            .and_then(space::free)
+            .context("look at", self.root())
     }
 
     /// The phones that have a folder of their own in this store, finished or not.

@@ -25,6 +25,7 @@ use super::layout::Layout;
 use super::linktree::{self, LinkError};
 use super::record::Record;
 use super::roll;
+use super::space;
 use crate::disk::{self, CWD};
 use crate::jail::{self, Jail};
 use crate::ledger::Ledger;
@@ -97,6 +98,7 @@ impl Claim {
         check_writable(&layout, udid)?;
         let barrier = Barrier::open(layout.root()).context("open", layout.root())?;
         roll::roll_forward(&layout, udid, false)?;
+        check_room(layout.root())?;
         Ok(Self {
             layout,
             udid: udid.clone(),
@@ -610,6 +612,19 @@ fn check_writable(layout: &Layout, udid: &Udid) -> Result<(), StoreError> {
     disk::write(&file, b"probe").context("write to", root)?;
     disk::rename(&a, &b).context("rename in", root)?;
     durable::remove_file(&b).context("remove in", root)
+}
+
+/// Nobody is asked for a passcode for a backup that has no room to begin. Apple's systems make room when it is wanted, so what is
+/// free there says less; they are asked when the phone asks.
+fn check_room(root: &Path) -> Result<(), StoreError> {
+    let free = space::free_at(root).context("look at", root)?;
+    if free < space::ROOM && !cfg!(target_vendor = "apple") {
+        return Err(StoreError::NoSpace {
+            path: root.to_owned(),
+            free,
+        });
+    }
+    Ok(())
 }
 
 /// Removes what earlier runs could not: half-made trees and what was on its way out.

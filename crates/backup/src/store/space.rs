@@ -8,6 +8,9 @@ use rustix::fs::OFlags;
 
 use crate::disk::{self, CWD};
 
+/// With less than that a disk is full: no backup of a phone is that small.
+pub const ROOM: u64 = 16 << 20;
+
 /// Bytes that a file system has for us. Not what is purgeable on macOS: asking for that takes an Objective-C call, and
 /// [`crate::RunOptions::purgeable`] lets who can make it say so.
 pub(crate) fn free(fd: impl AsFd) -> io::Result<u64> {
