@@ -4,8 +4,10 @@
 
 pub mod agent;
 pub mod binary;
+pub mod blow;
 pub mod desktop;
 pub mod peers;
+pub mod somebody;
 pub mod story;
 pub mod table;
 pub mod tree;

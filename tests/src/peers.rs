@@ -22,7 +22,7 @@ pub fn find(program: &str) -> Option<PathBuf> {
             .find(|path| path.is_file())
     });
     if on_path.is_none() {
-        skip(program);
+        missed(program);
     }
     on_path
 }
@@ -40,7 +40,7 @@ pub fn python(module: &str) -> Option<PathBuf> {
     if here {
         Some(python)
     } else {
-        skip(&format!("Python with {module}"));
+        missed(&format!("Python with {module}"));
         None
     }
 }
@@ -52,7 +52,8 @@ fn venv() -> PathBuf {
     )
 }
 
-fn skip(what: &str) {
+/// Records that a test cannot be made here; an error with `BACKUPWATCH_REQUIRE_PEERS=1`.
+pub fn missed(what: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     assert!(
         std::env::var_os("BACKUPWATCH_REQUIRE_PEERS").is_none_or(|value| value != "1"),

@@ -8,7 +8,10 @@ use crate::{
 use backupwatch_sim::{
     contents::FileId, faults::Faults, mobilebackup2::ROGUE_CONTENT, persona::Persona,
 };
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
 
 /// One fault, and what our binary has to make of it.
 #[derive(Debug, Clone)]
@@ -150,9 +153,15 @@ pub struct Before {
 impl Before {
     #[must_use]
     pub fn of(table: &Table, name: &str) -> Self {
+        Self::at(&table.tree(), name)
+    }
+
+    /// The backup in this folder, current or not.
+    #[must_use]
+    pub fn at(folder: &Path, name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            tree: Tree::of(&table.tree()),
+            tree: Tree::of(folder),
         }
     }
 
@@ -179,7 +188,22 @@ impl Before {
     /// Whether it is still the current one.
     #[must_use]
     pub fn is_current(&self, table: &Table) -> bool {
-        self.tree.changes(&Tree::of(&table.tree())).is_empty()
+        self.is_at(&table.tree())
+    }
+
+    /// Whether one of the versions is it.
+    #[must_use]
+    pub fn is_a_version(&self, table: &Table) -> bool {
+        let versions = table.root().join(".backupwatch/versions");
+        let versions = std::fs::read_dir(versions.join(table.udid()));
+        let mut versions = versions.into_iter().flatten().flatten();
+        versions.any(|version| self.is_at(&version.path()))
+    }
+
+    /// Whether this folder holds it, byte for byte.
+    #[must_use]
+    pub fn is_at(&self, folder: &Path) -> bool {
+        folder.is_dir() && self.tree.changes(&Tree::of(folder)).is_empty()
     }
 }
 

@@ -290,6 +290,12 @@ impl Running {
         self.0.as_mut().expect("it runs")
     }
 
+    /// Whether it is over.
+    pub fn has_ended(&mut self) -> bool {
+        let ended = self.child().try_wait();
+        ended.expect("it can be asked").is_some()
+    }
+
     /// A signal by its name, `INT` or `TERM`.
     pub fn signal(&mut self, name: &str) {
         let id = self.child().id().to_string();

@@ -237,12 +237,14 @@ const SCHEMA_1: &str = "
 .devices[].due
 .devices[].icloud.age_s .devices[].icloud.enabled .devices[].icloud.last .devices[].icloud.state .devices[].icloud.why
 .devices[].links[]
-.devices[].local.age_s .devices[].local.encrypted .devices[].local.last .devices[].local.level .devices[].local.state
+.devices[].local.age_s .devices[].local.damaged .devices[].local.encrypted .devices[].local.last .devices[].local.level
+.devices[].local.reread_at .devices[].local.state .devices[].local.verified_at
 .devices[].model .devices[].name
 .devices[].next.code .devices[].next.words
 .devices[].nickname .devices[].os_version .devices[].protection .devices[].reason .devices[].seen_at
 .devices[].snoozed_until .devices[].trust .devices[].udid
-.schema";
+.schema
+.store.free .store.root .store.state .store.words";
 
 #[test]
 fn the_status_document_of_schema_1() {

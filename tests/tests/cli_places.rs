@@ -3,6 +3,7 @@
 use backupwatch_e2e::{
     agent::{Agent, WATCH_ONLY, configure},
     peers,
+    somebody::{NOBODY, as_somebody, is_root},
     table::{PATIENCE, Said, Table, persona},
     tree::Tree,
 };
@@ -27,46 +28,6 @@ fn assert_not_troubled(table: &Table, what: &str) {
     let began = seen.iter().any(|seen| seen.name.contains("mobilebackup2"));
     assert!(!began, "{what}: the phone was troubled for nothing");
 }
-
-fn is_root() -> bool {
-    let id = Command::new("id").arg("-u").output().unwrap();
-    id.stdout.trim_ascii() == b"0"
-}
-
-/// Our binary as a user whom permissions bind. Root is bound by none, so root becomes nobody for it, with a home that nobody may
-/// use. `None` when that is not possible here; the skip was recorded.
-fn as_somebody(table: &Table, arguments: &[&str]) -> Option<Command> {
-    if !is_root() {
-        return Some(table.ours(arguments));
-    }
-    let setpriv = peers::find("setpriv")?;
-    let ours = table.ours(arguments);
-    // The binary may lie where only root can go.
-    let copy = table.home().join("backupwatch");
-    if !copy.exists() {
-        std::fs::copy(ours.get_program(), &copy).unwrap();
-        for path in [table.home().to_owned(), table.config(), copy.clone()] {
-            std::fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
-        }
-        std::fs::set_permissions(table.home().join("usbmuxd"), Permissions::from_mode(0o777))
-            .unwrap();
-        std::fs::create_dir_all(table.state()).unwrap();
-        chown(table.state(), Some(NOBODY), Some(NOBODY)).unwrap();
-        std::fs::set_permissions(table.state(), Permissions::from_mode(0o700)).unwrap();
-    }
-    let mut command = Command::new(setpriv);
-    command
-        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
-        .arg(copy)
-        .args(ours.get_args())
-        .env_clear();
-    for (name, value) in ours.get_envs() {
-        command.env(name, value.unwrap_or_default());
-    }
-    Some(command)
-}
-
-const NOBODY: u32 = 65_534;
 
 #[test]
 fn each_folder_that_is_none_for_backups_gets_its_own_sentence() {

@@ -144,10 +144,7 @@ fn net(net: &SafetyNet, encrypted: bool) -> String {
             age_s,
             medium_missing: true,
             ..
-        } => format!(
-            "made here {}, on a disk that is not connected",
-            days(*age_s)
-        ),
+        } => format!("made here {}, where nobody can look now", days(*age_s)),
         SafetyNet::Unverified { age_s, .. } => format!("made here {}, not checked", days(*age_s)),
         SafetyNet::Elsewhere { age_s, .. } => format!(
             "another computer made one {}; it has not been checked here",

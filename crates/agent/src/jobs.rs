@@ -21,8 +21,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent::Refusal;
 use crate::clock::Clock;
-use crate::medium::{self, Known, Origin};
+use crate::medium::{self, Condition, Known, Origin, Trouble};
 use crate::phones::{Attached, Order, Phones};
+use crate::purgeable;
 use crate::verification::{self, Stretch};
 
 /// Visits at the same time: enough for a wall of phones, few enough for the file descriptors of a desktop.
@@ -60,11 +61,13 @@ pub enum Scan {
         known: Known,
         /// Bytes its disk has for us.
         free: Option<u64>,
+        /// What keeps it from taking another backup.
+        limit: Option<Trouble>,
         /// Each phone's current backup, and what a later look at it found.
         copies: Vec<(Udid, Option<Standing>)>,
     },
-    /// It is not, in words.
-    Missing(String),
+    /// It cannot be used.
+    Missing(Trouble),
 }
 
 /// A backup of ours, and what a later look at it found.
@@ -289,7 +292,7 @@ impl<P: Phones> Jobs<P> {
                         return phones.back_up(order, clock, progress, cancel).await;
                     }
                     Ok(Err(why)) => {
-                        tracing::warn!(why, "there is no folder for the backup");
+                        tracing::warn!(%why, "there is no folder for the backup");
                         RunFailure::StoreMissing
                     }
                     Err(error) => RunFailure::Internal(error.to_string()),
@@ -316,7 +319,10 @@ impl<P: Phones> Jobs<P> {
             let looked = tokio::task::spawn_blocking(move || scan(&place, udids, heal)).await;
             Done::Scanned(match looked {
                 Ok(scan) => scan,
-                Err(error) => Scan::Missing(error.to_string()),
+                Err(error) => Scan::Missing(Trouble {
+                    condition: Condition::Unusable,
+                    words: error.to_string(),
+                }),
             })
         });
     }
@@ -433,15 +439,19 @@ fn scan(place: &Place, mut udids: BTreeSet<Udid>, heal: bool) -> Scan {
         Ok(udids.into_iter().filter_map(one).collect())
     };
     match look() {
-        Ok(copies) => Scan::Ready {
-            known: Known {
-                root: place.root.clone(),
-                id: store.id().to_owned(),
-            },
-            free: store.free().ok(),
-            copies,
-        },
-        Err(error) => Scan::Missing(medium::in_full(&error)),
+        Ok(copies) => {
+            let free = purgeable::free(&store);
+            Scan::Ready {
+                known: Known {
+                    root: place.root.clone(),
+                    id: store.id().to_owned(),
+                },
+                free,
+                limit: medium::limit(&store, free),
+                copies,
+            }
+        }
+        Err(error) => Scan::Missing(error.into()),
     }
 }
 

@@ -200,9 +200,3 @@ fn urgency(level: Urgency) -> &'static str {
         Urgency::TimeSensitive => "time_sensitive",
     }
 }
-
-/// The store that was in use, as it was kept.
-pub fn known_store(state: &State) -> Result<Option<Known>, StateError> {
-    let text = state.kept("store")?;
-    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
-}

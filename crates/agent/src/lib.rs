@@ -16,6 +16,7 @@ pub mod medium;
 pub mod paths;
 pub mod phones;
 pub mod process;
+mod purgeable;
 pub mod report;
 pub mod signals;
 pub mod state;

@@ -23,8 +23,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::instance::{Instance, InstanceError};
 use crate::jobs::Place;
-use crate::keeper::{Keeper, known_store};
-use crate::medium::Origin;
+use crate::keeper::Keeper;
+use crate::medium::{self, Origin};
 use crate::paths::{Paths, PathsError};
 use crate::phones::Phones;
 use crate::state::{self, StateError};
@@ -214,7 +214,7 @@ impl Start {
             .into_iter()
             .map(|device| device.remembered)
             .collect();
-        let (last_poll, known) = (state.agent()?.last_poll, known_store(&state)?);
+        let (last_poll, known) = (state.agent()?.last_poll, medium::known(&state)?);
         let keeper = Keeper::start(state, &paths.database);
         Ok(Self {
             instance,

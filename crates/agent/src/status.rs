@@ -4,14 +4,15 @@
 use std::collections::BTreeMap;
 
 use backupwatch_core::run::Progress;
-use backupwatch_core::verdict::{CloudState, SafetyNet, UnknownWhy};
-use backupwatch_core::watcher::{BackupView, DeviceView, Remembered, Watcher};
+use backupwatch_core::verdict::{CloudState, NextCode, SafetyNet, UnknownWhy};
+use backupwatch_core::watcher::{BackupView, DeviceView, Event, Remembered, Watcher};
 use backupwatch_core::{HostTime, LinkKind, LocalCopy, Now, Protection, Trust, Udid};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::exit::ExitCode;
+use crate::medium::{Medium, Trouble};
 use crate::report;
 use crate::state::{State, StateError};
 
@@ -27,6 +28,9 @@ pub struct Status {
     pub as_of: Timestamp,
     /// Who watches.
     pub agent: AgentStatus,
+    /// Where local backups are; absent until somebody has looked.
+    #[serde(default)]
+    pub store: Option<StoreStatus>,
     /// One entry a device, in the order of their UDIDs.
     pub devices: Vec<DeviceStatus>,
 }
@@ -43,6 +47,30 @@ pub struct AgentStatus {
     /// Why usbmuxd does not answer, the damaged state that was set aside, and the like: one sentence each.
     #[serde(default)]
     pub remarks: Vec<String>,
+}
+
+/// The place for local backups.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreStatus {
+    /// Its folder.
+    pub root: String,
+    /// `new`, `ready`, `missing`, `empty`, `other`, `read_only`, `no_room`, `not_permitted` or `unusable`.
+    pub state: String,
+    /// Why no backup can be made there; absent when one can.
+    pub words: Option<String>,
+    /// Bytes free for backups, where that can be told.
+    pub free: Option<u64>,
+}
+
+impl From<&Medium> for StoreStatus {
+    fn from(medium: &Medium) -> Self {
+        Self {
+            root: medium.root.display().to_string(),
+            state: medium.condition.code().to_owned(),
+            words: medium.trouble.as_ref().map(ToString::to_string),
+            free: medium.free,
+        }
+    }
 }
 
 /// One device.
@@ -111,7 +139,7 @@ pub struct CloudStatus {
 /// The local backup of a device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LocalStatus {
-    /// `verified`, `unverified`, `elsewhere` or `none`.
+    /// `verified`, `unverified`, `elsewhere` or `none`; `unknown` while nobody can look.
     pub state: String,
     /// How deep it was checked, `L0` to `L4`.
     pub level: Option<String>,
@@ -141,9 +169,11 @@ pub struct NextStatus {
     pub words: String,
 }
 
-/// What only a running agent knows.
+/// What only somebody knows who looks now.
 #[derive(Debug, Clone, Default)]
 pub struct Live<'a> {
+    /// How the place for backups is.
+    pub medium: Option<&'a Medium>,
     /// Running backups.
     pub progress: BTreeMap<&'a Udid, Progress>,
 }
@@ -164,29 +194,61 @@ pub fn document(
             backup: live.progress.get(&view.udid).map(report::progress),
             ..device(view, copies.get(&view.udid))
         })
+        .map(|device| match live.medium.and_then(Medium::is_away) {
+            Some(trouble) => out_of_reach(device, trouble),
+            None => device,
+        })
         .collect();
     Status {
         schema: SCHEMA,
         as_of: now.0,
         agent,
+        store: live.medium.map(StoreStatus::from),
         devices,
     }
 }
 
-/// The document of a state folder on which no agent runs: the newest evidence there is, judged now.
-pub fn status_from_state(state: &State, config: &Config, now: &Now) -> Result<Status, StateError> {
+/// What is said of a device while nobody can look at its backups.
+fn out_of_reach(mut device: DeviceStatus, trouble: &Trouble) -> DeviceStatus {
+    if device.local.state == "none" {
+        device.local.state = "unknown".to_owned();
+    }
+    if device.next.code == NextCode::ConnectStore.code() {
+        device.next.words = trouble.next().to_owned();
+    }
+    device
+}
+
+/// The document of a state folder on which no agent runs: the newest evidence there is, judged now, with the place for backups
+/// as it is now.
+pub fn status_from_state(
+    state: &State,
+    config: &Config,
+    medium: Option<&Medium>,
+    now: &Now,
+) -> Result<Status, StateError> {
     let remembered: Vec<Remembered> = state
         .devices()?
         .into_iter()
         .map(|device| device.remembered)
         .collect();
     let copies = copies(&remembered);
-    let views = Watcher::new(config.policies.clone(), remembered).devices(now);
+    let mut watcher = Watcher::new(config.policies.clone(), remembered);
+    if let Some(trouble) = medium.and_then(Medium::is_away) {
+        let why = trouble.words.clone();
+        // What it wants to be done is for an agent to do.
+        watcher.handle(now, Event::StoreMissing { why });
+    }
+    let views = watcher.devices(now);
     let agent = AgentStatus {
         running: false,
         last_poll: state.agent()?.last_poll.map(|at| at.0),
         usbmuxd: None,
-        remarks: Vec::new(),
+        remarks: medium.and_then(Medium::remark).into_iter().collect(),
+    };
+    let live = Live {
+        medium,
+        ..Live::default()
     };
     Ok(document(
         now.host,
@@ -194,7 +256,7 @@ pub fn status_from_state(state: &State, config: &Config, now: &Now) -> Result<St
         &views,
         &copies,
         &config.nicknames,
-        &Live::default(),
+        &live,
     ))
 }
 

@@ -182,6 +182,7 @@ async fn the_status_document_of_a_real_agent() {
     agent
         .when("judged", |status| {
             common::device(status, ADA).is_some_and(|one| one.icloud.state == "critical")
+                && status.store.is_some()
         })
         .await;
     let (status, body) = raw(&agent.socket, &request("GET", "/v1/status", "")).await;
@@ -190,6 +191,8 @@ async fn the_status_document_of_a_real_agent() {
     for changing in [
         "/as_of",
         "/agent/last_poll",
+        "/store/root",
+        "/store/free",
         "/devices/0/seen_at",
         "/devices/0/icloud/last",
         "/devices/0/icloud/age_s",

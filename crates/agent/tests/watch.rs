@@ -94,7 +94,7 @@ async fn a_stale_phone_ends_with_a_verified_backup() {
         host: backupwatch_core::HostTime(status.as_of),
         utc_offset_s: 0,
     };
-    let kept = status_from_state(&state, &Config::default(), &now).unwrap();
+    let kept = status_from_state(&state, &Config::default(), None, &now).unwrap();
     assert!(!kept.agent.running);
     assert_eq!(
         device(&kept, ADA).unwrap().local.state,

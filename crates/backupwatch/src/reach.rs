@@ -71,11 +71,7 @@ pub fn process_setup_at(
     answers: mpsc::Receiver<Answer>,
 ) -> process::Setup<Usbmuxd> {
     let mut paths = setup.paths.clone();
-    let mut origin = if setup.config.own.backup.root.is_some() {
-        Origin::Configured
-    } else {
-        Origin::OurOwn
-    };
+    let mut origin = setup.origin();
     if let Some(root) = root {
         paths.backups = root.to_owned();
         origin = Origin::OurOwn;

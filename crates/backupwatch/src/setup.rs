@@ -4,6 +4,7 @@ use crate::{cli::Global, failure::Failure};
 use backupwatch_agent::{
     config::Config,
     exit::ExitCode,
+    medium::Origin,
     paths::{Base, Moved, Paths},
 };
 use std::path::PathBuf;
@@ -12,6 +13,17 @@ use std::path::PathBuf;
 pub struct Setup {
     pub config: Config,
     pub paths: Paths,
+}
+
+impl Setup {
+    /// Where the root of the backups came from.
+    pub fn origin(&self) -> Origin {
+        if self.config.own.backup.root.is_some() {
+            Origin::Configured
+        } else {
+            Origin::OurOwn
+        }
+    }
 }
 
 /// The path of the configuration file, whether or not it is right.

@@ -203,6 +203,7 @@ fn local(local: &LocalStatus, zone: &TimeZone) -> String {
         }
         "unverified" => format!("{when}, not verified{sealed}"),
         "elsewhere" => format!("{when}, made by another computer and not checked here"),
+        "unknown" => "not known: nobody can look into the folder for backups now".to_owned(),
         _ => "none".to_owned(),
     }
 }

@@ -157,7 +157,7 @@ impl Watcher {
             return;
         };
         let verdict = judge(&device.memory.past, policy, medium, now);
-        let reasons = due::reasons(device, &verdict, policy, now);
+        let reasons = due::reasons(device, &verdict, policy, &self.store, now);
         let hold = due::hold(device, policy, &self.store, running, now);
         let start = hold.is_none() && wants_backup(device, &reasons, now);
         let outlook = Outlook {

@@ -161,16 +161,16 @@ pub fn reason(scene: &Scene<'_>) -> String {
             format!(
                 "iCloud has not backed up this {noun} for {}{since}{}",
                 lasting(age),
-                net_clause(net)
+                net_clause(scene)
             )
         }
         CloudState::Off if local_only => format!(
             "this {noun} is kept by local backups only{}",
-            net_clause(net)
+            net_clause(scene)
         ),
         CloudState::Off => format!(
             "iCloud Backup is switched off on this {noun}{}",
-            net_clause(net)
+            net_clause(scene)
         ),
         CloudState::NoneYet => {
             let after = if cloud.flags.contains(&Flag::BeforeRestore) || past.switched_on.is_none()
@@ -181,7 +181,7 @@ pub fn reason(scene: &Scene<'_>) -> String {
             };
             format!(
                 "iCloud Backup is on, but no backup is known {after}{}",
-                net_clause(net)
+                net_clause(scene)
             )
         }
         CloudState::Unknown(why) => unknown(why, scene),
@@ -193,7 +193,6 @@ fn unknown(why: &UnknownWhy, scene: &Scene<'_>) -> String {
     let Scene {
         past,
         cloud,
-        net,
         now,
         ..
     } = scene;
@@ -218,7 +217,7 @@ fn unknown(why: &UnknownWhy, scene: &Scene<'_>) -> String {
         UnknownWhy::NoDate => {
             format!(
                 "iCloud Backup is on, but this {noun} tells no date of a backup{}",
-                net_clause(net)
+                net_clause(scene)
             )
         }
         UnknownWhy::Unreadable { raw } => {
@@ -271,9 +270,9 @@ fn is_damaged(net: &SafetyNet) -> bool {
     matches!(net, SafetyNet::Damaged { .. })
 }
 
-fn net_clause(net: &SafetyNet) -> String {
+fn net_clause(scene: &Scene<'_>) -> String {
     let aged = |age_s: i64| lasting(Period::seconds(age_s));
-    match net {
+    match scene.net {
         SafetyNet::Verified { age_s, .. } => {
             format!(
                 "; the newest verified copy on this computer was made {}",
@@ -289,7 +288,7 @@ fn net_clause(net: &SafetyNet) -> String {
             ..
         } => {
             format!(
-                "; the copy made {} ago is on a disk that is not connected",
+                "; the copy made {} ago cannot be looked at now",
                 aged(*age_s)
             )
         }
@@ -305,6 +304,9 @@ fn net_clause(net: &SafetyNet) -> String {
                 "; a computer backed it up {} ago, but that copy is not verified here",
                 aged(*age_s)
             )
+        }
+        SafetyNet::None if scene.medium == Medium::Missing => {
+            ", and nobody can look now whether there is a copy on this computer".to_owned()
         }
         SafetyNet::None => ", and there is no copy on this computer".to_owned(),
     }

@@ -24,6 +24,7 @@ use super::ask::{Following, Refusal};
 use crate::config::Config;
 use crate::jobs::Place;
 use crate::keeper::Write;
+use crate::medium::{Medium, ended};
 use crate::phones::Attached;
 use crate::status::{self, AgentStatus, Live, Status};
 
@@ -122,7 +123,8 @@ pub(super) struct Mind {
     /// What was remembered before this process, for one whose notices nobody sees.
     before: BTreeMap<Udid, Remembered>,
     mux: Mux,
-    store_missing: Option<String>,
+    /// How the place for backups was at the last look.
+    medium: Option<Medium>,
     last_poll: Option<HostTime>,
     round_at: HostTime,
     prune_at: HostTime,
@@ -164,7 +166,7 @@ impl Mind {
             backups: BTreeMap::new(),
             full: BTreeSet::new(),
             mux: Mux::NotHeardOf,
-            store_missing: None,
+            medium: None,
             last_poll,
             // The first round is part of the start.
             round_at: now.host,
@@ -255,11 +257,7 @@ impl Mind {
         if let Mux::Down(why) = &self.mux {
             remarks.push(format!("Phones cannot be seen: {}", ended(why)));
         }
-        remarks.extend(
-            self.store_missing
-                .iter()
-                .map(|why| format!("Backups cannot be made: {}", ended(why))),
-        );
+        remarks.extend(self.medium.as_ref().and_then(Medium::remark));
         remarks.extend(troubles.iter().cloned());
         let agent = AgentStatus {
             running: self.resident,
@@ -283,7 +281,10 @@ impl Mind {
             &views,
             &self.copies,
             &self.config.nicknames,
-            &Live { progress },
+            &Live {
+                progress,
+                medium: self.medium.as_ref(),
+            },
         )
     }
 
@@ -510,14 +511,5 @@ impl Mind {
             encrypted,
             then,
         }
-    }
-}
-
-/// With a full stop, unless it ends by itself.
-fn ended(why: &str) -> String {
-    if why.ends_with(['?', '.', '!']) {
-        why.to_owned()
-    } else {
-        format!("{why}.")
     }
 }

@@ -50,7 +50,7 @@ impl Rig {
             .into_iter()
             .map(|device| device.remembered)
             .collect();
-        let known = crate::keeper::known_store(&state).unwrap();
+        let known = crate::medium::known(&state).unwrap();
         let (phones, news) = Script::new();
         let recorder = Arc::new(Recorder::new());
         let (answers, answered) = mpsc::channel(8);
@@ -184,6 +184,7 @@ async fn a_stale_phone_is_judged_told_and_remembered() {
     let kept = crate::status::status_from_state(
         &state,
         &Config::default(),
+        None,
         &Now::new("2026-11-22T10:05:00Z".parse().unwrap(), 0),
     );
     let kept = kept.unwrap();

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Attached, Order, Phones};
 use crate::clock::Clock;
+use crate::purgeable;
 
 /// How long a person may look for the phone before they tap Trust.
 const PAIR_PATIENCE: Duration = Duration::from_secs(120);
@@ -159,7 +160,7 @@ impl Phones for Usbmuxd {
         let phone = IdevicePhone::new(self.address.clone(), order.udid, self.timeouts);
         let options = RunOptions {
             force_full: order.full,
-            purgeable: None,
+            purgeable: purgeable::of(&order.store),
             retention: Some(Retention {
                 policy: order.retention,
                 utc_offset_s: clock.utc_offset_s(),

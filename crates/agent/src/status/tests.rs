@@ -4,7 +4,7 @@ use backupwatch_core::verdict::{CloudVerdict, Concern, Level, NextStep, Verdict}
 use backupwatch_core::{DeviceTime, Facts, NoAnswer};
 
 use super::*;
-use backupwatch_core::verdict::NextCode;
+use crate::medium::Condition;
 
 fn host(text: &str) -> HostTime {
     HostTime(text.parse().unwrap())
@@ -131,6 +131,11 @@ fn the_document() {
         &BTreeMap::from([(udid(1), copy)]),
         &BTreeMap::from([(udid(2), "Grandma".to_owned())]),
         &Live {
+            medium: Some(&Medium::there(
+                "/Volumes/Safe".into(),
+                Some(64_000_000_000),
+                None,
+            )),
             progress: BTreeMap::from([(&second, running)]),
         },
     );
@@ -219,10 +224,64 @@ fn a_state_without_an_agent_says_that_none_runs() {
 
     let state = crate::state::open_read_only(&path).unwrap();
     let now = Now::new("2026-11-22T08:00:00Z".parse().unwrap(), 0);
-    let status = status_from_state(&state, &Config::default(), &now).unwrap();
+    let status = status_from_state(&state, &Config::default(), None, &now).unwrap();
     assert_eq!(status.as_of, now.host.0);
     assert_eq!(
         (status.agent.running, status.agent.last_poll),
         (false, Some(seen.0))
     );
+}
+
+/// Each trouble with the place has its own code and its own advice, and none of them is "no backups".
+#[test]
+fn a_place_that_cannot_be_looked_at_is_not_an_empty_one() {
+    let verdict = verdict(
+        CloudState::Critical,
+        SafetyNet::None,
+        Protection::Unprotected,
+        NextCode::ConnectStore,
+    );
+    let views = [view(1, verdict)];
+    let mut said = Vec::new();
+    for (condition, local) in [
+        (Condition::Missing, "unknown"),
+        (Condition::Empty, "unknown"),
+        (Condition::Other, "unknown"),
+        (Condition::NotPermitted, "unknown"),
+        (Condition::Unusable, "unknown"),
+        (Condition::ReadOnly, "none"),
+        (Condition::NoRoom, "none"),
+    ] {
+        let trouble = Trouble {
+            condition,
+            words: "why".to_owned(),
+        };
+        let medium = Medium {
+            root: "/Volumes/Safe".into(),
+            condition,
+            free: None,
+            trouble: Some(trouble),
+        };
+        let live = Live {
+            medium: Some(&medium),
+            ..Live::default()
+        };
+        let (copies, names) = (BTreeMap::new(), BTreeMap::new());
+        let document = document(
+            views[0].verdict.as_of.unwrap(),
+            agent(),
+            &views,
+            &copies,
+            &names,
+            &live,
+        );
+        assert_eq!(document.devices[0].local.state, local, "{condition:?}");
+        let store = document.store.unwrap();
+        assert_eq!(store.words.as_deref(), Some("why"));
+        said.push(format!(
+            "{}: {}",
+            store.state, document.devices[0].next.words
+        ));
+    }
+    insta::assert_snapshot!(said.join("\n"));
 }

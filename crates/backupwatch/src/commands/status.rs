@@ -4,12 +4,17 @@ use crate::{failure::Failure, reach, setup::Setup, show, terminal::Terminal};
 use backupwatch_agent::{
     clock::{Clock as _, SystemClock},
     exit::ExitCode,
+    medium::{self, Known, Medium},
     state::{self, StateError},
-    status::{AgentStatus, SCHEMA, Status, status_from_state},
+    status::{AgentStatus, SCHEMA, Status, StoreStatus, status_from_state},
 };
 use backupwatch_backup::Clock as _;
 use backupwatch_core::Now;
 use jiff::tz::TimeZone;
+use std::time::Duration;
+
+/// How long a disk may take to say that it is there.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is known, without looking.
 pub async fn status(terminal: Terminal, setup: &Setup, json: bool) -> Result<ExitCode, Failure> {
@@ -56,8 +61,14 @@ pub async fn known(setup: &Setup) -> Result<Status, Failure> {
         host: clock.now(),
         utc_offset_s: clock.utc_offset_s(),
     };
-    let from_state = state::open_read_only(&setup.paths.database)
-        .and_then(|state| status_from_state(&state, &setup.config, &now));
+    let state = state::open_read_only(&setup.paths.database);
+    let known = match &state {
+        Ok(state) => medium::known(state).ok().flatten(),
+        Err(_) => None,
+    };
+    let medium = look(setup, known).await;
+    let from_state =
+        state.and_then(|state| status_from_state(&state, &setup.config, Some(&medium), &now));
     match from_state {
         Ok(status) => Ok(status),
         Err(StateError::Missing { .. }) => Ok(Status {
@@ -67,11 +78,25 @@ pub async fn known(setup: &Setup) -> Result<Status, Failure> {
                 running: false,
                 last_poll: None,
                 usbmuxd: None,
-                remarks: Vec::new(),
+                remarks: medium.remark().into_iter().collect(),
             },
+            store: Some(StoreStatus::from(&medium)),
             devices: Vec::new(),
         }),
         Err(error) => Err(Failure::from_error(ExitCode::Internal, "state", &error)),
+    }
+}
+
+/// How the place for backups is now, if its disk says so in time: one that hangs keeps no answer from a person.
+async fn look(setup: &Setup, known: Option<Known>) -> Medium {
+    let (root, origin) = (setup.paths.backups.clone(), setup.origin());
+    let looking = tokio::task::spawn_blocking({
+        let root = root.clone();
+        move || medium::look(&root, origin, known.as_ref())
+    });
+    match tokio::time::timeout(PATIENCE, looking).await {
+        Ok(Ok(medium)) => medium,
+        Ok(Err(_)) | Err(_) => Medium::silent(root),
     }
 }
 

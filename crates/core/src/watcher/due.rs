@@ -37,7 +37,7 @@ impl Hold {
             Self::NotAttached => "the device to be connected".to_owned(),
             Self::NotTrusted => "the device to trust this computer".to_owned(),
             Self::SettingUp => "the device to finish its set-up or restore".to_owned(),
-            Self::StoreMissing => "the disk for backups to be connected".to_owned(),
+            Self::StoreMissing => "the folder for backups to be usable".to_owned(),
             Self::StoreFull { need } => format!(
                 "{} of free space on the disk for backups",
                 words::size(need)
@@ -66,6 +66,7 @@ pub(super) fn reasons(
     device: &Device,
     verdict: &Verdict,
     policy: &Policy,
+    store: &StoreState,
     now: &Now,
 ) -> Vec<String> {
     let Some(cloud) = cloud_reason(device, verdict, policy, now) else {
@@ -86,18 +87,19 @@ pub(super) fn reasons(
             cloud,
             format!("newest verified copy {} old", words::short_age(age)),
         ],
-        None => vec![cloud, no_copy(&verdict.net).to_owned()],
+        None => vec![cloud, no_copy(&verdict.net, store).to_owned()],
     }
 }
 
-fn no_copy(net: &SafetyNet) -> &'static str {
+fn no_copy(net: &SafetyNet, store: &StoreState) -> &'static str {
     match net {
+        SafetyNet::None if *store == StoreState::Missing => "no copy known on this computer",
         SafetyNet::Verified { .. } | SafetyNet::None => "no copy on this computer",
         SafetyNet::Damaged { .. } => "the copy on this computer is damaged",
         SafetyNet::Unverified {
             medium_missing: true,
             ..
-        } => "the copy's disk is not connected",
+        } => "the copy here cannot be looked at",
         SafetyNet::Unverified {
             medium_missing: false,
             ..

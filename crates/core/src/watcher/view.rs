@@ -117,7 +117,7 @@ fn backup(
     if let Some(run) = device.running {
         return BackupView::Running { phase: run.phase };
     }
-    let mut reasons = due::reasons(device, verdict, policy, now);
+    let mut reasons = due::reasons(device, verdict, policy, store, now);
     if device.is_wished(now) {
         reasons.push("asked for".to_owned());
     }

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::{Act, Check, LOOK_PATIENCE, Mind, Mux, SNOOZE, Then, Wish};
 use crate::agent::ask::{Ask, Refusal};
 use crate::keeper::Write;
+use crate::medium::Medium;
 use crate::phones::Attached;
 use crate::status::Status;
 
@@ -219,9 +220,12 @@ impl Mind {
             None => Refusal::UnknownDevice,
             Some(view) if view.links.is_empty() => Refusal::NotAttached,
             // Before trust there is more to be done than to find a folder.
-            Some(view) if view.trust == Some(Trust::Trusted) && self.store_missing.is_some() => {
+            Some(view)
+                if view.trust == Some(Trust::Trusted)
+                    && let Some(trouble) = self.medium.as_ref().and_then(Medium::is_away) =>
+            {
                 Refusal::NoStore {
-                    why: self.store_missing.clone().unwrap_or_default(),
+                    why: trouble.words.clone(),
                 }
             }
             Some(view) => match view.backup {

@@ -10,6 +10,7 @@ use super::{Act, Mind};
 use crate::agent::ask::Refusal;
 use crate::jobs::{self, Done, Scan, What};
 use crate::keeper::Write;
+use crate::medium::Medium;
 use crate::verification::Stretch;
 
 impl Mind {
@@ -95,22 +96,34 @@ impl Mind {
         }
     }
 
+    fn found(&mut self, medium: Medium) {
+        if let Some(trouble) = &medium.trouble
+            && self
+                .medium
+                .as_ref()
+                .and_then(|before| before.trouble.as_ref())
+                != Some(trouble)
+        {
+            tracing::warn!(why = trouble.words, "backups cannot be made");
+        }
+        self.medium = Some(medium);
+    }
+
     fn scanned(&mut self, scan: Scan, now: &Now, acts: &mut Vec<Act>) {
         let found = matches!(scan, Scan::Ready { .. });
         match scan {
-            Scan::Missing(why) => {
-                if self.store_missing.as_ref() != Some(&why) {
-                    tracing::warn!(why, "backups cannot be made");
-                }
-                self.store_missing = Some(why.clone());
+            Scan::Missing(trouble) => {
+                let why = trouble.words.clone();
+                self.found(Medium::away(self.place.root.clone(), trouble));
                 self.tell(Event::StoreMissing { why }, now, acts);
             }
             Scan::Ready {
                 known,
                 free,
+                limit,
                 copies,
             } => {
-                self.store_missing = None;
+                self.found(Medium::there(self.place.root.clone(), free, limit));
                 if self.place.known.as_ref() != Some(&known) {
                     acts.push(Act::Write(Write::Store(known.clone())));
                     self.place.known = Some(known);

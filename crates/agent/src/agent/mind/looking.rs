@@ -105,6 +105,7 @@ mod tests {
         Done::Scanned(Scan::Ready {
             known,
             free: None,
+            limit: None,
             copies: vec![(udid.clone(), copy.map(|copy| (copy, None)))],
         })
     }
