@@ -3,6 +3,8 @@ use std::os::unix::fs::{MetadataExt as _, symlink};
 
 use super::*;
 
+mod properties;
+
 fn jail() -> (tempfile::TempDir, Jail) {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("in")).unwrap();
