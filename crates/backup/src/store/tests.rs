@@ -93,6 +93,55 @@ pub(super) fn seal(store: &Store, second: i64, text: &str) {
     run.seal(ledger, &copy(second)).unwrap();
 }
 
+/// Makes a finished tree the current backup, as if its phone had sent it.
+pub(super) fn commit_tree(store: &Store, tree: &Path) -> Udid {
+    let info = plist::Value::from_file(tree.join("Info.plist")).unwrap();
+    let mut info = info.into_dictionary().unwrap();
+    // The host writes the date, and the trees that are kept as data have none.
+    let date = plist::Date::from(std::time::SystemTime::from(at(0).0));
+    info.insert("Last Backup Date".to_owned(), plist::Value::Date(date));
+    let udid = Udid::parse(info["Unique Identifier"].as_string().unwrap()).unwrap();
+    let begin = Begin {
+        now: at(0),
+        force_full: false,
+    };
+    let (run, mut ledger) = Claim::take(store, &udid)
+        .unwrap()
+        .prepare(&begin, &GO)
+        .unwrap();
+    let mut folders = vec![String::new()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(tree.join(&folder)).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            if entry.path().is_dir() {
+                run.tree().make_folder(&name).unwrap();
+                folders.push(name);
+                continue;
+            }
+            let path = format!("{folder}/{name}");
+            let path = path.trim_start_matches('/').to_owned();
+            let mut bytes = fs::read(entry.path()).unwrap();
+            if path == "Info.plist" {
+                bytes.clear();
+                plist::to_writer_xml(&mut bytes, &info).unwrap();
+            }
+            let mut part = run.tree().begin(&path).unwrap();
+            part.write(&bytes).unwrap();
+            part.keep(false).unwrap();
+            if path != "Info.plist" {
+                let seen = Seen {
+                    len: bytes.len() as u64,
+                    hash: blake3::hash(&bytes),
+                };
+                ledger.apply(&Change::Put { path, seen }).unwrap();
+            }
+        }
+    }
+    run.commit(ledger, &copy(0)).unwrap();
+    udid
+}
+
 /// The last so many, and no other rule.
 pub(super) fn keep_last(last: u16) -> RetentionPolicy {
     RetentionPolicy {

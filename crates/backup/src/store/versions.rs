@@ -324,4 +324,6 @@ pub(super) fn changed_at(folder: &Path) -> HostTime {
 }
 
 #[cfg(test)]
+mod failing;
+#[cfg(test)]
 mod tests;
