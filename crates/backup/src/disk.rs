@@ -9,6 +9,11 @@
 //!
 //! Not here: which operations make a step that survives a crash (`store::durable`), and what stays inside a folder (`jail`).
 
+#![cfg_attr(
+    not(test),
+    expect(clippy::disallowed_methods, reason = "this is the door")
+)]
+
 use std::fs::{File, ReadDir};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};

@@ -161,7 +161,8 @@ impl Ledger {
 
     /// Opens the ledger of a finished tree, to ask and no more. `None` when it is not there.
     pub(crate) fn look(path: &Path) -> Result<Option<Self>, LedgerError> {
-        if !path.exists() {
+        // Where that cannot be told, opening it says why.
+        if !disk::exists(path).unwrap_or(true) {
             return Ok(None);
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -2,6 +2,9 @@
 //!
 //! Not here: how a phone is reached (`device`), when a backup is due (`core`), who is told (`notify`).
 
+// Tests arrange and look at the disk as they like.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 #[cfg(test)]
 extern crate self as backupwatch_backup;
 

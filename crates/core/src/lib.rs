@@ -4,6 +4,8 @@
 //! needs one, so every story can be replayed. What the bytes on the wire mean is `wire`'s business; doing what is
 //! decided here is the agent's.
 
+#![warn(clippy::disallowed_methods)]
+
 pub mod date;
 pub mod facts;
 #[cfg(test)]

@@ -6,6 +6,8 @@
 //! Every length that comes from the other end is bounded before anything is allocated, and no input makes this crate
 //! panic or recurse without bound.
 
+#![warn(clippy::disallowed_methods)]
+
 pub mod address;
 pub mod afc;
 pub mod codec;

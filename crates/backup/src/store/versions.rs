@@ -122,7 +122,8 @@ impl Held {
     #[must_use]
     pub fn ledger(&self) -> Option<PathBuf> {
         let path = self.layout.ledger(&self.udid, &self.version.tree);
-        path.exists().then_some(path)
+        // Where that cannot be told, opening it says why.
+        disk::exists(&path).unwrap_or(true).then_some(path)
     }
 
     fn is_at(&self, path: &Path) -> bool {

@@ -117,6 +117,10 @@ pub(super) fn open_manifest(
         .and_then(tempfile::NamedTempFile::new_in)
         .map_err(failed)?;
     // SQLite takes the length as it is when the file is opened.
+    #[cfg_attr(
+        not(test),
+        expect(clippy::disallowed_methods, reason = "no file of the store")
+    )]
     named.as_file().set_len(plain).map_err(failed)?;
     let db = manifest::connect(named.path()).map_err(|e| failed(io::Error::other(e)))?;
     let (mut decrypted, name) = named.into_parts();
