@@ -142,6 +142,9 @@ async fn look(
     json: bool,
     order: Order,
 ) -> Result<Option<(Held, VerifyReport)>, Failure> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let stop = Arc::new(AtomicBool::new(false));
     let (tell, mut follow) = watch::channel(None);
     let halt = Arc::clone(&stop);
@@ -160,8 +163,6 @@ async fn look(
         looked.map(|report| (order.held, report))
     });
     let mut shown = Shown::new(terminal, json);
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
     let mut ticks = tokio::time::interval(shown::TICK);
     let looked = loop {
         tokio::select! {
@@ -171,7 +172,7 @@ async fn look(
                     shown.progress(&progress);
                 }
             }
-            _ = tokio::signal::ctrl_c() => stop.store(true, Ordering::Relaxed),
+            _ = interrupt.recv() => stop.store(true, Ordering::Relaxed),
             _ = terminate.recv() => stop.store(true, Ordering::Relaxed),
             _ = hangup.recv() => stop.store(true, Ordering::Relaxed),
         }
