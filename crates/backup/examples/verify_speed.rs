@@ -14,6 +14,8 @@
 mod handmade;
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -31,24 +33,30 @@ const ROUNDS: Rounds = Rounds {
 };
 
 fn main() {
-    let count = (std::env::args().nth(1)).map_or(150_000_u32, |count| count.parse().unwrap());
-    let contents: Contents = toml::from_str(&format!(
-        "seed = 7
-         [[groups]]
-         domain = \"CameraRollDomain\"
-         prefix = \"Media/DCIM/100APPLE\"
-         count = {count}
-         size = [0, 200]"
-    ))
-    .unwrap();
-    for secrets in [None, Some(Secrets::generate(7))] {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["make", folder, count, sealed] => {
+            let secrets = (sealed == "true").then(|| Secrets::generate(7));
+            let locks = secrets.as_ref().map(|secrets| (secrets, ROUNDS));
+            make(Path::new(folder), &contents(count), locks);
+        }
+        [] => measure("150000"),
+        [count] => measure(count),
+        _ => println!("how many files?"),
+    }
+}
+
+fn measure(count: &str) {
+    for sealed in ["false", "true"] {
         let dir = tempfile::tempdir().unwrap();
-        make(
-            dir.path(),
-            &contents,
-            secrets.as_ref().map(|secrets| (secrets, ROUNDS)),
-        );
-        println!("{count} files, encrypted: {}", secrets.is_some());
+        // In a process of its own, so that its memory is not counted.
+        let made = Command::new(std::env::current_exe().unwrap())
+            .arg("make")
+            .arg(dir.path())
+            .args([count, sealed])
+            .status();
+        assert!(made.unwrap().success());
+        println!("{count} files, encrypted: {sealed}");
         let password = Password::new(PASSWORD.to_owned());
         for level in [Level::L1, Level::L2, Level::L3, Level::L4] {
             let how = Deep {
@@ -70,7 +78,19 @@ fn main() {
     }
 }
 
-/// The most memory that was ever used, making the backup included, where the system says so.
+fn contents(count: &str) -> Contents {
+    toml::from_str(&format!(
+        "seed = 7
+         [[groups]]
+         domain = \"CameraRollDomain\"
+         prefix = \"Media/DCIM/100APPLE\"
+         count = {count}
+         size = [0, 200]"
+    ))
+    .unwrap()
+}
+
+/// The most memory that was used so far, where the system says so.
 fn peak() -> String {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmHWM"));

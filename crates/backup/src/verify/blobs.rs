@@ -97,7 +97,7 @@ pub(super) fn check(
         }
         if decomposed > 0 {
             walk.report.note(format!(
-                "{decomposed} paths are in decomposed Unicode, which some restores do not take"
+                "paths in decomposed Unicode, which some restores do not take: {decomposed}"
             ));
         }
     }
@@ -256,7 +256,7 @@ impl Walk<'_> {
         }
         if self.other_sizes > 0 {
             self.report.note(format!(
-                "{} files are longer or shorter than the phone's list says, as databases are that were in use during the backup",
+                "files that are longer or shorter than the phone's list says, as databases are that were in use: {}",
                 self.other_sizes
             ));
         }
