@@ -202,13 +202,19 @@ impl Table {
     /// Our binary with these arguments, in its home, at the usbmuxd of this table.
     #[must_use]
     pub fn ours(&self, arguments: &[&str]) -> Command {
+        self.ours_at(&self.state(), arguments)
+    }
+
+    /// The same with another state folder, as for another user of this computer.
+    #[must_use]
+    pub fn ours_at(&self, state: &Path, arguments: &[&str]) -> Command {
         let mut command = binary::command(self.home.path());
         command
             .env("USBMUXD_SOCKET_ADDRESS", self.address())
             .arg("--config")
             .arg(self.config())
             .arg("--state-dir")
-            .arg(self.state())
+            .arg(state)
             .args(arguments);
         command
     }
@@ -249,19 +255,22 @@ impl Table {
     /// `backupwatch backup`, just started. It is killed when it is dropped before its end.
     #[must_use]
     pub fn start_backup(&self, more: &[&str]) -> Running {
-        let child = self
-            .backup_command(more)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("our binary starts");
-        Running(Some(child))
+        Running::start(&mut self.backup_command(more))
     }
 
     /// A stranger with these arguments, in a home of its own, to its end.
     #[must_use]
     pub fn stranger(&self, program: &Path, arguments: &[&str]) -> Said {
+        peers::run(&mut self.stranger_command(program, arguments), PATIENCE).into()
+    }
+
+    /// A stranger, just started.
+    #[must_use]
+    pub fn start_stranger(&self, program: &Path, arguments: &[&str]) -> Running {
+        Running::start(&mut self.stranger_command(program, arguments))
+    }
+
+    fn stranger_command(&self, program: &Path, arguments: &[&str]) -> Command {
         let home = self.home.path().join("stranger");
         std::fs::create_dir_all(&home).expect("a folder can be made");
         let mut command = Command::new(program);
@@ -273,7 +282,7 @@ impl Table {
             .env("NO_COLOR", "1")
             .env("COLUMNS", "200")
             .args(arguments);
-        peers::run(&mut command, PATIENCE).into()
+        command
     }
 
     fn address(&self) -> String {
@@ -281,11 +290,23 @@ impl Table {
     }
 }
 
-/// Our binary while it runs.
+/// A program while it runs. It is killed when it is dropped before its end.
 #[derive(Debug)]
 pub struct Running(Option<Child>);
 
 impl Running {
+    /// Starts it.
+    #[must_use]
+    pub fn start(command: &mut Command) -> Self {
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        Self(Some(child))
+    }
+
     fn child(&mut self) -> &mut Child {
         self.0.as_mut().expect("it runs")
     }
