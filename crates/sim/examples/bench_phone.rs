@@ -37,6 +37,7 @@ async fn main() {
 
     let sim = Sim::start(vec![persona], Listen::Unix(socket.into())).unwrap();
     let phone = sim.phones().remove(0);
+    phone.prepare_manifest().unwrap();
     let catalog = phone.catalog();
     println!(
         "ready {} {} {}",
@@ -53,6 +54,7 @@ async fn main() {
                 ("mutate", percent) => {
                     let percent = percent.parse().unwrap();
                     let changed = phone.change_contents(|catalog| catalog.mutate(percent));
+                    phone.prepare_manifest().unwrap();
                     println!("mutated {changed}");
                 }
                 ("finished", _) => match phone.finished_backup() {

@@ -9,6 +9,7 @@ mod hands;
 mod host;
 mod link;
 mod password;
+mod prepared;
 mod previous;
 mod rogue;
 mod settings;

@@ -99,6 +99,22 @@ pub fn read(path: &Path) -> Result<Rows, DatabaseError> {
 }
 
 impl Rows {
+    /// Calls `each` for every file, with its name and the archive of its row.
+    ///
+    /// # Errors
+    /// SQLite fails.
+    pub fn for_each_file(&self, mut each: impl FnMut(String, &[u8])) -> Result<(), DatabaseError> {
+        let mut select = self.0.prepare("SELECT fileID, flags, file FROM Files")?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            if row.get::<_, u8>(1)? == Flags::File.number() {
+                let file = row.get_ref(2)?;
+                each(row.get(0)?, file.as_blob().map_err(rusqlite::Error::from)?);
+            }
+        }
+        Ok(())
+    }
+
     /// Calls `each` for every row.
     ///
     /// # Errors

@@ -182,16 +182,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<'_, S> {
             full,
         };
         let keys = self.keys.clone();
+        let prepared = phone.backup().prepared(&catalog, &keys);
         let compare = move || {
             let mut unchanged = BTreeSet::new();
             let mut removed = files;
-            for item in catalog.files() {
+            let known = prepared.as_ref().map(|prepared| prepared.digests());
+            for (number, item) in catalog.files().enumerate() {
                 let Some(digest_there) = removed.remove(&item.id.to_string()) else {
                     continue;
                 };
-                if row_blob(item, keys.secrets.as_ref())
-                    .is_ok_and(|blob| digest(&blob) == digest_there)
-                {
+                let digest_here = match known.and_then(|known| known.get(number)) {
+                    Some(known) => Some(*known),
+                    None => row_blob(item, keys.secrets.as_ref())
+                        .ok()
+                        .map(|blob| digest(&blob)),
+                };
+                if digest_here == Some(digest_there) {
                     unchanged.insert(item.id);
                 }
             }

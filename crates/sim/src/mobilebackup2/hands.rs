@@ -19,6 +19,14 @@ impl PhoneHandle {
         self.phone().backup().change(change)
     }
 
+    /// Writes the manifest of what is on the phone now, so that no backup waits for it until the contents change again.
+    ///
+    /// # Errors
+    /// It could not be written.
+    pub fn prepare_manifest(&self) -> std::io::Result<()> {
+        self.phone().backup().prepare()
+    }
+
     /// Replaces the faults of the backup service, from the next message on.
     pub fn set_faults(&self, faults: Faults) {
         self.phone().backup().set_faults(faults);

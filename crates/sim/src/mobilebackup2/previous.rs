@@ -237,12 +237,10 @@ pub async fn files_of(path: std::path::PathBuf, key: Option<Key>) -> Result<File
         }
         let mut files = Files::new();
         let rows = manifest::read(&path).map_err(|error| error.to_string())?;
-        let collect = |row: manifest::Row| {
-            if row.flags == manifest::Flags::File.number() {
-                files.insert(row.file_id, digest(&row.file));
-            }
-        };
-        rows.for_each(collect).map_err(|error| error.to_string())?;
+        rows.for_each_file(|id, row| {
+            files.insert(id, digest(row));
+        })
+        .map_err(|error| error.to_string())?;
         Ok(files)
     };
     tokio::task::spawn_blocking(read)

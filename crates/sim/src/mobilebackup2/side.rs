@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 
+use super::prepared::Prepared;
 use crate::contents::{Catalog, FileId, Item, noise};
 use crate::faults::Faults;
 use crate::keybag::Rounds;
@@ -25,6 +26,7 @@ pub struct BackupSide {
     pending: Mutex<Option<Arc<Snapshot>>>,
     finished: Mutex<Option<Arc<Finished>>>,
     violations: Mutex<Vec<String>>,
+    pub(super) prepared: Mutex<Option<Arc<Prepared>>>,
     /// How many snapshots there have been.
     snapshots: AtomicU64,
     /// One operation at a time, whatever the number of hosts.
@@ -138,6 +140,7 @@ impl BackupSide {
             pending: Mutex::new(None),
             finished: Mutex::new(None),
             violations: Mutex::new(Vec::new()),
+            prepared: Mutex::new(None),
             snapshots: AtomicU64::new(0),
             busy: tokio::sync::Mutex::new(()),
         }

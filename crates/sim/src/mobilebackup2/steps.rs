@@ -210,6 +210,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<'_, S> {
             self.applications(),
         ));
 
+        let prepared = phone.backup().prepared(&snapshot.catalog, &snapshot.keys);
+        if let Some(prepared) = prepared.filter(|_| self.omitted.is_empty()) {
+            let database = Source::File(prepared.database());
+            return self.put_both_manifests(&plist, database).await;
+        }
         let (path, seed) = (self.scratch.join("new.db"), phone.backup().seed());
         let (target, snapshot, omitted) = (path.clone(), snapshot.clone(), self.omitted.clone());
         let write = move || {
@@ -235,8 +240,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<'_, S> {
         let db = key
             .as_ref()
             .map_or(Source::File(&path), |key| Source::SealedFile(&path, key));
+        self.put_both_manifests(&plist, db).await
+    }
+
+    async fn put_both_manifests(&mut self, plist: &[u8], db: Source<'_>) -> Result<(), Stop> {
         self.link.progress = 93.0;
-        self.put_file("Snapshot/Manifest.plist", Source::Bytes(&plist))
+        self.put_file("Snapshot/Manifest.plist", Source::Bytes(plist))
             .await?;
         self.put_file("Snapshot/Manifest.db", db).await
     }
