@@ -172,6 +172,10 @@ fn read_part(
     let held = store
         .open_version(udid, &Which::Current)
         .map_err(|error| in_full(&error))?;
+    if !held.has_hashes() {
+        // To read without them would prove nothing, and must not count as read.
+        return Err("its hashes are missing or damaged".to_owned());
+    }
     let how = Deep {
         level: Level::L4,
         password: None,

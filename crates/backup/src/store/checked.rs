@@ -42,6 +42,13 @@ impl Held {
         Ok(deep_held(self, how, progress, stop)?)
     }
 
+    /// Whether there are hashes that its files can be held against.
+    #[must_use]
+    pub fn has_hashes(&self) -> bool {
+        let ledger = self.ledger().map(|ledger| Ledger::look(&ledger));
+        matches!(ledger, Some(Ok(Some(_))))
+    }
+
     /// Whether it has a file as it arrived.
     #[must_use]
     pub fn has_whole(&self, id: &str) -> bool {

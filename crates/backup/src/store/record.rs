@@ -63,17 +63,25 @@ impl Record {
         }
     }
 
-    /// The copy that counts as verified; `None` when it is known to be damaged.
+    /// The copy that counts as verified, as deep as anybody ever looked; `None` when it is known to be damaged.
     pub(crate) fn copy(&self) -> Option<LocalCopy> {
-        let is_damaged = self.check.as_ref().is_some_and(|check| check.damaged > 0);
-        self.made().filter(|_| !is_damaged)
+        let made = self.made()?;
+        match self.check() {
+            Some(check) if check.found_damage() => None,
+            Some(check) => Some(LocalCopy {
+                level: check.level.max(made.level),
+                ..made
+            }),
+            None => Some(made),
+        }
     }
 
-    /// What the last look found; `None` if there was none, or if it names a level that we do not know.
+    /// What the last look found; `None` if there was none, or if its good news is of a level that we do not know.
     pub(crate) fn check(&self) -> Option<Check> {
         let check = self.check.as_ref()?;
+        let deepest = (check.damaged > 0).then_some(Level::L4);
         Some(Check {
-            level: level_of(&check.level)?,
+            level: level_of(&check.level).or(deepest)?,
             at: check.at,
             damaged: check.damaged,
         })

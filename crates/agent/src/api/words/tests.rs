@@ -47,6 +47,19 @@ fn the_history() {
         as_of: at("2026-11-22T11:00:00Z"),
         entries: vec![
             HistoryEntry::Run(run()),
+            HistoryEntry::Verification(VerificationEntry {
+                udid: "00008110-0000000000000001".to_owned(),
+                at: at("2026-11-22T09:30:00Z"),
+                version: "current".to_owned(),
+                ok: false,
+                level: Some("L3".to_owned()),
+                files: 150_000,
+                bytes: 64_000_000_000,
+                reread_files: 4_687,
+                wrong: 1,
+                scheduled: true,
+                words: "The local backup is damaged.".to_owned(),
+            }),
             HistoryEntry::Notice(NoticeEntry {
                 udid: None,
                 at: at("2026-11-22T09:00:00Z"),
