@@ -150,6 +150,21 @@ pub(crate) fn clone_file(from: &File, at: impl AsFd, name: impl Name) -> Result<
     )
 }
 
+/// Makes `to`, which was created just now, a file of the same content that takes no room of its own until one of them changes.
+#[cfg(target_os = "linux")]
+pub(crate) fn clone_into(to: &File, from: &File) -> Result<(), Errno> {
+    observed!(Op::on(What::Write, to), rustix::fs::ioctl_ficlone(to, from))
+}
+
+/// Makes a file of the same content that takes no room of its own until one of them changes.
+#[cfg(target_vendor = "apple")]
+pub(crate) fn clone_as(from: &File, at: impl AsFd, name: impl Name) -> Result<(), Errno> {
+    observed!(
+        Op::at(What::Create, &at, name),
+        rustix::fs::fclonefileat(from, &at, name, rustix::fs::CloneFlags::NOOWNERCOPY)
+    )
+}
+
 /// Makes a folder for us alone.
 pub(crate) fn make_folder(at: impl AsFd, name: impl Name) -> Result<(), Errno> {
     observed!(

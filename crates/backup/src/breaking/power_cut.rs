@@ -9,12 +9,15 @@ use tokio::sync::Notify;
 use super::common::{encrypted, persona};
 use super::platter::{Cut, Platter};
 use super::{Bench, Kept};
+use crate::Store;
 use crate::disk::watch::{Observer, Op, Watch, What};
 
 /// Writes down what is done, up to the cut. From then on nothing is.
 struct Recorder {
     platter: Platter,
     left: usize,
+    /// Whether the file system can swap two names in one step.
+    swaps: bool,
     cut: Arc<Notify>,
     last: Option<Op>,
 }
@@ -24,6 +27,7 @@ impl Recorder {
         Self {
             platter: Platter::of(root),
             left,
+            swaps: true,
             cut: Arc::default(),
             last: None,
         }
@@ -31,9 +35,12 @@ impl Recorder {
 }
 
 impl Observer for Recorder {
-    fn before(&mut self, _: &Op) -> Result<(), Errno> {
+    fn before(&mut self, op: &Op) -> Result<(), Errno> {
         if self.left == 0 {
             return Err(Errno::IO);
+        }
+        if op.what == What::Exchange && !self.swaps {
+            return Err(Errno::NOTSUP);
         }
         Ok(())
     }
@@ -181,4 +188,69 @@ async fn of_an_encrypted_backup() {
 #[tokio::test]
 async fn of_a_first_backup() {
     everywhere(Bench::first(encrypted()).await).await;
+}
+
+/// A verified tree that waits for its place: the power goes, and goes again while the next start puts the tree there.
+async fn in_a_start(swaps: bool) {
+    let bench = Bench::changed(persona()).await;
+    let (phone, store) = (bench.phone.twin(), bench.fresh("root"));
+    let whole = Recorder::new(store.root(), usize::MAX);
+    let waiting = Arc::new(Mutex::new(BeforeTheExchange(whole, None)));
+    let watch = Watch::over(store.root(), waiting.clone());
+    phone.back_up(&store).await;
+    drop(watch);
+    let waiting = waiting.lock().unwrap().1.take().unwrap();
+    let mut cases = 0;
+    for number in 1.. {
+        let root = bench.dir.path().join(format!("start {number}"));
+        waiting.cut(Cut::Everything, &root);
+        let again = Store::open(&root).unwrap();
+        let recorder = Arc::new(Mutex::new(Recorder {
+            swaps,
+            ..Recorder::new(again.root(), number)
+        }));
+        let watch = Watch::over(again.root(), recorder.clone());
+        let _ = again.reconcile();
+        drop(watch);
+        let recorder = Arc::into_inner(recorder).unwrap().into_inner().unwrap();
+        for cut in cuts(u64::try_from(number).unwrap()) {
+            let what = format!("after change {number}, {:?}, {cut:?}", recorder.last);
+            let after = bench.dir.path().join("after");
+            recorder.platter.cut(cut, &after);
+            let kept = bench.must_be_well(&after, &phone.twin(), &what).await;
+            assert_eq!(kept, Kept::New, "{what}");
+            cases += 1;
+            std::fs::remove_dir_all(&after).unwrap();
+        }
+        if recorder.left > 0 {
+            break;
+        }
+    }
+    assert!(cases > 30, "{cases}");
+}
+
+/// The disk at the moment before a verified tree takes its place.
+struct BeforeTheExchange(Recorder, Option<Platter>);
+
+impl Observer for BeforeTheExchange {
+    fn before(&mut self, op: &Op) -> Result<(), Errno> {
+        if op.what == What::Exchange {
+            self.1 = Some(self.0.platter.clone());
+        }
+        Ok(())
+    }
+
+    fn after(&mut self, op: &Op, done: bool) {
+        self.0.after(op, done);
+    }
+}
+
+#[tokio::test]
+async fn in_a_start_that_rolls_forward() {
+    in_a_start(true).await;
+}
+
+#[tokio::test]
+async fn in_a_start_that_rolls_forward_by_two_renames() {
+    in_a_start(false).await;
 }

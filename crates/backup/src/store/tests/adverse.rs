@@ -226,6 +226,24 @@ fn a_damaged_ledger_leads_to_a_full_backup() {
     assert_eq!(read(&store.folder(&udid()).join("ab/abc")), "one");
 }
 
+/// Where a link is refused the file is cloned, and has an inode of its own. After a kill it is known by its hash.
+#[test]
+fn a_clone_is_as_good_as_a_link_after_a_kill() {
+    for (content, goes_on) in [("one", true), ("bad", false)] {
+        let (_dir, store) = store();
+        backup(&store, 10, "one");
+        let (run, ledger) = begin(&store, 20);
+        let link = run.folder().join("ab/abc");
+        fs::remove_file(&link).unwrap();
+        fs::write(&link, content).unwrap();
+        drop((run, ledger));
+        let (run, ledger) = next_run(&store, 30).unwrap();
+        assert_eq!(run.resumed() > 0, goes_on, "{content}");
+        assert!(ledger.get("ab/abc").unwrap().is_some());
+        assert_eq!(read(&run.folder().join("ab/abc")), "one");
+    }
+}
+
 /// A power cut tears a ledger in its middle, where it is not looked at before half of the work is done.
 #[test]
 fn a_torn_ledger_is_found_before_the_phone_is_asked() {
