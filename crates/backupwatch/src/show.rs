@@ -234,9 +234,9 @@ pub fn phase(progress: &Progress) -> String {
     let words = match progress.phase.as_str() {
         "opening" => "talking to the phone",
         "waiting_for_passcode" => "waiting for the passcode on the phone",
-        "preparing" => "the phone is preparing its backup; this can take some minutes",
+        "preparing" => "the phone is preparing; this can take minutes",
         "transferring" => "copying",
-        "moving" => "the phone is putting the files in order",
+        "moving" => "the phone is sorting its files",
         "verifying" => "checking every file",
         "committing" => "putting the new backup in place",
         other => other,

@@ -8,8 +8,8 @@ use std::io::{self, IsTerminal as _, Write};
 /// What is said to the person. Cheap to clone; holds nothing but what it found out about the terminal.
 #[derive(Debug, Clone, Copy)]
 pub struct Terminal {
-    /// A person watches standard error, so progress can redraw a line.
-    live: bool,
+    /// Columns of the terminal that standard error is. A person watches it, so progress can redraw a line.
+    live: Option<usize>,
     /// Columns of the terminal that standard output is; none where it is a file or a pipe.
     width: Option<usize>,
 }
@@ -50,12 +50,14 @@ impl Tone {
 
 impl Terminal {
     pub fn new() -> Self {
-        let (_, columns) = console::Term::stdout().size();
+        let width = |term: console::Term| usize::from(term.size().1).clamp(40, WIDEST);
         Self {
-            live: io::stderr().is_terminal(),
+            live: io::stderr()
+                .is_terminal()
+                .then(|| width(console::Term::stderr())),
             width: io::stdout()
                 .is_terminal()
-                .then_some(usize::from(columns).clamp(40, WIDEST)),
+                .then(|| width(console::Term::stdout())),
         }
     }
 
@@ -73,7 +75,7 @@ impl Terminal {
 
     /// A person watches standard error.
     pub fn is_live(self) -> bool {
-        self.live
+        self.live.is_some()
     }
 
     /// Data. A reader that went away (`| head`) has what it wanted: it is no error, and stops no backup.
@@ -89,16 +91,20 @@ impl Terminal {
         unless_gone(stdout.write_all(bytes).and_then(|()| stdout.flush()))
     }
 
-    /// What is not data. There is nobody left to tell when this fails.
+    /// What is not data, broken between words where a person reads it. There is nobody left to tell when this fails.
     pub fn say(self, text: &str) {
         let stderr = io::stderr();
         let choice: ColorChoice = AutoStream::choice(&stderr);
-        let _ = put(AutoStream::new(stderr.lock(), choice), text);
+        let out = AutoStream::new(stderr.lock(), choice);
+        let _ = match self.live {
+            Some(width) => put(out, &broken(text, width)),
+            None => put(out, text),
+        };
     }
 
     /// Where such a line is drawn; nowhere off a terminal.
     pub fn draw_target(self) -> ProgressDrawTarget {
-        if self.live {
+        if self.is_live() {
             ProgressDrawTarget::stderr_with_hz(10)
         } else {
             ProgressDrawTarget::hidden()
@@ -108,13 +114,27 @@ impl Terminal {
     /// A line that is redrawn while something goes on; invisible until it is given [`Self::draw_target`].
     pub fn progress(self) -> ProgressBar {
         let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::hidden());
-        // A message that does not fit is cut: one that wraps would leave a line behind with each drawing.
+        // The bar is short, so that numbers and the time left fit into 80 columns. What does not fit is cut: a message that
+        // wraps would leave a line behind with each drawing.
         // The template is a constant; the fall-back is only a plainer bar.
-        let style = ProgressStyle::with_template("{spinner} [{bar:20}] {percent:>3}%  {wide_msg}")
+        let style = ProgressStyle::with_template("{spinner} [{bar:10}] {percent:>3}% {wide_msg}")
             .unwrap_or_else(|_| ProgressStyle::default_bar());
         bar.set_style(style.progress_chars("=> "));
         bar
     }
+}
+
+/// Each line broken between its words; what follows is indented like it.
+fn broken(text: &str, width: usize) -> String {
+    let lines = text.lines().map(|line| {
+        let indent = line.len() - line.trim_start().len();
+        let indent = " ".repeat(indent.min(width / 2));
+        textwrap::fill(
+            line,
+            textwrap::Options::new(width).subsequent_indent(&indent),
+        )
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn unless_gone(written: io::Result<()>) -> io::Result<()> {
@@ -130,4 +150,18 @@ fn put(mut stream: impl Write, text: &str) -> io::Result<()> {
         stream.write_all(b"\n")?;
     }
     stream.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_broken_between_words_and_keep_their_indent() {
+        let text = "backupwatch: no device is called so\n  Name one of: Anna (1), Ben (2)";
+        assert_eq!(
+            broken(text, 20),
+            "backupwatch: no\ndevice is called so\n  Name one of: Anna\n  (1), Ben (2)"
+        );
+    }
 }

@@ -147,6 +147,7 @@ mod tests {
         for (progress, seconds, thousandths, words) in table {
             assert_eq!(text(&progress, Duration::from_secs(seconds)), words);
             assert_eq!(permille(&progress), thousandths, "{words}");
+            assert!(words.len() <= 60, "beside the bar, in 80 columns: {words}");
         }
     }
 }
