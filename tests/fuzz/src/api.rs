@@ -51,7 +51,12 @@ pub fn target(input: &[u8]) {
     let method = METHODS[usize::from(*method) % METHODS.len()];
     let route = ROUTES[usize::from(*route) % ROUTES.len()].replace("{}", &encode(own));
     let answer = ask(method, &route, body);
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let Some((head, said)) = answer.split_once("\r\n\r\n") else {
+        // The server takes what follows a refused head for the first words of HTTP/2, and hangs up.
+        let h2 = b"PRI * HTTP/2.0";
+        assert!(answer.is_empty() && body.windows(h2.len()).any(|part| part == h2));
+        return;
+    };
     let status = head
         .strip_prefix("HTTP/1.1 ")
         .and_then(|head| head.get(..3));
@@ -60,12 +65,12 @@ pub fn target(input: &[u8]) {
         "{method} {route}: {answer}"
     );
     if head.contains("content-type: application/json") {
-        let answer: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        let answer: serde_json::Value = serde_json::from_str(said).expect("JSON");
         assert_eq!(answer["schema"], 1, "{method} {route}: {answer}");
     } else {
         // The server's own refusal of what is no request: too long a line.
         assert!(
-            body.is_empty() && status >= Some("400"),
+            said.is_empty() && status >= Some("400"),
             "{method} {route}: {answer}"
         );
     }

@@ -176,7 +176,10 @@ fn device(
     policy
         .check()
         .map_err(|error| wrong_policy(text, &error, &keys, general))?;
-    config.policies.devices.insert(udid, policy);
+    // What says the same as the general one is none of the device's own: it would be shown without a key, and not be read again.
+    if policy != config.policies.general {
+        config.policies.devices.insert(udid, policy);
+    }
     Ok(())
 }
 
