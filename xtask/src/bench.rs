@@ -25,9 +25,9 @@ pub(crate) struct Options {
     /// A tenth of the files, to see that everything runs
     #[arg(long)]
     quick: bool,
-    /// How often each client runs; the medians count. A slow one runs less often
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    runs: usize,
+    /// How often each client runs; the medians count. Without it three times, and slow ones less often
+    #[arg(long, value_name = "N")]
+    runs: Option<usize>,
     /// Only these clients: backupwatch, idevicebackup2, pymobiledevice3, idevice, drain, copy
     #[arg(long, value_name = "CLIENT", value_delimiter = ',')]
     only: Vec<String>,
@@ -53,6 +53,9 @@ struct Bench {
     /// One of so many files.
     divisor: u64,
     runs: usize,
+    /// Nobody asked for a number of runs: a coffee's length must do for everything.
+    in_time: bool,
+    started: Instant,
     only: Vec<String>,
 }
 
@@ -74,7 +77,9 @@ pub(crate) fn run(options: Options) -> Result<()> {
             .unwrap_or_else(|| target.clone())
             .join("backupwatch-bench"),
         divisor: if options.quick { 10 } else { 1 },
-        runs: options.runs.max(1),
+        runs: options.runs.unwrap_or(3).max(1),
+        in_time: options.runs.is_none(),
+        started,
         only: options.only,
     };
     let machine = machine::describe(&target);

@@ -64,26 +64,6 @@ const FEW: &[Client] = &[Backupwatch, Drain, Idevice];
 
 pub(super) const CASES: &[Case] = &[
     Case {
-        name: "large",
-        what: "one file of 8 GB and 200 of 10 MB",
-        phone: "large",
-        link: Link::Tls,
-        work: Work::Full,
-        clients: ALL,
-        budget: Budget::TimesDrain(1.15),
-        room: 25 * GB,
-    },
-    Case {
-        name: "large",
-        what: "one file of 8 GB and 200 of 10 MB",
-        phone: "large",
-        link: Link::Plain,
-        work: Work::Full,
-        clients: FEW,
-        budget: Budget::None,
-        room: 12 * GB,
-    },
-    Case {
         name: "small",
         what: "50 000 files of 4 KB",
         phone: "small",
@@ -91,16 +71,6 @@ pub(super) const CASES: &[Case] = &[
         work: Work::Full,
         clients: ALL,
         budget: Budget::TimesBestPeer(2.0),
-        room: 2 * GB,
-    },
-    Case {
-        name: "small",
-        what: "50 000 files of 4 KB",
-        phone: "small",
-        link: Link::Plain,
-        work: Work::Full,
-        clients: FEW,
-        budget: Budget::None,
         room: 2 * GB,
     },
     Case {
@@ -112,6 +82,16 @@ pub(super) const CASES: &[Case] = &[
         clients: KEEPING,
         budget: Budget::TimesBestPeer(2.0),
         room: 3 * GB,
+    },
+    Case {
+        name: "large",
+        what: "one file of 8 GB and 200 of 10 MB",
+        phone: "large",
+        link: Link::Tls,
+        work: Work::Full,
+        clients: ALL,
+        budget: Budget::TimesDrain(1.15),
+        room: 25 * GB,
     },
     Case {
         name: "many",
@@ -132,6 +112,26 @@ pub(super) const CASES: &[Case] = &[
         clients: &[Backupwatch],
         budget: Budget::Seconds(10.0),
         room: 2 * GB,
+    },
+    Case {
+        name: "small",
+        what: "50 000 files of 4 KB",
+        phone: "small",
+        link: Link::Plain,
+        work: Work::Full,
+        clients: FEW,
+        budget: Budget::None,
+        room: 2 * GB,
+    },
+    Case {
+        name: "large",
+        what: "one file of 8 GB and 200 of 10 MB",
+        phone: "large",
+        link: Link::Plain,
+        work: Work::Full,
+        clients: FEW,
+        budget: Budget::None,
+        room: 12 * GB,
     },
 ];
 
