@@ -53,7 +53,7 @@ struct Bench {
     /// One of so many files.
     divisor: u64,
     runs: usize,
-    /// Nobody asked for a number of runs: a coffee's length must do for everything.
+    /// Nobody asked for a number of runs, so all of it must end within minutes.
     in_time: bool,
     started: Instant,
     only: Vec<String>,

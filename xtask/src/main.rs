@@ -40,7 +40,7 @@ enum Task {
         /// One target; without it all of them, one after the other
         target: Option<String>,
         /// For how long each
-        #[arg(long, default_value_t = 10)]
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
         minutes: u32,
     },
 }
