@@ -1,4 +1,5 @@
 mod adverse;
+mod real_disks;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
