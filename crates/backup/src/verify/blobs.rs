@@ -210,14 +210,14 @@ impl Walk<'_> {
         file: &Archived,
     ) -> Result<Option<u64>, VerifyError> {
         let wanted = sealed::sealed_len(file.size, self.report.encrypted && file.key.is_some());
-        match arrived {
-            Some(seen) if seen.len != found => return Ok(Some(seen.len)),
-            Some(_) if found != wanted => {}
-            None if found != wanted && !self.is_database(id, found, file)? => {
-                return Ok(Some(wanted));
-            }
-            None if found != wanted => {}
-            Some(_) | None => return Ok(None),
+        if let Some(seen) = arrived.filter(|seen| seen.len != found) {
+            return Ok(Some(seen.len));
+        }
+        if found == wanted {
+            return Ok(None);
+        }
+        if arrived.is_none() && !self.is_database(id, found, file)? {
+            return Ok(Some(wanted));
         }
         self.other_sizes += 1;
         Ok(None)
