@@ -9,7 +9,7 @@
 //!
 //! Memory does not grow with the tree: the manifest is read in the order of its keys, one folder at a time.
 //!
-//! [`check`] is the end of a run, up to L2, and takes files of other programs into the ledger. [`deep`] is a check at any
+//! `check` is the end of a run, up to L2, and takes files of other programs into the ledger. [`deep`] is a check at any
 //! other time: it only reads.
 //!
 //! Not here: what is done about a finding (`engine`, and the faces).
