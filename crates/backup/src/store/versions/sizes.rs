@@ -88,14 +88,14 @@ fn look_into(
                 below.insert(format!("{folder}{separator}{name}"));
             }
             (FileType::RegularFile, _) => {
-                let (bytes, links) = size(&stat);
-                if links <= 1 {
-                    alone = alone.saturating_add(bytes);
+                let file = file(&stat);
+                if file.links <= 1 {
+                    alone = alone.saturating_add(file.bytes);
                     continue;
                 }
-                let file = linked.entry(inode(&stat)).or_insert(Linked {
-                    bytes,
-                    left: links,
+                let file = linked.entry(file.inode).or_insert(Linked {
+                    bytes: file.bytes,
+                    left: file.links,
                     trees: Vec::new(),
                 });
                 file.left = file.left.saturating_sub(1);
@@ -109,22 +109,22 @@ fn look_into(
     Ok(alone)
 }
 
-#[cfg_attr(
-    all(target_os = "linux", target_arch = "x86_64"),
-    expect(
-        clippy::unnecessary_cast,
-        reason = "the width differs from system to system"
-    )
-)]
-fn size(stat: &Stat) -> (u64, u64) {
-    let blocks = u64::try_from(stat.st_blocks).unwrap_or(0);
-    (blocks.saturating_mul(BLOCK), stat.st_nlink as u64)
+/// What tells one file from another, and its size.
+struct File {
+    inode: (u64, u64),
+    links: u64,
+    bytes: u64,
 }
 
 #[expect(
     clippy::unnecessary_cast,
     reason = "the widths differ from system to system, and some are right on each"
 )]
-fn inode(stat: &Stat) -> (u64, u64) {
-    (stat.st_dev as u64, stat.st_ino as u64)
+fn file(stat: &Stat) -> File {
+    let blocks = u64::try_from(stat.st_blocks).unwrap_or(0);
+    File {
+        inode: (stat.st_dev as u64, stat.st_ino as u64),
+        links: stat.st_nlink as u64,
+        bytes: blocks.saturating_mul(BLOCK),
+    }
 }
