@@ -127,7 +127,7 @@ pub(crate) fn copy(from: &File, to: &File) -> io::Result<u64> {
     observed!(Op::on(What::Write, to), io::copy(&mut &*from, &mut &*to))
 }
 
-/// Makes a file of that name that shares the bytes of another until one of the two is changed. Not every file system can.
+/// Makes a file of the same content that takes no room of its own until one of them changes. Not every file system can.
 #[cfg(target_os = "linux")]
 pub(crate) fn clone_file(from: &File, at: impl AsFd, name: impl Name) -> Result<(), Errno> {
     let to = create(&at, name)?;
@@ -136,33 +136,24 @@ pub(crate) fn clone_file(from: &File, at: impl AsFd, name: impl Name) -> Result<
         rustix::fs::ioctl_ficlone(&to, from)
     );
     if cloned.is_err() {
-        let _ = remove_file(&at, name);
+        remove_file(&at, name)?;
     }
     cloned
 }
 
-/// Makes a file of that name that shares the bytes of another until one of the two is changed. Not every file system can.
+/// Makes a file of the same content that takes no room of its own until one of them changes. Not every file system can.
 #[cfg(target_vendor = "apple")]
 pub(crate) fn clone_file(from: &File, at: impl AsFd, name: impl Name) -> Result<(), Errno> {
     observed!(
         Op::at(What::Create, &at, name),
-        rustix::fs::fclonefileat(from, &at, name, rustix::fs::CloneFlags::NOFOLLOW)
-    )
-}
-
-/// Makes `to`, which was created just now, a file of the same content that takes no room of its own until one of them changes.
-#[cfg(target_os = "linux")]
-pub(crate) fn clone_into(to: &File, from: &File) -> Result<(), Errno> {
-    observed!(Op::on(What::Write, to), rustix::fs::ioctl_ficlone(to, from))
-}
-
-/// Makes a file of the same content that takes no room of its own until one of them changes.
-#[cfg(target_vendor = "apple")]
-pub(crate) fn clone_as(from: &File, at: impl AsFd, name: impl Name) -> Result<(), Errno> {
-    observed!(
-        Op::at(What::Create, &at, name),
         rustix::fs::fclonefileat(from, &at, name, rustix::fs::CloneFlags::NOOWNERCOPY)
     )
+}
+
+/// No other system has clones that we know how to ask for.
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+pub(crate) fn clone_file(_: &File, _: impl AsFd, _: impl Name) -> Result<(), Errno> {
+    Err(Errno::NOTSUP)
 }
 
 /// Makes a folder for us alone.

@@ -143,26 +143,10 @@ fn link_file(from: &OwnedFd, to: &OwnedFd, name: &CStr) -> Result<(), LinkError>
     }
 }
 
-#[cfg(any(target_os = "linux", target_vendor = "apple"))]
 fn clone_file(from: &OwnedFd, to: &OwnedFd, name: &CStr) -> Result<(), Errno> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let source = File::from(disk::open(from, name, flags)?);
-    #[cfg(target_vendor = "apple")]
-    return disk::clone_as(&source, to, name);
-    #[cfg(target_os = "linux")]
-    {
-        let target = disk::create(to, name)?;
-        let cloned = disk::clone_into(&target, &source);
-        if cloned.is_err() {
-            disk::remove_file(to, name)?;
-        }
-        cloned
-    }
-}
-
-#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
-fn clone_file(_: &OwnedFd, _: &OwnedFd, _: &CStr) -> Result<(), Errno> {
-    Err(Errno::NOTSUP)
+    disk::clone_file(&source, to, name)
 }
 
 fn folder_flags() -> OFlags {
