@@ -6,17 +6,22 @@
 use std::time::Duration;
 
 use idevice::{Idevice, IdeviceError};
+use tokio::io::BufReader;
 
 use crate::error::DeviceError;
 use crate::pair_record::Credentials;
 use crate::stream::DeviceStream;
+
+/// Bytes that are taken from the tunnel at a time. rustls asks for 4 KiB: four calls for each record.
+const READ: usize = 32 << 10;
 
 pub(crate) async fn wrap(
     stream: DeviceStream,
     credentials: &Credentials,
     within: Duration,
 ) -> Result<DeviceStream, DeviceError> {
-    let mut idevice = Idevice::new(stream.into_inner(), "backupwatch");
+    let buffered = BufReader::with_capacity(READ, stream.into_inner());
+    let mut idevice = Idevice::new(Box::new(buffered), "backupwatch");
     tokio::time::timeout(within, idevice.start_session(credentials.for_tls(), false))
         .await
         .map_err(|_| DeviceError::Silent {
