@@ -461,6 +461,8 @@ async fn finish<S: AsyncRead + AsyncWrite + Unpin>(
     notes: &mut Notes,
 ) -> Result<LocalCopy, End> {
     attendant.phase(Phase::Verifying);
+    // What was moved goes to the medium while it is looked at.
+    run.tree().ahead().begin();
     let now = clock.now();
     let checked = match refused_l0(tally) {
         Some(failure) => Err(End::NotWhole(failure)),

@@ -415,7 +415,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     // The file is synced as a whole before it counts; until then only a crash of this process must not damage it, and for
     // that the rollback journal without syncs is enough.
     db.execute_batch(
-        "PRAGMA journal_mode=DELETE; PRAGMA synchronous=OFF; PRAGMA cache_size=-1024; PRAGMA temp_store=FILE;
+        "PRAGMA journal_mode=DELETE; PRAGMA synchronous=OFF; PRAGMA cache_size=-512; PRAGMA temp_store=FILE;
          PRAGMA locking_mode=EXCLUSIVE; PRAGMA user_version=1;
          CREATE TABLE IF NOT EXISTS files (
              path TEXT PRIMARY KEY NOT NULL, len INTEGER NOT NULL, hash BLOB NOT NULL

@@ -24,14 +24,14 @@ const PARCEL: usize = 64 << 10;
 const PARCEL_PIECES: usize = 32;
 
 /// Bytes under way to the disk, in the unit that permits are counted in.
-const BUDGET: usize = (2 << 20) / UNIT;
+const BUDGET: usize = (1 << 20) / UNIT;
 const UNIT: usize = 1 << 10;
 
 /// Failures of one stream that are kept; a phone sends 128 files at a time.
 const MAX_FAULTS: usize = 4096;
 
 /// Buffers kept to be used again.
-const SPARE: usize = 16;
+const SPARE: usize = 8;
 
 /// One in the crate's own tests, which are to know what is written first.
 const MIN_THREADS: usize = if cfg!(test) { 1 } else { 2 };
@@ -263,7 +263,9 @@ fn work(shared: &Shared, parcels: &Receiver<(Vec<Piece>, OwnedSemaphorePermit)>)
     let mut open: Option<Open> = None;
     for (pieces, permit) in parcels {
         let mut changes = Vec::new();
+        let mut bytes = 0;
         for Piece { start, data, end } in pieces {
+            bytes += data.len() as u64;
             if let Some(start) = start {
                 open = Some(shared.begin(start));
             }
@@ -277,6 +279,7 @@ fn work(shared: &Shared, parcels: &Receiver<(Vec<Piece>, OwnedSemaphorePermit)>)
             }
             shared.give_back(data);
         }
+        shared.tree.ahead().written(bytes, changes.len() as u64);
         shared.keeper.tell_all(changes);
         drop(permit);
     }

@@ -38,7 +38,10 @@ where
         file: None,
     };
     loop {
-        attendant.during(BETWEEN, link.fill()).await?;
+        // What is here already is not waited for; it is bounded by the link's buffer.
+        if link.unread().is_empty() {
+            attendant.during(BETWEEN, link.fill()).await?;
+        }
         let (taken, event) = decoder
             .next(link.unread())
             .map_err(|e| Stop::Protocol(e.to_string()))?;

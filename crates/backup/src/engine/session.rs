@@ -148,8 +148,15 @@ where
         DeviceMessage::CreateDirectory { path } => chore(hands, Chore::Make(path), tally).await?,
         DeviceMessage::MoveItems { items, progress } => {
             attendant.percent(progress);
-            attendant.phase(Phase::Moving);
-            chore(hands, Chore::Move(items), tally).await?
+            if attendant.progress().phase != Phase::Moving {
+                attendant.phase(Phase::Moving);
+                // All files have arrived, and the medium has time while they are moved.
+                hands.tree.ahead().begin();
+            }
+            let names = items.len() as u64;
+            let moved = chore(hands, Chore::Move(items), tally).await?;
+            hands.tree.ahead().written(0, names);
+            moved
         }
         DeviceMessage::RemoveItems { paths, progress } => {
             attendant.percent(progress);

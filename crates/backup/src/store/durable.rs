@@ -8,6 +8,9 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -74,17 +77,29 @@ fn open_folder(path: &Path) -> Result<File, Errno> {
 
 /// Everything written to a file system since this was opened can be made durable by it.
 #[derive(Debug)]
-pub(crate) struct Barrier(File);
+pub(crate) struct Barrier {
+    folder: File,
+    ahead: Ahead,
+}
 
 impl Barrier {
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
-        Ok(Self(open_folder(folder)?))
+        Ok(Self {
+            folder: open_folder(folder)?,
+            ahead: Ahead::open(folder)?,
+        })
+    }
+
+    /// What makes waiting short.
+    pub(crate) fn ahead(&self) -> &Ahead {
+        &self.ahead
     }
 
     /// Waits until all of it, the names in `tree` included, is on the medium.
     #[cfg(target_os = "linux")]
     pub(crate) fn wait(&self, _tree: &crate::jail::Jail) -> io::Result<()> {
-        Ok(disk::sync_all(&self.0)?)
+        self.ahead.end();
+        Ok(disk::sync_all(&self.folder)?)
     }
 
     /// Waits until all of it, the names in `tree` included, is on the medium.
@@ -100,6 +115,82 @@ impl Barrier {
             }
             tree.sync_folder(&folder)?;
         }
-        disk::sync_to_medium(&self.0)
+        self.ahead.end();
+        disk::sync_to_medium(&self.folder)
     }
+}
+
+/// Bytes that may come together before they are sent on their way.
+const STRETCH: u64 = 64 << 20;
+
+/// Bytes for which that is not worth a thread: the barrier has them written in no time.
+const LITTLE: u64 = 16 << 20;
+
+/// What a name costs on the medium, about.
+const NAME: u64 = 4 << 10;
+
+/// Sends what was written on its way to the medium while a run goes on, so that little is left for its [`Barrier`]. That one
+/// alone says whether all of it arrived: this has a descriptor of its own, because each hears of a failure once. A run that is
+/// dropped does not wait for it.
+#[derive(Debug)]
+pub(crate) struct Ahead {
+    folder: File,
+    unwritten: AtomicU64,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Ahead {
+    fn open(folder: &Path) -> io::Result<Self> {
+        Ok(Self {
+            folder: open_folder(folder)?,
+            unwritten: AtomicU64::new(0),
+            thread: Mutex::default(),
+        })
+    }
+
+    /// So many bytes and names more were written.
+    pub(crate) fn written(&self, bytes: u64, names: u64) {
+        let more = bytes.saturating_add(names.saturating_mul(NAME));
+        let before = self.unwritten.fetch_add(more, Ordering::Relaxed);
+        if before.saturating_add(more) >= STRETCH {
+            self.begin();
+        }
+    }
+
+    /// Nothing more of its kind comes for now.
+    pub(crate) fn begin(&self) {
+        let mut thread = lock(&self.thread);
+        let busy = thread.as_ref().is_some_and(|it| !it.is_finished());
+        if SYNC_EACH_FILE || busy || self.unwritten.load(Ordering::Relaxed) < LITTLE {
+            return;
+        }
+        self.unwritten.store(0, Ordering::Relaxed);
+        // Where there is no thread to be had, the barrier has more to do.
+        *thread = self.folder.try_clone().ok().and_then(|folder| {
+            let name = "syncer".to_owned();
+            let work = move || write_out(&folder);
+            std::thread::Builder::new().name(name).spawn(work).ok()
+        });
+    }
+
+    fn end(&self) {
+        let thread = lock(&self.thread).take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What fails here fails at the barrier too.
+#[cfg(target_os = "linux")]
+fn write_out(folder: &File) {
+    let _ = disk::sync_all(folder);
+}
+
+/// Each file was synced by itself.
+#[cfg(not(target_os = "linux"))]
+fn write_out(_folder: &File) {}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 
 use super::Store;
 use super::checked;
-use super::durable::{self, Barrier};
+use super::durable::{self, Ahead, Barrier};
 use super::error::{Context as _, StoreError};
 use super::heal::{self, Base, HealError, Health};
 use super::identity::TreeId;
@@ -64,6 +64,11 @@ impl WorkTree {
     /// Waits until everything that was done to the tree is on the medium.
     pub(crate) fn settle(&self) -> io::Result<()> {
         self.barrier.wait(&self.jail)
+    }
+
+    /// What leaves little to wait for.
+    pub(crate) fn ahead(&self) -> &Ahead {
+        self.barrier.ahead()
     }
 }
 
