@@ -28,9 +28,8 @@ fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
     let terminal = Terminal::new();
     let json = wants_json(cli.command.as_ref());
-    // Two are enough for what waits on sockets; files are written by threads of their own.
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(threads(cli.command.as_ref()))
         .enable_all()
         .build();
     let runtime = match runtime {
@@ -131,6 +130,16 @@ fn log_filter(config: &Config, verbose: u8) -> String {
         1 => "info,backupwatch=debug,backupwatch_core=debug,backupwatch_backup=debug,backupwatch_device=debug,backupwatch_agent=debug,backupwatch_notify=debug"
             .to_owned(),
         _ => "trace".to_owned(),
+    }
+}
+
+/// Threads for what waits on sockets; files are written by threads of their own. A backup keeps only one of them busy, and
+/// memory that one thread has let go of is not used again by another.
+fn threads(command: Option<&Command>) -> usize {
+    if let Some(Command::Backup(_)) = command {
+        1
+    } else {
+        2
     }
 }
 
