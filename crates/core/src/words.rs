@@ -191,10 +191,7 @@ pub fn reason(scene: &Scene<'_>) -> String {
 
 fn unknown(why: &UnknownWhy, scene: &Scene<'_>) -> String {
     let Scene {
-        past,
-        cloud,
-        now,
-        ..
+        past, cloud, now, ..
     } = scene;
     let noun = noun(past);
     let unanswered = |because: &str| format!("{because}{}", history(cloud.last, now));
