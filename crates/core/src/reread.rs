@@ -177,8 +177,8 @@ mod tests {
     fn visits() -> impl Strategy<Value = Vec<Visit>> {
         let visit = (
             // As often as the agent looks, or a gap of up to two weeks in which it did not run.
-            prop_oneof![20 => Just((15, false)), 1 => (15_i64..20_000).prop_map(|minutes| (minutes, true))],
-            prop_oneof![15 => Just(None), 1 => (0_u8..5).prop_map(Some)],
+            prop_oneof![400 => Just((60, false)), 1 => (60_i64..20_000).prop_map(|minutes| (minutes, true))],
+            prop_oneof![300 => Just(None), 1 => (0_u8..5).prop_map(Some)],
         );
         let visit = visit.prop_map(|((minutes, off), stopped)| Visit {
             after: Period::minutes(minutes),
@@ -203,7 +203,7 @@ mod tests {
             let mut last = vec![(start, Period::ZERO); usize::from(PARTS)];
             for visit in visits.iter().cycle().take(visits.len() * repeat) {
                 let mut pause = visit.after;
-                if visit.off || pause > Period::minutes(15) {
+                if visit.off {
                     off = off.plus(pause);
                 }
                 now = now.plus(pause);
