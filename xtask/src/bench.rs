@@ -69,20 +69,18 @@ pub(crate) fn run(options: Options) -> Result<()> {
     if !options.no_build {
         build()?;
     }
+    let disk = options.scratch.unwrap_or_else(|| target.clone());
     let bench = Bench {
         release: target.join("release"),
         // A folder of its own, for it is emptied.
-        scratch: options
-            .scratch
-            .unwrap_or_else(|| target.clone())
-            .join("backupwatch-bench"),
+        scratch: disk.join("backupwatch-bench"),
         divisor: if options.quick { 10 } else { 1 },
         runs: options.runs.unwrap_or(3).max(1),
         in_time: options.runs.is_none(),
         started,
         only: options.only,
     };
-    let machine = machine::describe(&target);
+    let machine = machine::describe(&disk);
     let mut sections = Vec::new();
     for case in wanted {
         println!("\n== {}", case.title());
