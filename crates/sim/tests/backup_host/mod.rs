@@ -407,7 +407,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     async fn send(&mut self, bytes: &[u8]) -> Result<(), Gone> {
-        self.stream.write_all(bytes).await.map_err(|_| Gone)
+        self.stream.write_all(bytes).await.map_err(|_| Gone)?;
+        // TLS keeps what the socket did not take at once, and sends it with the next bytes only.
+        self.stream.flush().await.map_err(|_| Gone)
     }
 
     async fn more(&mut self) -> Result<(), Gone> {
