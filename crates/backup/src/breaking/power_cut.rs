@@ -68,8 +68,10 @@ fn cuts(number: u64) -> Vec<Cut> {
     cuts
 }
 
+#[cfg(target_os = "linux")]
 struct List(Vec<Op>);
 
+#[cfg(target_os = "linux")]
 impl Observer for List {
     fn before(&mut self, op: &Op) -> Result<(), Errno> {
         self.0.push(op.clone());
@@ -80,6 +82,7 @@ impl Observer for List {
 }
 
 /// What an incremental run does, in order.
+#[cfg(target_os = "linux")]
 async fn operations() -> Vec<Op> {
     let bench = Bench::changed(persona()).await;
     let store = bench.fresh("root");
