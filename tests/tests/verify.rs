@@ -73,6 +73,9 @@ fn assert_said(said: &Said, code: i32, words: &[&str]) {
     }
 }
 
+/// Encrypted, arguments, standard input, exit code, words.
+type Row<'a> = (bool, &'a [&'a str], Option<&'a str>, i32, &'a [&'a str]);
+
 #[test]
 fn a_whole_backup_is_said_to_be_whole_as_deep_as_it_was_looked_at() {
     let secret = format!("{PASSWORD}\n");
@@ -82,8 +85,7 @@ fn a_whole_backup_is_said_to_be_whole_as_deep_as_it_was_looked_at() {
     let stdin = "--password-stdin";
     let every_one = "every one of its 286 files was read again and is as it arrived (L4)";
     let sealed = "Without the password nobody can tell";
-    // (encrypted, arguments, standard input, exit code, words)
-    let table: [(bool, &[&str], Option<&str>, i32, &[&str]); 14] = [
+    let table: [Row<'_>; 14] = [
         (false, &[], None, 0, &["Zoë’s iPhone", every_one]),
         (false, &["--level", "L1"], None, 0, &["in order (L1)"]),
         (

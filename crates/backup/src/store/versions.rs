@@ -42,6 +42,8 @@ pub struct Version {
     pub at: HostTime,
     /// What was verified of it; `None` for a tree that another program made or changed, and for one that proved damaged.
     pub copy: Option<LocalCopy>,
+    /// A look at it after it was made found damage.
+    pub damaged: bool,
     /// Where it is now.
     pub path: PathBuf,
     pub(crate) tree: TreeId,
@@ -270,6 +272,10 @@ fn describe(
         which,
         at,
         serial: record.as_ref().map(|record| record.serial),
+        damaged: record
+            .as_ref()
+            .and_then(Record::check)
+            .is_some_and(|check| check.found_damage()),
         copy: record.and_then(|record| record.copy()),
         path,
         tree,

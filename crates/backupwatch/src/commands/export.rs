@@ -200,7 +200,10 @@ fn refused(error: &ExportError, finders: bool) -> Failure {
     let usage = |name| failure(ExitCode::Usage, name);
     match error {
         ExportError::NotVerified => failure(ExitCode::VerificationFailed, "not_verified")
-            .next("Look at it with `backupwatch verify`, or make a new one by `backupwatch backup`."),
+            .next(
+                "Look at it with `backupwatch verify`, or make a new one by `backupwatch backup`. If the phone is gone and this \
+                 is all there is, copy the folder that `backupwatch versions --json` names; most of it may be good.",
+            ),
         ExportError::Rotten { .. } | ExportError::NotWhole { .. } => {
             failure(ExitCode::VerificationFailed, "damaged").next(
                 "Nothing was exported. `backupwatch verify` says what is lost; `backupwatch versions` lists the other backups.",

@@ -31,6 +31,8 @@ struct Entry {
     path: PathBuf,
     /// Checked on this disk, and not known to be damaged.
     verified: bool,
+    /// Known to be damaged.
+    damaged: bool,
     level: Option<String>,
     encrypted: Option<bool>,
     files: Option<u64>,
@@ -69,6 +71,7 @@ fn entry(version: &Version, frees: Option<u64>) -> Entry {
         made_at: version.at.0,
         path: version.path.clone(),
         verified: copy.is_some(),
+        damaged: version.damaged,
         level: copy.map(|copy| format!("{:?}", copy.level)),
         encrypted: copy.map(|copy| copy.encrypted),
         files: copy.map(|copy| copy.files),
@@ -117,7 +120,11 @@ fn row(entry: &Entry, now: Timestamp, zone: &TimeZone) -> [String; 8] {
         entry.version.clone(),
         made.strftime("%Y-%m-%d %H:%M").to_string(),
         words::ago(entry.made_at, now),
-        entry.level.clone().unwrap_or_else(|| "no".to_owned()),
+        match &entry.level {
+            _ if entry.damaged => "damaged".to_owned(),
+            Some(level) => level.clone(),
+            None => "no".to_owned(),
+        },
         or_dash(
             entry
                 .encrypted
@@ -168,6 +175,7 @@ mod tests {
             made_at: at(made),
             path: PathBuf::from("/b"),
             verified: true,
+            damaged: false,
             level: Some("L2".to_owned()),
             encrypted: Some(false),
             files: Some(51_203),
@@ -188,6 +196,8 @@ mod tests {
                     Some(3_100_000_000),
                 ),
                 Entry {
+                    verified: false,
+                    damaged: true,
                     level: None,
                     encrypted: None,
                     files: None,
