@@ -6,6 +6,7 @@
 //! <root>/.backupwatch/marker.json                  identity of this store
 //! <root>/.backupwatch/lock/marker                  flock of who makes the marker
 //! <root>/.backupwatch/lock/<UDID>                  flock of the run that is using this phone's folders
+//! <root>/.backupwatch/lock/<UDID>.records          flock of who writes down what a look at one of its trees found
 //! <root>/.backupwatch/journal/<UDID>.json          how far that run is
 //! <root>/.backupwatch/work/<UDID>/                 the tree that a run works on
 //! <root>/.backupwatch/work/<UDID>.ledger           hashes of what is in it
@@ -61,6 +62,10 @@ impl Layout {
 
     pub(crate) fn marker_lock(&self) -> PathBuf {
         self.locks().join("marker")
+    }
+
+    pub(crate) fn records_lock(&self, udid: &Udid) -> PathBuf {
+        self.locks().join(format!("{udid}.records"))
     }
 
     pub(crate) fn journals(&self) -> PathBuf {

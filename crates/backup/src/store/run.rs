@@ -30,8 +30,9 @@ use crate::disk::{self, CWD};
 use crate::jail::{self, Jail};
 use crate::ledger::Ledger;
 
-/// How often a lock that is taken is tried, and the pause between.
+/// How often a lock that is taken is tried (the one of the records is held while a small file is synced), and the pause between.
 const LOCK_TRIES: u32 = 10;
+const RECORDS_TRIES: u32 = 500;
 pub(super) const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// How a run begins.
@@ -563,11 +564,21 @@ fn remove_ledger(path: &Path) -> Result<(), StoreError> {
 pub(super) fn lock(layout: &Layout, udid: &Udid) -> Result<File, StoreError> {
     check_folders(layout, udid)?;
     durable::make_folder(&layout.locks()).context("make", &layout.locks())?;
-    let path = layout.lock(udid);
     // It is held for a moment by who only looks whether there is something to finish, and by a process that this one is
     // just starting.
-    for _ in 0..LOCK_TRIES {
-        match try_lock(&path)? {
+    wait_for(&layout.lock(udid), LOCK_TRIES, udid)
+}
+
+/// Takes the lock of who changes what is known of a phone's trees, which nobody has for long.
+pub(super) fn lock_records(layout: &Layout, udid: &Udid) -> Result<File, StoreError> {
+    check_folders(layout, udid)?;
+    durable::make_folder(&layout.locks()).context("make", &layout.locks())?;
+    wait_for(&layout.records_lock(udid), RECORDS_TRIES, udid)
+}
+
+fn wait_for(path: &Path, tries: u32, udid: &Udid) -> Result<File, StoreError> {
+    for _ in 0..tries {
+        match try_lock(path)? {
             Some(file) => return Ok(file),
             None => std::thread::sleep(LOCK_PAUSE),
         }

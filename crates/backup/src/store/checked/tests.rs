@@ -108,6 +108,24 @@ fn what_is_learnt() {
     }
 }
 
+/// An agent and a person may look at the same moment.
+#[test]
+fn of_looks_at_once_none_is_lost() {
+    let (_dir, store) = store();
+    backup(&store, 10, "one");
+    std::thread::scope(|scope| {
+        for second in 1..=16 {
+            let (report, asked) = match second % 2 {
+                0 => (found(Level::L2, &["abc"]), Level::L4),
+                _ => (found(Level::L3, &[]), Level::L3),
+            };
+            let store = &store;
+            scope.spawn(move || learn(store, &Which::Current, &report, asked, second));
+        }
+    });
+    assert_eq!(store.current(&udid()).unwrap(), None, "it is damaged");
+}
+
 /// A run that puts `text` into a file, or leaves it as it was.
 fn run(store: &Store, second: i64, path: &str, text: Option<&str>) {
     let (run, mut ledger) = begin(store, second);
