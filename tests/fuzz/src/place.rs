@@ -75,16 +75,22 @@ impl Place {
 
     /// A store with a verified backup, a copy of one that was made once.
     pub fn with_backup() -> Self {
-        static MADE: LazyLock<Place> = LazyLock::new(|| {
+        // In memory: what is static is never dropped, and would leave its folder behind.
+        static MADE: LazyLock<Vec<(PathBuf, Option<Vec<u8>>)>> = LazyLock::new(|| {
             let place = Place::empty();
             let (report, _) = place.run(script::first(), None);
             assert!(matches!(report.end, RunEnd::Verified(_)), "{report:?}");
-            place
+            kept(place.store.root())
         });
         let place = Self::empty();
-        let from = MADE.outside.path().join("root");
         // The marker too: what is in the record is bound to nothing else.
-        copy(&from, &place.outside.path().join("root"));
+        for (path, bytes) in MADE.iter() {
+            let path = place.outside.path().join("root").join(path);
+            match bytes {
+                None => fs::create_dir_all(path).unwrap(),
+                Some(bytes) => fs::write(path, bytes).unwrap(),
+            }
+        }
         let store = Store::open(&place.outside.path().join("root")).unwrap();
         Self { store, ..place }
     }
@@ -312,17 +318,23 @@ pub fn tree(folder: &Path) -> Tree {
     all
 }
 
-fn copy(from: &Path, to: &Path) {
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            fs::create_dir_all(&to).unwrap();
-            copy(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).unwrap();
+/// What is in a folder, in an order in which it can be made again. Folders have no content.
+fn kept(folder: &Path) -> Vec<(PathBuf, Option<Vec<u8>>)> {
+    let mut all = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(at) = folders.pop() {
+        for entry in fs::read_dir(&at).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(folder).unwrap().to_owned();
+            if path.is_dir() {
+                all.push((name, None));
+                folders.push(path);
+            } else {
+                all.push((name, Some(fs::read(path).unwrap())));
+            }
         }
     }
+    all
 }
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
