@@ -200,8 +200,9 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The size that a blob should have, if it has another one. What arrived is what the phone meant: its manifest has the
-    /// size of the file at another moment. Where nobody saw it arrive, a whole database is believed as well.
+    /// The size that a blob should have, if it has another one. The manifest has the size of the file at another moment than
+    /// the one at which it was sent: one that arrived longer has grown meanwhile, and a whole database may have any length. What
+    /// is too short and no database may be cut, whatever the phone called it.
     fn wrong_size(
         &mut self,
         id: &str,
@@ -216,7 +217,8 @@ impl Walk<'_> {
         if found == wanted {
             return Ok(None);
         }
-        if arrived.is_none() && !self.is_database(id, found, file)? {
+        let has_grown = arrived.is_some() && found > wanted;
+        if !has_grown && !self.is_database(id, found, file)? {
             return Ok(Some(wanted));
         }
         self.other_sizes += 1;

@@ -231,6 +231,9 @@ fn the_length_that_counts_is_the_one_that_arrived() {
     };
     assert_eq!(report.findings, [finding]);
     assert_eq!(tree.verify().missing, 1, "without the ledger");
+
+    fs::write(tree.folder.join(&blob), b"").unwrap();
+    assert_eq!(checked(b"").missing, 1, "too short, and no database");
 }
 
 #[test]
