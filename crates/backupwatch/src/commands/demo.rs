@@ -203,8 +203,8 @@ async fn stay(
     Ok(())
 }
 
-/// Backups begin when the story says so, whoever's night it is where this is shown.
-const CONFIG: &str = "[backup]\nmode = \"ask\"\n";
+/// Backups begin when the story says so, also at night.
+const CONFIG: &str = "[backup]\nmode = \"ask\"\nquiet = \"off\"\n[notify]\nquiet = \"off\"\n";
 
 fn setup(home: &Path) -> Result<Setup, Failure> {
     let config = Config::parse(CONFIG)
