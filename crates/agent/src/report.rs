@@ -85,9 +85,9 @@ pub fn sentence(end: &RunEnd) -> String {
         RunFailure::Cancelled { by: CancelledBy::Shutdown } => {
             "The backup was stopped because the agent ended. What has arrived is kept.".to_owned()
         }
-        // Before the phone was asked what it needs.
+        // How much it takes nobody knows before the phone was asked.
         RunFailure::HostNoSpace { need: 0, free } => {
-            format!("The disk for backups is full ({} free). Make room, or choose another disk by `backup.root`.", size(*free))
+            format!("This computer's disk has {} free, which is not enough for a backup. Make room, or choose another disk by `backup.root`.", size(*free))
         }
         RunFailure::HostNoSpace { need, free } => {
             format!("This computer's disk has {} free, and the backup needs {}. Make room, or choose another disk by `backup.root`.", size(*free), size(*need))
