@@ -137,7 +137,10 @@ fn a_killed_process_keeps_nobody_out() {
 #[test]
 fn an_agent_beside_a_command() {
     let (table, before, run) = held();
-    configure(&table, WATCH_ONLY);
+    configure(
+        &table,
+        &format!("{WATCH_ONLY}backup.root = {:?}\n", table.root()),
+    );
     let said: Said = peers::run(&mut table.ours(&["agent"]), PATIENCE).into();
     assert_told(&said, "the agent", 2, &said.err, "one is already running");
     ends_well(&table, run, &before);
