@@ -4,6 +4,7 @@ mod choice;
 mod cli;
 mod commands;
 mod failure;
+mod long_work;
 mod reach;
 mod setup;
 mod show;

@@ -3,7 +3,15 @@
 mod shown;
 
 use crate::{
-    choice, cli::Export, failure::Failure, setup, setup::Setup, stored, terminal::Terminal, words,
+    choice,
+    cli::Export,
+    failure::Failure,
+    long_work::{self, LongWork},
+    setup,
+    setup::Setup,
+    stored,
+    terminal::Terminal,
+    words,
 };
 use backupwatch_agent::{
     api::words::SCHEMA,
@@ -13,7 +21,6 @@ use backupwatch_agent::{
 };
 use backupwatch_backup::{ExportError, Exported, Held, StoreError, store};
 use serde::Serialize;
-use shown::Shown;
 use std::{
     ffi::OsStr,
     io,
@@ -149,16 +156,16 @@ async fn copy(
         };
         store::export(&wanted, &mut progress, &halt)
     });
-    let mut shown = Shown::new(terminal, json);
+    let mut work = LongWork::new(terminal, json);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
-    let mut ticks = tokio::time::interval(shown::TICK);
+    let mut ticks = tokio::time::interval(long_work::TICK);
     let copied = loop {
         tokio::select! {
             copied = &mut copying => break copied,
             _ = ticks.tick() => {
                 if let Some(at) = *follow.borrow_and_update() {
-                    shown.progress(&at);
+                    shown::progress(&mut work, &at);
                 }
             }
             _ = tokio::signal::ctrl_c() => stop.store(true, Ordering::Relaxed),
@@ -166,7 +173,7 @@ async fn copy(
             _ = hangup.recv() => stop.store(true, Ordering::Relaxed),
         }
     };
-    shown.end();
+    work.end();
     copied.map_err(|error| Failure::from_error(ExitCode::Internal, "internal", &error))
 }
 

@@ -5,7 +5,14 @@ mod found;
 mod shown;
 
 use crate::{
-    choice, cli::Verify, failure::Failure, reach, setup::Setup, stored, terminal::Terminal,
+    choice,
+    cli::Verify,
+    failure::Failure,
+    long_work::{self, LongWork},
+    reach,
+    setup::Setup,
+    stored,
+    terminal::Terminal,
 };
 use backupwatch_agent::{clock::SystemClock, exit::ExitCode, verification::Verification};
 use backupwatch_backup::{
@@ -15,7 +22,6 @@ use backupwatch_backup::{
 use backupwatch_core::{HostTime, Level};
 use found::Found;
 use jiff::tz::TimeZone;
-use shown::Shown;
 use std::{
     io::{self, Read as _},
     path::{Path, PathBuf},
@@ -162,14 +168,14 @@ async fn look(
         let looked = order.held.verify(&how, &progress, &halt);
         looked.map(|report| (order.held, report))
     });
-    let mut shown = Shown::new(terminal, json);
-    let mut ticks = tokio::time::interval(shown::TICK);
+    let mut work = LongWork::new(terminal, json);
+    let mut ticks = tokio::time::interval(long_work::TICK);
     let looked = loop {
         tokio::select! {
             looked = &mut looking => break looked,
             _ = ticks.tick() => {
                 if let Some(progress) = *follow.borrow_and_update() {
-                    shown.progress(&progress);
+                    shown::progress(&mut work, &progress);
                 }
             }
             _ = interrupt.recv() => stop.store(true, Ordering::Relaxed),
@@ -177,7 +183,7 @@ async fn look(
             _ = hangup.recv() => stop.store(true, Ordering::Relaxed),
         }
     };
-    shown.end();
+    work.end();
     match looked.map_err(|error| broken(&error))? {
         Ok(looked) => Ok(Some(looked)),
         Err(LookError::Verify(VerifyError::Stopped)) => Ok(None),

@@ -1,80 +1,19 @@
-//! How far a look is: a bar on a terminal, plain lines elsewhere, and nothing beside a document for programs.
+//! How far a look is, in words.
 
-use crate::{terminal::Terminal, words};
+use crate::{
+    long_work::{self, LongWork, pace},
+    words,
+};
 use backupwatch_backup::verify::{Progress, Stage};
-use indicatif::ProgressBar;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// How often it is looked at.
-pub const TICK: Duration = Duration::from_millis(100);
-
-/// Off a terminal a line comes at each change of stage, and this often between.
-const PLAIN_LINE_EVERY: Duration = Duration::from_secs(10);
-
-/// A rate before this is a guess.
-const FIRST_RATE: Duration = Duration::from_secs(2);
-
-pub struct Shown {
-    terminal: Terminal,
-    /// Nobody reads plain lines beside a document.
-    silent: bool,
-    bar: ProgressBar,
-    stage: Option<(Stage, Instant)>,
-    last_line: Option<Instant>,
+pub fn progress(work: &mut LongWork<Stage>, at: &Progress) {
+    work.show(at.stage, permille(at), |lasted| text(at, lasted));
 }
 
-impl Shown {
-    pub fn new(terminal: Terminal, json: bool) -> Self {
-        let bar = terminal.progress();
-        if !json {
-            bar.set_draw_target(terminal.draw_target());
-        }
-        Self {
-            terminal,
-            silent: json,
-            bar,
-            stage: None,
-            last_line: None,
-        }
-    }
-
-    pub fn progress(&mut self, progress: &Progress) {
-        if self.silent {
-            return;
-        }
-        let begun = match self.stage {
-            Some((stage, begun)) if stage == progress.stage => begun,
-            Some(_) | None => Instant::now(),
-        };
-        let new_stage = self.stage.is_none_or(|(stage, _)| stage != progress.stage);
-        self.stage = Some((progress.stage, begun));
-        let text = text(progress, begun.elapsed());
-        if self.terminal.is_live() {
-            self.bar.set_position(permille(progress));
-            self.bar.set_message(text);
-            self.bar.tick();
-        } else if new_stage
-            || self
-                .last_line
-                .is_none_or(|last| last.elapsed() >= PLAIN_LINE_EVERY)
-        {
-            self.last_line = Some(Instant::now());
-            self.terminal.say(&text);
-        }
-    }
-
-    pub fn end(&self) {
-        self.bar.finish_and_clear();
-    }
-}
-
-fn permille(progress: &Progress) -> u64 {
-    let part = |done: u64, of: Option<u64>| {
-        let of = of.filter(|of| *of > 0)?;
-        u64::try_from(u128::from(done.min(of)) * 1000 / u128::from(of)).ok()
-    };
-    part(progress.bytes, progress.of_bytes)
-        .or_else(|| part(progress.files, progress.of_files))
+fn permille(at: &Progress) -> u64 {
+    long_work::permille(at.bytes, at.of_bytes)
+        .or_else(|| long_work::permille(at.files, at.of_files))
         .unwrap_or(0)
 }
 
@@ -95,18 +34,7 @@ fn text(progress: &Progress, lasted: Duration) -> String {
         return text;
     }
     text.push_str(&format!(", {}", words::bytes(progress.bytes)));
-    if lasted < FIRST_RATE {
-        return text;
-    }
-    let rate = progress.bytes / lasted.as_secs().max(1);
-    text.push_str(&format!(", {}/s", words::bytes(rate)));
-    let left = progress
-        .of_bytes
-        .map(|of| of.saturating_sub(progress.bytes));
-    if let Some(seconds) = left.and_then(|left| left.checked_div(rate)) {
-        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-        text.push_str(&format!(", {} left", words::span(seconds)));
-    }
+    text.push_str(&pace(progress.bytes, progress.of_bytes, lasted));
     text
 }
 
