@@ -11,6 +11,7 @@ mod identity;
 mod journal;
 mod layout;
 mod linktree;
+mod locks;
 mod record;
 mod roll;
 mod run;
@@ -40,8 +41,8 @@ pub use versions::{Held, Measured, Pruning, Version, Which};
 use error::Context as _;
 use identity::TreeId;
 use layout::Layout;
+use locks::{LOCK_PAUSE, try_lock};
 use record::Record;
-use run::{LOCK_PAUSE, try_lock};
 
 /// Version of the marker.
 const MARKER_VERSION: u32 = 1;

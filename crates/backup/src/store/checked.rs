@@ -12,8 +12,8 @@ use std::sync::atomic::AtomicBool;
 use super::error::{Context as _, StoreError};
 use super::identity::TreeId;
 use super::layout::Layout;
+use super::locks::lock_records;
 use super::record::Record;
-use super::run::lock_records;
 use super::versions::{self, Held};
 use super::{Store, read_file};
 use crate::jail::Jail;
@@ -100,14 +100,20 @@ impl Store {
     }
 
     fn note(&self, udid: &Udid, tree: &TreeId, check: &Check) -> Result<Option<Check>, StoreError> {
-        // Of two looks that end at once, one finds damage: it must not be the one that is written over.
-        let _lock = lock_records(&self.layout, udid)?;
         let Some(mut record) = self.read_record(udid, tree)? else {
             return Ok(None);
         };
         if record.learn(check) {
-            let path = self.layout.record(udid, tree);
-            record.write(&self.layout, udid).context("write", &path)?;
+            // Of two looks that end at once, one finds damage: it must not be the one that is written over.
+            let _lock = lock_records(&self.layout, udid)?;
+            let Some(newest) = self.read_record(udid, tree)? else {
+                return Ok(None);
+            };
+            record = newest;
+            if record.learn(check) {
+                let path = self.layout.record(udid, tree);
+                record.write(&self.layout, udid).context("write", &path)?;
+            }
         }
         Ok(record.check())
     }

@@ -11,8 +11,9 @@ use super::super::Store;
 use super::super::error::{Context as _, StoreError};
 use super::super::identity::TreeId;
 use super::super::layout::Layout;
+use super::super::locks::lock;
 use super::super::record::Record;
-use super::super::{roll, run, space};
+use super::super::{roll, space};
 use super::{Hold, Version, Which, list, lock_tree, sizes};
 use crate::disk;
 
@@ -93,7 +94,7 @@ impl Store {
     ) -> Result<Pruning, StoreError> {
         self.check()?;
         let layout = &self.layout;
-        let _lock = run::lock(layout, udid)?;
+        let _lock = lock(layout, udid)?;
         // What is current is decided before anything goes.
         roll::roll_forward(layout, udid, false)?;
         let mut pruning = plan(layout, udid, policy, utc_offset_s, measured)?;
