@@ -194,7 +194,7 @@ fn without_an_agent_the_last_state_is_told_with_its_age_and_is_five() {
     for words in [
         "Ada’s iPhone (iPhone13,2, iOS 18.4.1): protected",
         "The last iCloud backup ended 9 hours ago.",
-        "not attached now",
+        "Seen           just now\n",
         "The agent is not running; it last looked just now.",
         "Start it with `backupwatch agent`.",
     ] {

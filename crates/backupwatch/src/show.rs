@@ -13,8 +13,9 @@ use std::fmt::Write as _;
 /// Everything known, one block a device, and a line about the agent where one was expected.
 pub fn status(terminal: Terminal, status: &Status, agent_counts: bool, zone: &TimeZone) -> String {
     let mut out = String::new();
+    let is_watched = status.agent.running || !agent_counts;
     for device in &status.devices {
-        block(terminal, &mut out, device, status.as_of, zone);
+        block(terminal, &mut out, device, is_watched, status.as_of, zone);
         out.push('\n');
     }
     if status.devices.is_empty() {
@@ -87,6 +88,7 @@ fn block(
     terminal: Terminal,
     out: &mut String,
     device: &DeviceStatus,
+    is_watched: bool,
     now: Timestamp,
     zone: &TimeZone,
 ) {
@@ -120,7 +122,7 @@ fn block(
     };
     line("iCloud backup", &cloud(&device.icloud, zone));
     line("Local backup", &local(&device.local, zone));
-    line("Seen", &seen(device, now));
+    line("Seen", &seen(device, is_watched, now));
     if let Some(progress) = &device.backup {
         line("Right now", &phase(progress));
     }
@@ -217,14 +219,16 @@ fn are(count: u64) -> String {
     )
 }
 
-fn seen(device: &DeviceStatus, now: Timestamp) -> String {
+fn seen(device: &DeviceStatus, is_watched: bool, now: Timestamp) -> String {
     let when = device
         .seen_at
         .map_or_else(|| "never".to_owned(), |at| words::ago(at, now));
     let link = match device.links.first().map(String::as_str) {
         Some("usb") => ", on the cable now",
         Some("network") => ", on Wi-Fi now",
-        _ => ", not attached now",
+        _ if is_watched => ", not attached now",
+        // Without an agent nobody has looked.
+        _ => "",
     };
     format!("{when}{link}")
 }
