@@ -55,7 +55,7 @@ const READ_ONLY: Found = Found {
 };
 const NO_ROOM: Found = Found {
     state: "no_room",
-    words: "is full",
+    words: "kB free",
     within_reach: true,
 };
 

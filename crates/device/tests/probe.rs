@@ -338,7 +338,12 @@ async fn a_usbmuxd_that_breaks_down_is_a_lost_link() {
         let error = probe(&stage.address, &attached, &Noon, &stage.timeouts)
             .await
             .unwrap_err();
-        assert!(matches!(error, DeviceError::Mux(_)), "{fault:?}: {error:?}");
+        // On a slow machine the patience for the whole question is over before the one for usbmuxd.
+        let is_late = fault == MuxFault::Stall && matches!(error, DeviceError::Silent { .. });
+        assert!(
+            is_late || matches!(error, DeviceError::Mux(_)),
+            "{fault:?}: {error:?}"
+        );
         assert_eq!(error.no_answer(), NoAnswer::LinkLost, "{fault:?}");
     }
 }
