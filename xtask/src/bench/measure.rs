@@ -82,13 +82,13 @@ fn watch(id: u32, end: &mpsc::Receiver<()>) -> Option<u64> {
             Err(RecvTimeoutError::Timeout) => {}
             Ok(()) | Err(RecvTimeoutError::Disconnected) => return peak,
         }
-        #[cfg(target_os = "linux")]
-        if started.elapsed() > PATIENCE
+        // Only on Linux is it sure that nobody has waited for it yet, so that the number is still its own.
+        if cfg!(target_os = "linux")
+            && started.elapsed() > PATIENCE
             && let Some(id) = i32::try_from(id)
                 .ok()
                 .and_then(rustix::process::Pid::from_raw)
         {
-            // Nobody has waited for it yet, so the number is still its own.
             let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
         }
     }
