@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use backupwatch_core::Udid;
+use backupwatch_core::ladder::Mark;
+use backupwatch_core::steps::StepId;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Response};
@@ -16,9 +18,10 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use crate::api::words::{
-    BackupEvent, BackupRequest, Failure, GuideAnswer, History, LocalOnlyRequest, PairAnswer,
-    PairRequest, SnoozeRequest, Version,
+    BackupEvent, BackupRequest, Failure, GuideAnswer, History, LocalOnlyRequest, MarkRequest,
+    PairAnswer, PairRequest, SnoozeRequest, Version,
 };
+use crate::ladder::LadderDocument;
 use crate::status::Status;
 use crate::verification::Verification;
 
@@ -128,6 +131,24 @@ impl Client {
             QUICK,
         )
         .await
+    }
+
+    /// Why a device's iCloud Backup fails, and what to do.
+    pub async fn ladder(&self, udid: &Udid) -> Result<LadderDocument, ClientError> {
+        let path = format!("/v1/devices/{udid}/ladder");
+        self.ask(Method::GET, &path, &(), QUICK).await
+    }
+
+    /// Says something of a step.
+    pub async fn mark(
+        &self,
+        udid: &Udid,
+        step: StepId,
+        mark: Mark,
+    ) -> Result<LadderDocument, ClientError> {
+        let path = format!("/v1/devices/{udid}/steps/{step}");
+        self.ask(Method::POST, &path, &MarkRequest { mark }, QUICK)
+            .await
     }
 
     /// Says whether local backups are enough for a device.

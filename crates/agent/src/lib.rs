@@ -11,6 +11,7 @@ pub mod history;
 pub mod instance;
 mod jobs;
 mod keeper;
+pub mod ladder;
 pub mod logging;
 pub mod medium;
 pub mod paths;

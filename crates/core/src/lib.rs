@@ -7,10 +7,13 @@
 #![warn(clippy::disallowed_methods)]
 
 pub mod date;
+pub mod diagnosis;
+pub mod evidence;
 pub mod facts;
 #[cfg(test)]
 mod fixture;
 pub mod judge;
+pub mod ladder;
 pub mod notice;
 pub mod past;
 pub mod policy;

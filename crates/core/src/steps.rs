@@ -4,14 +4,81 @@
 //! not decided here.
 
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::sync::LazyLock;
+
+/// The name of a step. The order is the one in which they are usually taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum StepId {
+    /// Conditions: charger, Wi-Fi, locked, one night.
+    S0,
+    /// Restart, status page, update.
+    S1,
+    /// Another network.
+    S2,
+    /// Room in iCloud.
+    S3,
+    /// Room on the phone.
+    S3b,
+    /// Delete the cloud copy and begin anew.
+    S4,
+    /// Answer what the account asks.
+    S5a,
+    /// Reset the network settings.
+    S6,
+    /// Leave one app out.
+    S6b,
+    /// Sign out and in.
+    S5,
+    /// Erase and set up.
+    S7,
+    /// The administrator.
+    S8,
+    /// Apple Support.
+    S9,
+}
+
+impl StepId {
+    /// Its name, such as `S3b`.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::S0 => "S0",
+            Self::S1 => "S1",
+            Self::S2 => "S2",
+            Self::S3 => "S3",
+            Self::S3b => "S3b",
+            Self::S4 => "S4",
+            Self::S5a => "S5a",
+            Self::S6 => "S6",
+            Self::S6b => "S6b",
+            Self::S5 => "S5",
+            Self::S7 => "S7",
+            Self::S8 => "S8",
+            Self::S9 => "S9",
+        }
+    }
+
+    /// The step of this name, in any case.
+    pub fn parse(name: &str) -> Option<Self> {
+        all()
+            .iter()
+            .map(|step| step.id)
+            .find(|id| id.code().eq_ignore_ascii_case(name))
+    }
+}
+
+impl fmt::Display for StepId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
 
 /// One step of the ladder, in the order from the mildest to the harshest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
-    /// `S0` to `S9`, with `S3b`, `S5a` and `S6b` between.
-    pub id: String,
+    /// Its name.
+    pub id: StepId,
     pub title: String,
     /// How long it takes, in words.
     pub takes: String,
@@ -69,7 +136,7 @@ pub fn all() -> &'static [Step] {
 
 /// The step with this id.
 #[must_use]
-pub fn find(id: &str) -> Option<&'static Step> {
+pub fn find(id: StepId) -> Option<&'static Step> {
     STEPS.iter().find(|step| step.id == id)
 }
 
@@ -91,7 +158,7 @@ mod tests {
     #[test]
     fn the_shipped_steps_parse_and_run_from_mild_to_harsh() {
         let steps = parse(TEXT).unwrap();
-        let ids: Vec<_> = steps.iter().map(|step| step.id.as_str()).collect();
+        let ids: Vec<_> = steps.iter().map(|step| step.id.code()).collect();
         assert_eq!(
             ids,
             [
@@ -103,10 +170,10 @@ mod tests {
     #[test]
     fn what_can_lose_data_is_behind_a_verified_backup() {
         for (id, guard) in [
-            ("S4", Guard::Verified),
-            ("S5", Guard::Verified),
-            ("S7", Guard::Encrypted),
-            ("S0", Guard::None),
+            (StepId::S4, Guard::Verified),
+            (StepId::S5, Guard::Verified),
+            (StepId::S7, Guard::Encrypted),
+            (StepId::S0, Guard::None),
         ] {
             assert_eq!(find(id).map(|step| step.guard), Some(guard), "{id}");
         }

@@ -23,8 +23,10 @@ pub use event::{Attachment, Command, Event, Job, Observation};
 pub use remembered::Remembered;
 pub use view::{BackupView, DeviceView};
 
+use crate::diagnosis::diagnose;
 use crate::facts::Trust;
 use crate::judge::{Medium, judge};
+use crate::ladder::Climb;
 use crate::policy::Policies;
 use crate::run::{Phase, RunPlan};
 use crate::time::HostTime;
@@ -127,6 +129,15 @@ impl Watcher {
             .values()
             .filter(|device| device.is_attached() || device.is_known());
         shown.map(|device| self.view(device, now)).collect()
+    }
+
+    /// The ladder of one device, judged now.
+    pub fn climb(&self, udid: &Udid, now: &Now) -> Option<Climb> {
+        let device = self.devices.get(udid)?;
+        let policy = self.policies.of(udid);
+        let memory = &device.memory;
+        let causes = diagnose(&memory.past, &memory.evidence, &policy.icloud, now);
+        Some(memory.ladder.climb(causes))
     }
 
     fn view(&self, device: &Device, now: &Now) -> DeviceView {

@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
+use backupwatch_core::ladder::Mark;
 use backupwatch_core::run::{Progress, RunReport};
+use backupwatch_core::steps::StepId;
 use backupwatch_core::{HostTime, Trust, Udid};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::ladder::LadderDocument;
 use crate::phones::Attached;
 use crate::status::Status;
 use crate::verification::Verification;
@@ -65,6 +68,24 @@ pub enum Ask {
         chosen: bool,
         /// The way back.
         reply: oneshot::Sender<Result<Status, Refusal>>,
+    },
+    /// Why a device's iCloud Backup fails, and what to do.
+    Ladder {
+        /// Which.
+        udid: Udid,
+        /// The way back.
+        reply: oneshot::Sender<Result<LadderDocument, Refusal>>,
+    },
+    /// A person says something of a step.
+    Mark {
+        /// Of which device.
+        udid: Udid,
+        /// Which step.
+        step: StepId,
+        /// What they say.
+        mark: Mark,
+        /// The way back.
+        reply: oneshot::Sender<Result<LadderDocument, Refusal>>,
     },
     /// Somebody has looked at a backup: keep it in the history, look at the store, and then say what is known.
     Verified {
@@ -203,6 +224,27 @@ impl Desk {
         self.ask(|reply| Ask::LocalOnly {
             udid,
             chosen,
+            reply,
+        })
+        .await?
+    }
+
+    /// Why a device's iCloud Backup fails, and what to do.
+    pub async fn ladder(&self, udid: Udid) -> Result<LadderDocument, Refusal> {
+        self.ask(|reply| Ask::Ladder { udid, reply }).await?
+    }
+
+    /// Says something of a step, and what follows from it.
+    pub async fn mark(
+        &self,
+        udid: Udid,
+        step: StepId,
+        mark: Mark,
+    ) -> Result<LadderDocument, Refusal> {
+        self.ask(|reply| Ask::Mark {
+            udid,
+            step,
+            mark,
             reply,
         })
         .await?

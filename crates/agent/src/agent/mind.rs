@@ -367,6 +367,9 @@ impl Mind {
             | Event::AskPair { .. }
             | Event::Snooze { .. }
             | Event::LocalOnly { .. }
+            | Event::BooksRead { .. }
+            | Event::Listened { .. }
+            | Event::Marked { .. }
             | Event::JobPanicked { .. }
             | Event::Woke
             | Event::Tick => {}

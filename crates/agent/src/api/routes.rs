@@ -7,6 +7,7 @@ use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use backupwatch_core::steps::StepId;
 use backupwatch_core::{HostTime, Udid};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 use super::Context;
 use super::story::Story;
 use super::words::{
-    BackupRequest, Failure, GuideAnswer, HistoryQuery, LocalOnlyRequest, PairAnswer, PairRequest,
-    SCHEMA, SnoozeRequest, Version,
+    BackupRequest, Failure, GuideAnswer, HistoryQuery, LocalOnlyRequest, MarkRequest, PairAnswer,
+    PairRequest, SCHEMA, SnoozeRequest, Version,
 };
 use crate::agent::Refusal;
 use crate::history;
@@ -46,6 +47,8 @@ pub(super) fn router(context: Context, shutdown: CancellationToken) -> Router {
         .route("/v1/devices/{udid}/backup", post(backup).delete(cancel))
         .route("/v1/devices/{udid}/guide", post(guide))
         .route("/v1/devices/{udid}/verified", post(verified))
+        .route("/v1/devices/{udid}/ladder", get(ladder))
+        .route("/v1/devices/{udid}/steps/{step}", post(mark))
         .fallback(async || {
             failure(
                 StatusCode::NOT_FOUND,
@@ -221,6 +224,26 @@ async fn verified(State(app): State<App>, udid: Named, body: Sent) -> Result<Res
         return Err(bad_request("it speaks of another device"));
     }
     Ok(json(&app.context.desk.verified(check).await?))
+}
+
+async fn ladder(State(app): State<App>, udid: Named) -> Result<Response, No> {
+    Ok(json(&app.context.desk.ladder(device_of(udid)?).await?))
+}
+
+async fn mark(
+    State(app): State<App>,
+    named: Result<Path<(String, String)>, PathRejection>,
+    body: Sent,
+) -> Result<Response, No> {
+    let Path((udid, step)) = named.map_err(|error| rejected(error.status(), &error.body_text()))?;
+    let MarkRequest { mark } = parse(body)?;
+    let step = StepId::parse(&step).ok_or_else(|| bad_request("there is no such step"))?;
+    Ok(json(
+        &app.context
+            .desk
+            .mark(parse_udid(&udid)?, step, mark)
+            .await?,
+    ))
 }
 
 async fn cancel(State(app): State<App>, udid: Named) -> Result<Response, No> {

@@ -1,6 +1,7 @@
 //! The messages of the local API, version 1: what a client sends and what it gets, beside the status document.
 //! Additive changes only; the serialized forms are pinned by snapshots. Nothing here decides anything.
 
+use backupwatch_core::ladder::Mark;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -119,6 +120,14 @@ pub struct LocalOnlyRequest {
     pub udid: String,
     /// Whether local backups are enough for it.
     pub chosen: bool,
+}
+
+/// Body of `POST /v1/devices/{udid}/steps/{step}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MarkRequest {
+    /// `did`, `did_not_help`, `not_for_me` or `undo`.
+    pub mark: Mark,
 }
 
 /// Answer of `POST /v1/devices/{udid}/guide`.

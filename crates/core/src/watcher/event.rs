@@ -1,9 +1,12 @@
 //! What the watcher is told, and what it wants done.
 
+use crate::evidence::{Books, Heard};
 use crate::facts::{Facts, LinkKind, NoAnswer, Trust};
+use crate::ladder::Mark;
 use crate::notice::Notice;
 use crate::reread::Slice;
 use crate::run::{Phase, RunPlan, RunReport};
+use crate::steps::StepId;
 use crate::time::HostTime;
 use crate::udid::Udid;
 use crate::verdict::{Check, LocalCopy, Verdict};
@@ -184,6 +187,29 @@ pub enum Event {
         udid: Udid,
         /// Whether they are.
         chosen: bool,
+    },
+    /// The phone's books were found in our newest backup of it.
+    BooksRead {
+        /// Which device.
+        udid: Udid,
+        /// What is in them.
+        books: Box<Books>,
+    },
+    /// Somebody listened to the phone's log.
+    Listened {
+        /// Which device.
+        udid: Udid,
+        /// What was heard.
+        heard: Box<Heard>,
+    },
+    /// A person says something of a step.
+    Marked {
+        /// Which device.
+        udid: Udid,
+        /// Which step.
+        step: StepId,
+        /// What they say.
+        mark: Mark,
     },
     /// A job broke. It is over.
     JobPanicked {

@@ -125,6 +125,15 @@ impl Watcher {
             Event::LocalOnly { udid, chosen } => {
                 self.on_known(&udid, |device| device.memory.past.local_only = Some(chosen))
             }
+            Event::BooksRead { udid, books } => self.on_known(&udid, |device| {
+                device.memory.evidence.books = Some(*books);
+            }),
+            Event::Listened { udid, heard } => self.on_known(&udid, |device| {
+                device.memory.evidence.heard = Some(*heard);
+            }),
+            Event::Marked { udid, step, mark } => self.on_known(&udid, |device| {
+                device.memory.ladder.mark(step, mark, now.host);
+            }),
             Event::JobPanicked { what, udid } => self.job_panicked(what, udid, now, commands),
             Event::Woke => {
                 for device in self

@@ -3,6 +3,8 @@
 //! Fields are only ever added, with a default; a change of meaning is a new schema number, and the old form then gets a
 //! file of its own that imports nothing living.
 
+use crate::evidence::Evidence;
+use crate::ladder::Ladder;
 use crate::notice::NoticeKind;
 use crate::past::Past;
 use crate::reread::Reread;
@@ -43,6 +45,12 @@ pub struct Remembered {
     /// What of its backup was read again when.
     #[serde(default)]
     pub reread: Reread,
+    /// What the device knows of its iCloud backups.
+    #[serde(default)]
+    pub evidence: Evidence,
+    /// What the person tried.
+    #[serde(default)]
+    pub ladder: Ladder,
 }
 
 /// A device that changes its mind with every question is a change of verdict each time. Beyond this many a day nobody
@@ -123,6 +131,8 @@ impl Remembered {
             notices: 0,
             today: Today::default(),
             reread: Reread::default(),
+            evidence: Evidence::default(),
+            ladder: Ladder::default(),
         }
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::{Act, Check, LOOK_PATIENCE, Mind, Mux, SNOOZE, Then, Wish};
 use crate::agent::ask::{Ask, Refusal};
 use crate::keeper::Write;
+use crate::ladder::{self, LadderDocument};
 use crate::medium::Medium;
 use crate::phones::Attached;
 use crate::status::Status;
@@ -150,6 +151,23 @@ impl Mind {
                     acts,
                 );
             }
+            Ask::Ladder { udid, reply } => {
+                let _gone = reply.send(self.ladder(&udid, now));
+            }
+            Ask::Mark {
+                udid,
+                step,
+                mark,
+                reply,
+            } => {
+                let event = Event::Marked {
+                    udid: udid.clone(),
+                    step,
+                    mark,
+                };
+                self.tell(event, now, acts);
+                let _gone = reply.send(self.ladder(&udid, now));
+            }
             Ask::Verified { check, reply } => {
                 let udid = check.udid.clone();
                 acts.push(Act::Write(Write::Check(check)));
@@ -168,6 +186,13 @@ impl Mind {
                 }
             },
         }
+    }
+
+    fn ladder(&self, udid: &Udid, now: &Now) -> Result<LadderDocument, Refusal> {
+        let view = self.view(udid, now).ok_or(Refusal::UnknownDevice)?;
+        let climb = self.watcher.climb(udid, now);
+        let climb = climb.ok_or(Refusal::UnknownDevice)?;
+        Ok(ladder::document(udid, view.name.clone(), &climb, now.host))
     }
 
     fn change(

@@ -210,6 +210,9 @@ fn said(event: &Event) -> String {
         | Event::AskPair { .. }
         | Event::Snooze { .. }
         | Event::LocalOnly { .. }
+        | Event::BooksRead { .. }
+        | Event::Listened { .. }
+        | Event::Marked { .. }
         | Event::JobPanicked { .. }
         | Event::Woke
         | Event::Tick => format!("{event:?}"),

@@ -1,0 +1,135 @@
+//! The ladder of one device as a document, schema 1: the same for the local API and `fix --json`. A contract with scripts, additive
+//! changes only.
+
+use backupwatch_core::ladder::{Climb, Rung};
+use backupwatch_core::steps::{self, Guard};
+use backupwatch_core::{HostTime, Udid, diagnosis};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The schema number of this document.
+pub const SCHEMA: u32 = 1;
+
+/// Why iCloud Backup of a device fails, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LadderDocument {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// As of when.
+    pub as_of: Timestamp,
+    /// The device.
+    pub device: String,
+    /// The name its owner gave it.
+    pub name: Option<String>,
+    /// Where things stand, in one sentence.
+    pub words: String,
+    /// The likeliest first; empty when nothing is known to be wrong.
+    pub causes: Vec<CauseEntry>,
+    /// In the order in which they should be taken.
+    pub steps: Vec<StepEntry>,
+    /// Present once iCloud Backup works again.
+    pub recovery: Option<RecoveryEntry>,
+}
+
+/// A cause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CauseEntry {
+    /// Stable.
+    pub code: String,
+    /// The same for people.
+    pub title: String,
+    /// `certain`, `likely` or `possible`.
+    pub confidence: String,
+    /// Why we think so.
+    pub because: String,
+    /// The error's domain and number, if one names it.
+    pub error: Option<String>,
+}
+
+/// A step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepEntry {
+    /// `S0` to `S9`, with `S3b`, `S5a` and `S6b`.
+    pub id: String,
+    /// `done`, `next`, `ready`, `locked`, `never` or `tried`.
+    pub state: String,
+    /// Why it stands so.
+    pub why: String,
+    /// What it is called.
+    pub title: String,
+    /// How long it takes.
+    pub takes: String,
+    /// What is lost by it.
+    pub loses: String,
+    /// `none`, `verified_24h` or `encrypted_24h`.
+    pub guard: String,
+    /// The menu path on this device; empty where there is none.
+    pub path: String,
+    /// When the person said that they did it, or that it is not for them.
+    pub marked: Option<Timestamp>,
+    /// What was seen of it since.
+    pub seen: Vec<String>,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoveryEntry {
+    /// When it was seen.
+    pub at: Timestamp,
+    /// The date of the iCloud backup that proves it.
+    pub date: Timestamp,
+    /// After which step, if one was tried.
+    pub after: Option<String>,
+}
+
+/// The document of this ladder.
+pub fn document(udid: &Udid, name: Option<String>, climb: &Climb, now: HostTime) -> LadderDocument {
+    LadderDocument {
+        schema: SCHEMA,
+        as_of: now.0,
+        device: udid.to_string(),
+        name,
+        words: climb.words.clone(),
+        causes: climb.causes.iter().map(cause).collect(),
+        steps: climb.rungs.iter().filter_map(step).collect(),
+        recovery: climb.recovery.as_ref().map(|recovery| RecoveryEntry {
+            at: recovery.at.0,
+            date: recovery.date.0,
+            after: recovery.after.map(|step| step.code().to_owned()),
+        }),
+    }
+}
+
+fn cause(cause: &diagnosis::Cause) -> CauseEntry {
+    CauseEntry {
+        code: cause.code.clone(),
+        title: cause.title.clone(),
+        confidence: cause.confidence.code().to_owned(),
+        because: cause.because.clone(),
+        error: cause
+            .error
+            .as_ref()
+            .map(|error| format!("{} {}", error.domain, error.code)),
+    }
+}
+
+fn step(rung: &Rung) -> Option<StepEntry> {
+    let step = steps::find(rung.step)?;
+    let guard = match step.guard {
+        Guard::None => "none",
+        Guard::Verified => "verified_24h",
+        Guard::Encrypted => "encrypted_24h",
+    };
+    Some(StepEntry {
+        id: rung.step.code().to_owned(),
+        state: rung.state.code().to_owned(),
+        why: rung.why.clone(),
+        title: step.title.clone(),
+        takes: step.takes.clone(),
+        loses: step.loses.clone(),
+        guard: guard.to_owned(),
+        path: rung.path.clone(),
+        marked: rung.marked.map(|at| at.0),
+        seen: rung.seen.clone(),
+    })
+}
