@@ -2,6 +2,8 @@
 //!
 //! One pure function over tables. What an unknown code means is not guessed: it is shown.
 
+pub mod log;
+
 use crate::evidence::{ErrorCode, Evidence};
 use crate::past::Past;
 use crate::policy::CloudPolicy;
@@ -47,6 +49,15 @@ pub struct Cause {
     pub error: Option<ErrorCode>,
     /// The app that it is about, if one was named: its bundle identifier.
     pub app: Option<String>,
+    /// The phone's own text of an error that we do not know, made harmless. Never for notices.
+    #[serde(default)]
+    pub says: Option<String>,
+    /// What to do about it in a sentence or two, where the steps alone would not tell.
+    #[serde(default)]
+    pub advice: String,
+    /// Waiting will not cure it, so a person may be told early.
+    #[serde(default)]
+    pub hard: bool,
     /// The steps against it, in their order. Empty: only waiting helps.
     pub steps: Vec<StepId>,
     /// The steps that must not be proposed for it.
