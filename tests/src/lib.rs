@@ -5,6 +5,7 @@
 pub mod agent;
 pub mod binary;
 pub mod blow;
+pub mod browser;
 pub mod desktop;
 pub mod peers;
 pub mod somebody;

@@ -12,7 +12,7 @@ use std::{
 /// return at once: the skip has been recorded. With `BACKUPWATCH_REQUIRE_PEERS=1` it panics instead.
 #[must_use]
 pub fn find(program: &str) -> Option<PathBuf> {
-    let venv = venv().join("bin").join(program);
+    let venv = folder().join("bin").join(program);
     if venv.is_file() {
         return Some(venv);
     }
@@ -30,7 +30,7 @@ pub fn find(program: &str) -> Option<PathBuf> {
 /// The Python of the peers' environment, with `module` importable.
 #[must_use]
 pub fn python(module: &str) -> Option<PathBuf> {
-    let python = venv().join("bin/python");
+    let python = folder().join("bin/python");
     let here = Command::new(&python)
         .args(["-c", &format!("import {module}")])
         .stdout(Stdio::null())
@@ -45,7 +45,9 @@ pub fn python(module: &str) -> Option<PathBuf> {
     }
 }
 
-fn venv() -> PathBuf {
+/// The environment of the peers that no package manager of the system has.
+#[must_use]
+pub fn folder() -> PathBuf {
     std::env::var_os("BACKUPWATCH_PEERS_VENV").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/peers/venv"),
         PathBuf::from,

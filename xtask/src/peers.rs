@@ -1,7 +1,7 @@
 //! The strangers that the tests talk to: which there are, how they are installed, which are here.
 //!
 //! Debian as root installs packages; anywhere with Python 3 gets an environment of its own below
-//! `target/`; on macOS Homebrew serves. What cannot be had is said, and is an error only with
+//! `target/`, with what npm has beside it; on macOS Homebrew serves. What cannot be had is said, and is an error only with
 //! `BACKUPWATCH_REQUIRE_PEERS=1`.
 
 use anyhow::{Context as _, Result, bail};
@@ -21,6 +21,7 @@ const DEBIAN: &[(&str, &str)] = &[
     ("sqlite3", "sqlite3"),
     ("tmux", "tmux"),
     ("imagemagick", "import"),
+    ("chromium", "chromium"),
     ("mandoc", "mandoc"),
     ("zsh", "zsh"),
     ("fish", "fish"),
@@ -34,6 +35,9 @@ const BREW: &[(&str, &str)] = &[
     ("zsh", "zsh"),
     ("fish", "fish"),
 ];
+
+/// Other names of a browser that serves as well as `chromium`.
+const BROWSERS: &[&str] = &["chromium-browser", "google-chrome", "google-chrome-stable"];
 
 pub(crate) struct Found {
     pub(crate) here: Vec<String>,
@@ -68,7 +72,7 @@ pub(crate) fn install() -> Result<Found> {
     };
     let wanted: Vec<&str> = packages
         .iter()
-        .filter(|(_, program)| find(program).is_none())
+        .filter(|(_, program)| !is_here(program))
         .map(|(package, _)| *package)
         .collect();
     if !wanted.is_empty()
@@ -76,8 +80,10 @@ pub(crate) fn install() -> Result<Found> {
     {
         eprintln!("peers: {why:#}");
     }
-    if let Err(why) = install_python(&venv()) {
-        eprintln!("peers: {why:#}");
+    for installed in [install_python(&venv()), install_axe(&venv())] {
+        if let Err(why) = installed {
+            eprintln!("peers: {why:#}");
+        }
     }
     Ok(look())
 }
@@ -92,15 +98,19 @@ pub(crate) fn look() -> Found {
     let venv = venv();
     let (mut here, mut missing) = (Vec::new(), Vec::new());
     for (_, program) in packages {
-        let list = if find(program).is_some() {
+        let list = if is_here(program) {
             &mut here
         } else {
             &mut missing
         };
         list.push((*program).to_owned());
     }
-    for name in ["pymobiledevice3", "mvt-ios"] {
-        let list = if venv.join("bin").join(name).exists() {
+    for (name, file) in [
+        ("pymobiledevice3", "bin/pymobiledevice3"),
+        ("mvt-ios", "bin/mvt-ios"),
+        ("axe-core", AXE),
+    ] {
+        let list = if venv.join(file).exists() {
             &mut here
         } else {
             &mut missing
@@ -159,6 +169,30 @@ fn install_python(venv: &Path) -> Result<()> {
     std::fs::write(&stamp, wanted).context("failed to note what was installed")
 }
 
+/// axe-core, below the environment.
+const AXE: &str = "node/node_modules/axe-core/axe.min.js";
+
+fn install_axe(venv: &Path) -> Result<()> {
+    let (ours, folder) = (crate::root().join("tests/peers"), venv.join("node"));
+    // The lock is the stamp, and it holds the package to its hash.
+    let wanted = std::fs::read(ours.join("package-lock.json"))?;
+    let have = std::fs::read(folder.join("package-lock.json"));
+    if venv.join(AXE).exists() && have.is_ok_and(|have| have == wanted) {
+        return Ok(());
+    }
+    println!("peers: installing axe-core");
+    std::fs::create_dir_all(&folder)?;
+    for file in ["package.json", "package-lock.json"] {
+        std::fs::copy(ours.join(file), folder.join(file))?;
+    }
+    if find("npm").is_none() {
+        install_packages(&["npm"])?;
+    }
+    run(Command::new("npm")
+        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+        .current_dir(&folder))
+}
+
 fn run(command: &mut Command) -> Result<()> {
     let status = command
         .stdin(Stdio::null())
@@ -169,6 +203,14 @@ fn run(command: &mut Command) -> Result<()> {
         bail!("{} ended with {status}", command.get_program().display());
     }
     Ok(())
+}
+
+/// Whether a peer of the system is here, be it by another name.
+fn is_here(program: &str) -> bool {
+    let others: &[&str] = if program == "chromium" { BROWSERS } else { &[] };
+    std::iter::once(&program)
+        .chain(others)
+        .any(|name| find(name).is_some())
 }
 
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
