@@ -239,6 +239,8 @@ mod tests {
             backup: BackupView::NotDue,
             reread_at: None,
             snoozed_until: None,
+            step: None,
+            cause: None,
         }
     }
 

@@ -2,7 +2,7 @@
 //! changes only.
 
 use backupwatch_core::ladder::{Climb, Rung};
-use backupwatch_core::steps::{self, Guard};
+use backupwatch_core::steps::Guard;
 use backupwatch_core::{HostTime, Udid, diagnosis};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,9 @@ pub struct LadderDocument {
     pub causes: Vec<CauseEntry>,
     /// In the order in which they should be taken.
     pub steps: Vec<StepEntry>,
+    /// The step whose turn it is, but that is locked: what its `why` asks for is the thing to do now.
+    #[serde(default)]
+    pub held: Option<String>,
     /// Present once iCloud Backup works again.
     pub recovery: Option<RecoveryEntry>,
 }
@@ -59,12 +62,33 @@ pub struct StepEntry {
     pub title: String,
     /// How long it takes.
     pub takes: String,
+    /// How much can go wrong.
+    #[serde(default)]
+    pub risk: String,
     /// What is lost by it.
     pub loses: String,
     /// `none`, `verified_24h` or `encrypted_24h`.
     pub guard: String,
     /// The menu path on this device; empty where there is none.
     pub path: String,
+    /// How to find that place without the path; empty where that does not help.
+    #[serde(default)]
+    pub search: String,
+    /// What to read before.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    /// What to do, one action each.
+    #[serde(default)]
+    pub actions: Vec<String>,
+    /// By what one sees that it worked.
+    #[serde(default)]
+    pub sign: String,
+    /// Apple's page about it.
+    #[serde(default)]
+    pub link: String,
+    /// What that page is called.
+    #[serde(default)]
+    pub link_title: String,
     /// When the person said that they did it, or that it is not for them.
     pub marked: Option<Timestamp>,
     /// What was seen of it since.
@@ -91,7 +115,8 @@ pub fn document(udid: &Udid, name: Option<String>, climb: &Climb, now: HostTime)
         name,
         words: climb.words.clone(),
         causes: climb.causes.iter().map(cause).collect(),
-        steps: climb.rungs.iter().filter_map(step).collect(),
+        steps: climb.rungs.iter().map(step).collect(),
+        held: climb.held.map(|step| step.code().to_owned()),
         recovery: climb.recovery.as_ref().map(|recovery| RecoveryEntry {
             at: recovery.at.0,
             date: recovery.date.0,
@@ -113,23 +138,30 @@ fn cause(cause: &diagnosis::Cause) -> CauseEntry {
     }
 }
 
-fn step(rung: &Rung) -> Option<StepEntry> {
-    let step = steps::find(rung.step)?;
+fn step(rung: &Rung) -> StepEntry {
+    let step = &rung.text;
     let guard = match step.guard {
         Guard::None => "none",
         Guard::Verified => "verified_24h",
         Guard::Encrypted => "encrypted_24h",
     };
-    Some(StepEntry {
+    StepEntry {
         id: rung.step.code().to_owned(),
         state: rung.state.code().to_owned(),
         why: rung.why.clone(),
         title: step.title.clone(),
         takes: step.takes.clone(),
+        risk: step.risk.clone(),
         loses: step.loses.clone(),
         guard: guard.to_owned(),
         path: rung.path.clone(),
+        search: rung.search.clone(),
+        warnings: rung.warnings.clone(),
+        actions: step.actions.clone(),
+        sign: step.sign.clone(),
+        link: step.link.clone(),
+        link_title: step.link_title.clone(),
         marked: rung.marked.map(|at| at.0),
         seen: rung.seen.clone(),
-    })
+    }
 }

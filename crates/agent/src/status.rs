@@ -103,6 +103,12 @@ pub struct DeviceStatus {
     pub reason: String,
     /// What to do next.
     pub next: NextStatus,
+    /// The step of the ladder to take now, `S0` to `S9`; absent when there is none.
+    #[serde(default)]
+    pub step: Option<String>,
+    /// Why iCloud Backup probably fails, a stable code; absent when nothing is known to be wrong.
+    #[serde(default)]
+    pub cause: Option<String>,
     /// Nothing is said about it until then.
     pub snoozed_until: Option<Timestamp>,
     /// A local backup that is needed and has not begun.
@@ -326,6 +332,8 @@ fn device(view: &DeviceView, copy: Option<&LocalCopy>) -> DeviceStatus {
             code: verdict.next.code.code().to_owned(),
             words: verdict.next.words.clone(),
         },
+        step: view.step.map(|step| step.code().to_owned()),
+        cause: view.cause.clone(),
         snoozed_until: view.snoozed_until.map(|at| at.0),
         due: match &view.backup {
             BackupView::NotDue | BackupView::Running { .. } => None,

@@ -112,6 +112,8 @@ pub fn stranger(udid: &Udid) -> DeviceStatus {
             code: "nothing".to_owned(),
             words: String::new(),
         },
+        step: None,
+        cause: None,
         snoozed_until: None,
         due: None,
         backup: None,

@@ -3,7 +3,7 @@
 //! The person says what they did; the machine looks for the signs of it in the facts, and for the one that counts: a newer date.
 
 use crate::diagnosis::Cause;
-use crate::steps::{self, StepId};
+use crate::steps::{self, Step, StepId};
 use crate::time::{DeviceTime, HostTime};
 use serde::{Deserialize, Serialize};
 
@@ -100,6 +100,12 @@ pub struct Rung {
     pub marked: Option<HostTime>,
     /// The menu path on this device's iOS; empty where there is none.
     pub path: String,
+    /// How to find that place without the path: "Or search Settings for …"; empty where that does not help.
+    pub search: String,
+    /// What to read before, for this device and as things stand now.
+    pub warnings: Vec<String>,
+    /// The step in the words of this device: its iOS, iPhone or iPad.
+    pub text: Step,
 }
 
 /// The whole ladder of one device.
@@ -109,6 +115,8 @@ pub struct Climb {
     pub causes: Vec<Cause>,
     /// The steps in the order in which they should be taken.
     pub rungs: Vec<Rung>,
+    /// The step whose turn it is, but that is locked: what its `why` asks for is the thing to do now. No step is next then.
+    pub held: Option<StepId>,
     /// iCloud Backup works again.
     pub recovery: Option<Recovery>,
     /// Where things stand, in one sentence.
@@ -132,10 +140,14 @@ impl Ladder {
             seen: Vec::new(),
             marked: None,
             path: step.path.clone(),
+            search: String::new(),
+            warnings: step.before.clone(),
+            text: step.clone(),
         });
         Climb {
             causes,
             rungs: rungs.collect(),
+            held: None,
             recovery: self.recovery.clone(),
             words: String::new(),
         }

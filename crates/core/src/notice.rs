@@ -20,6 +20,8 @@ pub enum NoticeKind {
     OffOnPurpose,
     /// iCloud backs up again.
     CloudWorks,
+    /// A step that a person took did not help: which one is next.
+    StepFailed,
     /// Nothing could be learnt for too long.
     UnknownForLong,
     /// The device must be told to trust this computer.
@@ -48,6 +50,7 @@ impl NoticeKind {
             Self::StillOff => "still_off",
             Self::OffOnPurpose => "off_on_purpose",
             Self::CloudWorks => "cloud_works",
+            Self::StepFailed => "step_failed",
             Self::UnknownForLong => "unknown_for_long",
             Self::PairingNeeded => "pairing_needed",
             Self::BackupDue => "backup_due",

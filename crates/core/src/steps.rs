@@ -92,6 +92,9 @@ pub struct Step {
     pub actions: Vec<String>,
     /// The menu path on the device; empty where there is none.
     pub path: String,
+    /// What to search Settings for instead, for wording drifts; empty where that does not help.
+    #[serde(default)]
+    pub search: String,
     /// Warnings to read before.
     pub before: Vec<String>,
     /// The sign by which the computer sees that it worked.

@@ -47,6 +47,8 @@ fn view(n: u8, verdict: Verdict) -> DeviceView {
         backup: BackupView::NotDue,
         reread_at: None,
         snoozed_until: None,
+        step: None,
+        cause: None,
     }
 }
 

@@ -117,6 +117,7 @@ fn matter(kind: NoticeKind) -> &'static str {
         | NoticeKind::StillOff
         | NoticeKind::OffOnPurpose
         | NoticeKind::CloudWorks
+        | NoticeKind::StepFailed
         | NoticeKind::UnknownForLong => "cloud",
         NoticeKind::PairingNeeded => "pairing",
         NoticeKind::BackupDue

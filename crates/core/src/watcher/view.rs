@@ -3,6 +3,7 @@
 use crate::facts::{Facts, LinkKind, Trust};
 use crate::policy::Policy;
 use crate::run::Phase;
+use crate::steps::StepId;
 use crate::time::{HostTime, Now};
 use crate::udid::Udid;
 use crate::verdict::{NextCode, NextStep, Verdict};
@@ -36,6 +37,12 @@ pub struct DeviceView {
     pub reread_at: Option<HostTime>,
     /// No notices and no automatic backups until then.
     pub snoozed_until: Option<HostTime>,
+    /// The step of the ladder to take now.
+    #[serde(default)]
+    pub step: Option<StepId>,
+    /// The likeliest cause: its code.
+    #[serde(default)]
+    pub cause: Option<String>,
 }
 
 /// What a face shows of a device's local backup.
@@ -86,6 +93,8 @@ pub(super) fn view(
             .memory
             .snoozed_until
             .filter(|until| now.host < *until),
+        step: None,
+        cause: None,
     }
 }
 
