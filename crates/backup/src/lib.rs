@@ -12,6 +12,7 @@ extern crate self as backupwatch_backup;
 mod breaking;
 mod disk;
 pub mod engine;
+pub mod evidence;
 mod info;
 mod jail;
 mod ledger;

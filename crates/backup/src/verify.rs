@@ -26,6 +26,7 @@ mod plists;
 mod reader;
 mod report;
 mod sealed;
+pub(crate) mod single;
 
 pub(crate) use deep::deep_held;
 pub use deep::{Deep, Progress, Sample, Stage, deep};
@@ -37,6 +38,7 @@ pub use report::{
 };
 
 pub use keybag::{BagFault, Password};
+pub use single::NotRead;
 
 use std::path::Path;
 use std::sync::Arc;

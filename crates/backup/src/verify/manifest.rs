@@ -311,6 +311,19 @@ impl Manifest {
         self.scan_all(&mut each).unwrap_or(Ok(false))
     }
 
+    /// What the row of this file says; `None` where there is none that can be read.
+    pub(super) fn find(&self, id: &str) -> Option<Archived> {
+        self.allow(self.steps);
+        let sql = "SELECT fileID, domain, relativePath, flags, file FROM Files WHERE fileID = ?1";
+        let found = self.db.query_row(sql, [id], |row| {
+            Ok(match read_row(row) {
+                Scanned::File(row) => row.file(),
+                Scanned::NoBlob | Scanned::Bad => None,
+            })
+        });
+        found.ok().flatten()
+    }
+
     fn scan_all(
         &self,
         each: &mut impl FnMut(Scanned<'_>) -> Result<(), VerifyError>,
