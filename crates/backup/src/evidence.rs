@@ -6,7 +6,6 @@
 
 mod attempts;
 mod parse;
-mod windows;
 
 use std::io;
 use std::path::Path;

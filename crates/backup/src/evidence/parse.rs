@@ -1,7 +1,7 @@
 //! From the property list to [`Books`]. Every key is optional, what is not known is ignored, and what cannot be true is left
 //! out (`remediation.md` 1.2.2; the keys are as they were seen in the field, and Apple promises none of them).
 
-use backupwatch_core::evidence::{Books, MOST_PARTS, Part, Uploading};
+use backupwatch_core::evidence::{Books, Part, Uploading, Window};
 use backupwatch_core::{DeviceTime, HostTime, Period};
 use backupwatch_wire::codec::{self, DecodeError, Limits};
 use backupwatch_wire::fields;
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use plist::{Dictionary, Value};
 use std::time::SystemTime;
 
-use super::{MAX, attempts, windows};
+use super::{MAX, attempts};
 
 /// iCloud Backup began with iOS 5: 2011-06-01. What is dated before is no date.
 const FIRST: i64 = 1_306_886_400;
@@ -25,9 +25,6 @@ const LONGEST: i64 = 366 * 86_400;
 
 /// More than any phone holds: a petabyte.
 const LARGEST: u64 = 1 << 50;
-
-/// Longest name of a backup domain; bundle identifiers have at most 155 characters.
-const LONGEST_DOMAIN: usize = 180;
 
 /// Reads the books from the bytes of `com.apple.MobileBackup.plist`, out of a backup that was made at `at`.
 ///
@@ -47,23 +44,22 @@ pub fn parse(bytes: &[u8], at: HostTime) -> Result<Books, DecodeError> {
         .and_then(|state| state.get("errors"))
         .and_then(Value::as_array);
     let sizes = dictionary(&list, "PreflightSizing");
-    Ok(Books {
-        at,
+    let books = Books {
         attempts: errors.map_or_else(Vec::new, |errors| attempts::read(errors, &dates)),
         failures: number(&list, "FailureCount"),
         missing_key_failures: number(&list, "MissingEncryptionKeyFailureCount"),
-        retry_after: (list.get("RetryAfter")).and_then(|date| dates.near(date, PUT_OFF)),
-        windows: (list.get("LastOnConditionEvents"))
-            .and_then(Value::as_array)
-            .and_then(|events| windows::read(events, &dates)),
-        account_enabled: date(Some(&list), "AccountEnabledDate", &dates),
-        restored: date(restore, "RestoreDate", &dates),
+        retry_after: dates.near(list.get("RetryAfter"), PUT_OFF),
+        windows: windows(&list, &dates),
+        account_enabled: dates.past(list.get("AccountEnabledDate")),
+        restored: dates.past(restore.and_then(|restore| restore.get("RestoreDate"))),
         upload: state.and_then(upload),
-        largest: sizes.map_or_else(Vec::new, largest),
+        largest: sizes.map_or_else(Vec::new, parts),
         total: sizes.and_then(|sizes| size(sizes.get("_TotalSize")?)),
-        period: remote.and_then(|remote| period(remote, "BackupPeriod")),
-        warning_period: remote.and_then(|remote| period(remote, "BackupWarningPeriod")),
-    })
+        period: remote.and_then(|remote| seconds(remote.get("BackupPeriod")?)),
+        warning_period: remote.and_then(|remote| seconds(remote.get("BackupWarningPeriod")?)),
+        ..Books::blank(at)
+    };
+    Ok(books.bounded())
 }
 
 /// Which dates can be true in a backup of that moment.
@@ -73,33 +69,28 @@ pub(super) struct Dates {
 
 impl Dates {
     /// Of something that has happened.
-    pub(super) fn past(&self, value: &Value) -> Option<DeviceTime> {
+    pub(super) fn happened(&self, value: &Value) -> Option<DeviceTime> {
+        self.near(Some(value), AHEAD)
+    }
+
+    fn past(&self, value: Option<&Value>) -> Option<DeviceTime> {
         self.near(value, AHEAD)
     }
 
     /// At most so far ahead.
-    fn near(&self, value: &Value, ahead: Period) -> Option<DeviceTime> {
-        let date = Timestamp::try_from(SystemTime::from(value.as_date()?)).ok()?;
-        self.sane(date, ahead)
+    fn near(&self, value: Option<&Value>, ahead: Period) -> Option<DeviceTime> {
+        let date = SystemTime::from(value?.as_date()?);
+        let date = DeviceTime(Timestamp::try_from(date).ok()?);
+        self.is_sane(date, ahead).then_some(date)
     }
 
-    /// The moment, if something can have happened then.
-    pub(super) fn happened(&self, moment: Timestamp) -> Option<DeviceTime> {
-        self.sane(moment, AHEAD)
-    }
-
-    fn sane(&self, moment: Timestamp, ahead: Period) -> Option<DeviceTime> {
-        let is_sane = moment.as_second() >= FIRST && HostTime(moment) <= self.at.plus(ahead);
-        is_sane.then_some(DeviceTime(moment))
+    fn is_sane(&self, date: DeviceTime, ahead: Period) -> bool {
+        date.0.as_second() >= FIRST && HostTime(date.0) <= self.at.plus(ahead)
     }
 }
 
 fn dictionary<'a>(list: &'a Dictionary, key: &str) -> Option<&'a Dictionary> {
     list.get(key)?.as_dictionary()
-}
-
-fn date(list: Option<&Dictionary>, key: &str, dates: &Dates) -> Option<DeviceTime> {
-    dates.past(list?.get(key)?)
 }
 
 fn number<T: TryFrom<i128>>(list: &Dictionary, key: &'static str) -> Option<T> {
@@ -121,8 +112,13 @@ fn seconds(value: &Value) -> Option<Period> {
         .then(|| Period::seconds(seconds))
 }
 
-fn period(list: &Dictionary, key: &str) -> Option<Period> {
-    seconds(list.get(key)?)
+/// None where the list is of another form than the one that is known, which is not the same as an empty one.
+fn windows(list: &Dictionary, dates: &Dates) -> Option<Vec<Window>> {
+    let events = list.get("LastOnConditionEvents")?.as_array()?;
+    let lines: Option<Vec<&str>> = events.iter().map(Value::as_string).collect();
+    let windows = Window::parse_all(lines?)?;
+    let sane = |window: &Window| dates.is_sane(window.start, AHEAD);
+    windows.iter().all(sane).then_some(windows)
 }
 
 /// A cloud backup under way. What the block says of a backup to a computer, which may well be our own, is nothing to us.
@@ -144,32 +140,21 @@ fn upload(state: &Dictionary) -> Option<Uploading> {
     })
 }
 
-/// The largest parts, largest first.
-fn largest(sizes: &Dictionary) -> Vec<Part> {
-    let mut parts: Vec<(&str, u64)> = sizes
-        .iter()
-        .filter(|(domain, _)| is_domain(domain))
-        .filter_map(|(domain, bytes)| Some((domain.as_str(), size(bytes)?)))
-        .filter(|(_, bytes)| *bytes > 0)
-        .collect();
-    parts.sort_by(|one, other| other.1.cmp(&one.1).then(one.0.cmp(other.0)));
-    parts.truncate(MOST_PARTS);
-    let part = |(domain, bytes): (&str, u64)| Part {
-        domain: domain.to_owned(),
-        bytes,
+/// What has a size and is not the list's own, which begins with a line.
+fn parts(sizes: &Dictionary) -> Vec<Part> {
+    let part = |(domain, bytes): (&String, &Value)| {
+        Some(Part {
+            domain: domain.clone(),
+            bytes: size(bytes).filter(|bytes| *bytes > 0)?,
+        })
     };
-    parts.into_iter().map(part).collect()
+    (sizes.iter())
+        .filter(|(domain, _)| !domain.starts_with('_'))
+        .filter_map(part)
+        .collect()
 }
 
 fn size(value: &Value) -> Option<u64> {
     let bytes = u64::try_from(fields::whole(value)?).ok()?;
     (bytes <= LARGEST).then_some(bytes)
-}
-
-/// `MediaDomain`, `AppDomain-org.example.app`: a kind, and what of it. The list's own totals begin with a line.
-fn is_domain(name: &str) -> bool {
-    let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    name.len() <= LONGEST_DOMAIN
-        && name.starts_with(|first: char| first.is_ascii_alphabetic())
-        && name.bytes().all(good)
 }

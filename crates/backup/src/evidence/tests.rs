@@ -130,22 +130,7 @@ fn the_last_attempts_the_counters_and_the_retry() {
 #[test]
 fn nothing_in_them_is_nothing_known() {
     let books = xml("");
-    let nothing = Books {
-        at: at(),
-        attempts: Vec::new(),
-        failures: None,
-        missing_key_failures: None,
-        retry_after: None,
-        windows: None,
-        account_enabled: None,
-        restored: None,
-        upload: None,
-        largest: Vec::new(),
-        total: None,
-        period: None,
-        warning_period: None,
-    };
-    assert_eq!(books, nothing);
+    assert_eq!(books, Books::blank(at()));
 }
 
 #[test]
@@ -169,6 +154,7 @@ fn an_error_below_an_error_is_the_next_link() {
         "2026-09-01T00:00:00Z",
         100,
         "<key>filePath</key><string>/var/mobile/secret.jpg</string>
+         <key>localizedDescription</key><string>Failed to upload “Anna’s diary” from /var/mobile/secret.jpg</string>
          <key>underlyingError</key><dict><key>domain</key><string>CKErrorDomain</string><key>code</key><integer>16</integer>
            <key>filePath</key><string>AppDomain-com.example.clip:Library/projects/Anna.fci</string>
            <key>underlyingError</key><dict><key>domain</key><string>NSPOSIXErrorDomain</string><key>code</key><integer>-5</integer>
@@ -184,6 +170,13 @@ fn an_error_below_an_error_is_the_next_link() {
         ]
     );
     assert_eq!(attempts[0].app.as_deref(), Some("com.example.clip"));
+    assert_eq!(
+        attempts[0].text.as_deref(),
+        Some("Failed to upload … from …")
+    );
+
+    let nameless = errors(&entry("2026-09-01T00:00:00Z", 1, "").replace("MBErrorDomain", "/var/x"));
+    assert!(!nameless[0].succeeded(), "it does not turn into a success");
 }
 
 #[test]
