@@ -24,12 +24,12 @@ pub enum StepId {
     S4,
     /// Answer what the account asks.
     S5a,
+    /// Sign out and in.
+    S5,
     /// Reset the network settings.
     S6,
     /// Leave one app out.
     S6b,
-    /// Sign out and in.
-    S5,
     /// Erase and set up.
     S7,
     /// The administrator.
@@ -49,9 +49,9 @@ impl StepId {
             Self::S3b => "S3b",
             Self::S4 => "S4",
             Self::S5a => "S5a",
+            Self::S5 => "S5",
             Self::S6 => "S6",
             Self::S6b => "S6b",
-            Self::S5 => "S5",
             Self::S7 => "S7",
             Self::S8 => "S8",
             Self::S9 => "S9",
@@ -103,6 +103,33 @@ pub struct Step {
     pub link_title: String,
     /// Where the step's facts come from.
     pub source: String,
+    /// What replaces some of it on some devices.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other: Vec<Other>,
+}
+
+/// What is different on some devices. The fields that are there replace those of the step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Other {
+    /// Only before this version of iOS or iPadOS.
+    pub below: Option<u32>,
+    /// Only on this kind of device, such as `iPad`.
+    pub device: Option<String>,
+    pub path: Option<String>,
+    pub loses: Option<String>,
+    #[serde(rename = "do")]
+    pub actions: Option<Vec<String>>,
+    pub before: Option<Vec<String>>,
+}
+
+/// The device that a step is told for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Handset {
+    /// `iPhone`, `iPad`, `iPod`, or `device` while nothing is known.
+    pub noun: &'static str,
+    /// The first number of its iOS or iPadOS; today's when it is not known.
+    pub ios: Option<u32>,
 }
 
 /// What must be true before a step may be taken.
@@ -116,6 +143,63 @@ pub enum Guard {
     /// The same, and encrypted.
     #[serde(rename = "encrypted-24h")]
     Encrypted,
+}
+
+/// From here on it is an Apple Account; before it was an Apple ID.
+const APPLE_ACCOUNT: u32 = 18;
+
+impl Step {
+    /// The step as this device shows it: its menus, and its words.
+    #[must_use]
+    pub fn told_for(&self, handset: Handset) -> Self {
+        let mut step = self.clone();
+        for other in std::mem::take(&mut step.other) {
+            if other.holds_for(handset) {
+                step.actions = other.actions.unwrap_or(step.actions);
+                step.path = other.path.unwrap_or(step.path);
+                step.loses = other.loses.unwrap_or(step.loses);
+                step.before = other.before.unwrap_or(step.before);
+            }
+        }
+        let texts = [
+            &mut step.title,
+            &mut step.loses,
+            &mut step.why,
+            &mut step.path,
+            &mut step.search,
+            &mut step.sign,
+        ];
+        let lists = step.actions.iter_mut().chain(&mut step.before);
+        for text in texts.into_iter().chain(lists) {
+            *text = handset.says(text);
+        }
+        step
+    }
+}
+
+impl Other {
+    fn holds_for(&self, handset: Handset) -> bool {
+        let older = |below| handset.ios.is_some_and(|ios| ios < below);
+        self.below.is_none_or(older) && self.device.as_deref().is_none_or(|it| it == handset.noun)
+    }
+}
+
+impl Handset {
+    /// A text of `data/steps.toml` in the words of this device.
+    #[must_use]
+    pub fn says(self, text: &str) -> String {
+        let mut text = text.to_owned();
+        if self.ios.is_some_and(|ios| ios < APPLE_ACCOUNT) {
+            text = text.replace("Apple Account", "Apple ID");
+        }
+        if matches!(self.noun, "iPad" | "iPod") {
+            text = text.replace("iPhone", self.noun);
+            for the in ["the", "The", "this"] {
+                text = text.replace(&format!("{the} phone"), &format!("{the} {}", self.noun));
+            }
+        }
+        text
+    }
 }
 
 #[derive(Deserialize)]
@@ -165,7 +249,7 @@ mod tests {
         assert_eq!(
             ids,
             [
-                "S0", "S1", "S2", "S3", "S3b", "S4", "S5a", "S6", "S6b", "S5", "S7", "S8", "S9"
+                "S0", "S1", "S2", "S3", "S3b", "S4", "S5a", "S5", "S6", "S6b", "S7", "S8", "S9"
             ]
         );
     }
@@ -193,6 +277,104 @@ mod tests {
                 "{} links elsewhere",
                 step.id
             );
+        }
+    }
+
+    #[test]
+    fn a_step_speaks_of_the_device_it_is_told_for() {
+        let on = |id: StepId, noun, ios| find(id).unwrap().told_for(Handset { noun, ios });
+        let paths = [
+            (
+                StepId::S4,
+                "iPhone",
+                Some(26),
+                "Settings > [your name] > iCloud > iCloud Backup > this device > Turn Off and Delete from iCloud",
+            ),
+            (
+                StepId::S4,
+                "iPhone",
+                None,
+                "Settings > [your name] > iCloud > iCloud Backup > this device > Turn Off and Delete from iCloud",
+            ),
+            (
+                StepId::S4,
+                "iPhone",
+                Some(16),
+                "Settings > [your name] > iCloud > Manage Storage > Backups > this device > Delete Backup > Turn Off & Delete",
+            ),
+            (
+                StepId::S3,
+                "iPhone",
+                Some(18),
+                "Settings > [your name] > iCloud > Storage",
+            ),
+            (
+                StepId::S3,
+                "iPhone",
+                Some(17),
+                "Settings > [your name] > iCloud > Manage Account Storage",
+            ),
+            (
+                StepId::S3,
+                "iPhone",
+                Some(15),
+                "Settings > [your name] > iCloud > Manage Storage",
+            ),
+            (
+                StepId::S6,
+                "iPad",
+                Some(26),
+                "Settings > General > Transfer or Reset iPad > Reset > Reset Network Settings",
+            ),
+            (
+                StepId::S6,
+                "iPhone",
+                Some(14),
+                "Settings > General > Reset > Reset Network Settings",
+            ),
+            (
+                StepId::S3b,
+                "iPad",
+                Some(18),
+                "Settings > General > iPad Storage",
+            ),
+        ];
+        for (id, noun, ios, path) in paths {
+            assert_eq!(on(id, noun, ios).path, path, "{id} on {noun} {ios:?}");
+        }
+        assert_eq!(
+            on(StepId::S5a, "iPhone", Some(26)).title,
+            "Answer what your Apple Account is asking"
+        );
+        assert_eq!(
+            on(StepId::S5a, "iPhone", Some(17)).title,
+            "Answer what your Apple ID is asking"
+        );
+        assert_eq!(
+            on(StepId::S3b, "iPad", Some(18)).title,
+            "Make room on the iPad"
+        );
+    }
+
+    #[test]
+    fn an_ipad_is_never_called_a_phone() {
+        let ipad = Handset {
+            noun: "iPad",
+            ios: Some(26),
+        };
+        for step in all() {
+            let told = step.told_for(ipad);
+            let mut texts = vec![told.title, told.loses, told.why, told.path, told.sign];
+            texts.extend(told.actions.into_iter().chain(told.before));
+            for text in texts {
+                let text = text.replace("Old phones", "").replace("Many phones", "");
+                assert!(
+                    !text.contains("iPhone") && !text.contains("phone"),
+                    "{}: {text}",
+                    step.id
+                );
+                assert!(!text.contains("Watch"), "{}: {text}", step.id);
+            }
         }
     }
 
