@@ -1,11 +1,10 @@
-//! The one door to the disk: every operation of this crate that opens, makes, writes, syncs, renames, exchanges, links or
-//! removes goes through here, and `clippy.toml` of this crate refuses those that go past it.
+//! The one door to the disk: every operation of this crate that opens, reads, looks at, makes, writes, syncs, renames,
+//! exchanges, links or removes goes through here, and `clippy.toml` of this crate refuses those that go past it.
 //!
 //! Built for people these are the calls of the system and nothing else. In the crate's own tests an observer can stand at the
 //! door (see [`watch`]): it lets the n-th operation fail, or writes down what a power cut at that moment would leave.
 //!
-//! Names are looked up from an open folder; [`CWD`] with a whole path does where no folder is open. What is done with a file
-//! after that (reading, `fstat`) needs no door: it changes nothing, and fails as opening does.
+//! Names are looked up from an open folder; [`CWD`] with a whole path does where no folder is open.
 //!
 //! Not here: which operations make a step that survives a crash (`store::durable`), and what stays inside a folder (`jail`).
 
@@ -15,11 +14,14 @@
 )]
 
 use std::fs::{File, ReadDir};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read, Seek as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags, Stat};
+use rustix::fs::{
+    AtFlags, Dir, DirEntry, FileType, FlockOperation, Mode, OFlags, RenameFlags, Stat,
+};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
@@ -91,13 +93,108 @@ pub(crate) fn open_or_create(at: impl AsFd, name: impl Name) -> Result<File, Err
 pub(crate) fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     let file = File::from(open(CWD, path, OFlags::RDONLY | OFlags::NONBLOCK)?);
     let mut bytes = Vec::new();
-    file.take(max).read_to_end(&mut bytes)?;
+    Reading(&file).take(max).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
 /// What is in a folder.
 pub(crate) fn list(path: &Path) -> io::Result<ReadDir> {
     observed!(Op::at(What::Open, CWD, path), std::fs::read_dir(path))
+}
+
+/// The names in an open folder.
+pub(crate) fn names(folder: OwnedFd) -> Result<Names, Errno> {
+    Dir::new(folder).map(Names)
+}
+
+/// See [`names`].
+pub(crate) struct Names(Dir);
+
+impl Iterator for Names {
+    type Item = Result<DirEntry, Errno>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        #[cfg(test)]
+        let op = {
+            let path = self.0.fd().map(|folder| Op::on(What::Read, folder));
+            path.unwrap_or_else(|_| Op::at(What::Read, CWD, "."))
+        };
+        let next = observed!(op, self.0.read().transpose());
+        next.transpose()
+    }
+}
+
+/// An open file, to be read from where it stands.
+pub(crate) struct Reading<'a>(pub(crate) &'a File);
+
+impl Read for Reading<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        observed!(Op::on(What::Read, self.0), (&mut &*self.0).read(buffer))
+    }
+}
+
+/// Fills the buffer with what stands at a place of a file.
+pub(crate) fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<()> {
+    observed!(Op::on(What::Read, file), file.read_exact_at(buffer, at))
+}
+
+/// Goes back to where a file begins.
+pub(crate) fn rewind(file: &File) -> io::Result<()> {
+    observed!(Op::on(What::Read, file), (&mut &*file).rewind())
+}
+
+/// What an open file or folder is.
+pub(crate) fn look_at(file: impl AsFd) -> Result<Stat, Errno> {
+    observed!(Op::on(What::Look, &file), rustix::fs::fstat(&file))
+}
+
+/// How long an open file is.
+pub(crate) fn len(file: &File) -> io::Result<u64> {
+    observed!(
+        Op::on(What::Look, file),
+        file.metadata().map(|meta| meta.len())
+    )
+}
+
+/// How much room a file system has for us.
+pub(crate) fn room(anything_on_it: impl AsFd) -> Result<u64, Errno> {
+    observed!(
+        Op::on(What::Look, &anything_on_it),
+        free_bytes(&anything_on_it)
+    )
+}
+
+/// statvfs has 32-bit counts on Apple's systems and wraps above 4 TB; statfs does not.
+#[cfg(target_vendor = "apple")]
+fn free_bytes(fd: impl AsFd) -> Result<u64, Errno> {
+    let stat = rustix::fs::fstatfs(fd)?;
+    Ok(stat.f_bavail.saturating_mul(u64::from(stat.f_bsize)))
+}
+
+/// f_bavail counts in f_frsize, not in f_bsize (libimobiledevice 1b09adc had that wrong).
+#[cfg(not(target_vendor = "apple"))]
+fn free_bytes(fd: impl AsFd) -> Result<u64, Errno> {
+    let stat = rustix::fs::fstatvfs(fd)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// One more descriptor of what is open.
+pub(crate) fn again(open: impl AsFd) -> io::Result<OwnedFd> {
+    observed!(Op::on(What::Open, &open), open.as_fd().try_clone_to_owned())
+}
+
+/// Whether there is a folder, or a link to one. That it cannot be told is a no.
+pub(crate) fn is_folder(path: &Path) -> bool {
+    let found = observed!(
+        Op::at(What::Look, CWD, path),
+        rustix::fs::stat(path).map_err(io::Error::from)
+    );
+    found.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+}
+
+/// The path without links in it.
+pub(crate) fn resolve(path: &Path) -> io::Result<PathBuf> {
+    observed!(Op::at(What::Look, CWD, path), path.canonicalize())
 }
 
 /// What a name stands for; a link is not followed.
@@ -263,6 +360,18 @@ pub(crate) fn try_lock_shared(file: &File) -> Result<(), Errno> {
         Op::on(What::Lock, file),
         rustix::fs::flock(file, FlockOperation::NonBlockingLockShared)
     )
+}
+
+/// A question to SQLite, which reads in its own way: each is one operation here.
+#[cfg_attr(
+    not(test),
+    expect(unused_variables, reason = "only an observer asks for the path")
+)]
+pub(crate) fn query<T>(
+    path: &Path,
+    work: impl FnOnce() -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    observed!(Op::at(What::Read, CWD, path), work())
 }
 
 /// A step of SQLite's on the file of a ledger. It has its own way to the disk, so each step is one operation here.

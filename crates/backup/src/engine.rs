@@ -26,6 +26,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::disk;
 use crate::info::{self, Extras};
 use crate::ledger::{Keeper, Ledger};
 use crate::port::{About, Clock, Opened, Phone};
@@ -609,8 +610,8 @@ async fn put_away(run: Run, after: After, notes: &mut Notes) {
 fn existing_guid(tree: &crate::store::WorkTree) -> Option<String> {
     use std::io::Read as _;
     let mut bytes = Vec::new();
-    tree.open_file("Info.plist")
-        .ok()?
+    let file = tree.open_file("Info.plist").ok()?;
+    disk::Reading(&file)
         .take(8 << 20)
         .read_to_end(&mut bytes)
         .ok()?;

@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use rustix::fs::{Dir, FileType, OFlags, Stat};
+use rustix::fs::{FileType, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::disk::{self, CWD};
@@ -93,7 +93,7 @@ impl Jail {
     /// Whether the folder at this path is still the one that was opened.
     pub(crate) fn is_at(&self, folder: &Path) -> Result<bool, Errno> {
         let there = disk::look(CWD, folder)?;
-        Ok(same_file(&there, &rustix::fs::fstat(&self.root)?))
+        Ok(same_file(&there, &disk::look_at(&self.root)?))
     }
 
     /// Makes one folder.
@@ -112,7 +112,7 @@ impl Jail {
     /// `ENOENT` when nothing is there.
     pub fn stat(&self, inside: &str) -> Result<Stat, Errno> {
         if inside.is_empty() {
-            return rustix::fs::fstat(&self.root);
+            return disk::look_at(&self.root);
         }
         let (folder, name) = self.parent(inside)?;
         disk::look(&folder, name)
@@ -135,9 +135,7 @@ impl Jail {
         let (folder, name) = self.parent(inside)?;
         not_ours(name)?;
         match (folder, name) {
-            (Step::Root(fd), name) => {
-                Part::create(fd.try_clone_to_owned().map_err(|e| errno(&e))?, name)
-            }
+            (Step::Root(fd), name) => Part::create(disk::again(fd).map_err(|e| errno(&e))?, name),
             (Step::Below(fd), name) => Part::create(fd, name),
         }
     }
@@ -373,7 +371,7 @@ fn open_file_at(folder: BorrowedFd<'_>, name: &str) -> Result<File, Errno> {
     // NONBLOCK: a pipe that somebody planted must not hang us before we see what it is.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let fd = disk::open(folder, name, flags)?;
-    let stat = rustix::fs::fstat(&fd)?;
+    let stat = disk::look_at(&fd)?;
     let kind = FileType::from_raw_mode(stat.st_mode);
     if kind == FileType::RegularFile {
         Ok(File::from(fd))
@@ -387,7 +385,7 @@ fn open_file_at(folder: BorrowedFd<'_>, name: &str) -> Result<File, Errno> {
 fn list_at(folder: BorrowedFd<'_>, with_parts: bool) -> Result<Vec<Entry>, Errno> {
     let readable = disk::open(folder, c".", readable_folder_flags())?;
     let mut entries = Vec::new();
-    for found in Dir::new(readable)? {
+    for found in disk::names(readable)? {
         let found = found?;
         let raw = found.file_name();
         if raw == c"." || raw == c".." {
@@ -445,7 +443,7 @@ fn remove_at(folder: BorrowedFd<'_>, name: &CStr, levels: usize) -> Result<(), E
     let below = disk::open(folder, name, readable_folder_flags())?;
     // The names are taken first: what readdir gives while entries go away is not defined.
     let mut names = Vec::new();
-    for found in Dir::new(disk::open(&below, c".", readable_folder_flags())?)? {
+    for found in disk::names(disk::open(&below, c".", readable_folder_flags())?)? {
         let found = found?;
         if found.file_name() != c"." && found.file_name() != c".." {
             names.push(found.file_name().to_owned());

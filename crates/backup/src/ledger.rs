@@ -166,9 +166,12 @@ impl Ledger {
             return Ok(None);
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let db = Connection::open_with_flags(path, flags)?;
-        db.execute_batch("PRAGMA cache_size=-1024; PRAGMA temp_store=FILE;")?;
-        must_be_sound(&db)?;
+        let db = disk::query(path, || {
+            let db = Connection::open_with_flags(path, flags)?;
+            db.execute_batch("PRAGMA cache_size=-1024; PRAGMA temp_store=FILE;")?;
+            must_be_sound(&db)?;
+            Ok(db)
+        })?;
         if db.query_row("SELECT EXISTS (SELECT 1 FROM log)", [], |row| row.get(0))? {
             return Err(LedgerError(damaged()));
         }
@@ -346,7 +349,10 @@ impl Ledger {
         let mut query = self
             .db
             .prepare_cached("SELECT len, hash FROM files WHERE path = ?1")?;
-        Ok(query.query_row([path], |row| seen(row, 0)).optional()?)
+        let found = disk::query(self.path(), || {
+            query.query_row([path], |row| seen(row, 0)).optional()
+        });
+        Ok(found?)
     }
 
     /// What is directly in a folder, sorted by name as bytes.

@@ -241,7 +241,7 @@ impl Store {
 }
 
 fn real_folder(root: &Path) -> Result<PathBuf, StoreError> {
-    let real = match root.canonicalize() {
+    let real = match disk::resolve(root) {
         Ok(real) => real,
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             return Err(StoreError::RootMissing {
@@ -255,7 +255,7 @@ fn real_folder(root: &Path) -> Result<PathBuf, StoreError> {
         }
         Err(e) => return Err(StoreError::io("open", root, e)),
     };
-    if real.is_dir() {
+    if disk::is_folder(&real) {
         Ok(real)
     } else {
         Err(StoreError::NotAFolder { path: real })

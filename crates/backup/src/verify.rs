@@ -57,7 +57,7 @@ use manifest::Looked;
 /// # Errors
 /// When the disk cannot be read. A tree that is not whole is no error.
 pub fn verify(folder: &Path, udid: &Udid) -> Result<VerifyReport, VerifyError> {
-    let folder = &folder.canonicalize()?;
+    let folder = &crate::disk::resolve(folder)?;
     let jail = Jail::open(folder)?;
     check(&jail, folder, udid, None, &Arc::new(AtomicBool::new(false)))
 }

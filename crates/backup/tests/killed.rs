@@ -31,10 +31,11 @@ const THOROUGH: [&str; 10] = [
     "flock",
 ];
 
-/// The child: backs up a phone whose contents depend on the seed.
-#[tokio::test]
+/// The child: backs up a phone whose contents depend on the seed. What it does on the disk, it does on one thread: the
+/// calls are counted thread by thread.
+#[test]
 #[ignore = "run by another test, in a process that can be killed"]
-async fn child() {
+fn child() {
     let Ok(root) = std::env::var("BACKUPWATCH_TEST_ROOT") else {
         return;
     };
@@ -42,7 +43,14 @@ async fn child() {
     let mut persona = persona();
     persona.contents =
         toml::from_str(&CONTENTS.replace("seed = 7", &format!("seed = {seed}"))).unwrap();
-    verified(&World::at(persona, Path::new(&root)).back_up().await);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        verified(&World::at(persona, Path::new(&root)).back_up().await);
+    });
 }
 
 fn child_of(command: &mut Command, root: &Path, seed: u32) -> bool {

@@ -34,6 +34,9 @@ struct Failing {
 
 impl Observer for Failing {
     fn before(&mut self, op: &Op) -> Result<(), Errno> {
+        if !can_say(op.what, self.errno) {
+            return Ok(());
+        }
         if self.struck.is_some() {
             return match self.how_long {
                 For::Once => Ok(()),
@@ -55,6 +58,21 @@ impl Observer for Failing {
     }
 
     fn after(&mut self, _: &Op, _: bool) {}
+}
+
+/// Whether there is a disk that says this of such an operation. A full one can still be read, and gives room when something is
+/// removed; a file that is open stays readable whatever becomes of its permissions, and takes no descriptor to read.
+fn can_say(what: What, errno: Errno) -> bool {
+    let of_any = match what {
+        What::Read => &[Errno::IO][..],
+        What::Lock => &[Errno::IO, Errno::NOLCK],
+        What::Look | What::Rename | What::Exchange | What::Remove => &[Errno::IO, Errno::ACCESS],
+        What::Open => &[Errno::IO, Errno::ACCESS, Errno::MFILE],
+        What::Write | What::Sync | What::SyncAll => &[Errno::IO, Errno::NOSPC],
+        What::MakeFolder | What::Link => &[Errno::IO, Errno::ACCESS, Errno::NOSPC],
+        What::Create | What::Ledger => &[Errno::IO, Errno::ACCESS, Errno::NOSPC, Errno::MFILE],
+    };
+    of_any.contains(&errno)
 }
 
 /// A look into one of the 250 folders of blobs that no small phone has: one of them stands for all.
@@ -97,7 +115,7 @@ async fn every(bench: Bench, errno: Errno, how_long: For) {
         }
     }
     eprintln!("{errno:?} {how_long:?}: {cases} cases, {verified} verified all the same");
-    assert!(cases > 100, "{cases}");
+    assert!(cases > 90, "{cases}");
 }
 
 macro_rules! tests {

@@ -125,7 +125,7 @@ impl Platter {
         let there = self.now.get(&place).copied();
         let to = op.to.as_deref().and_then(|to| self.place(to));
         match (op.what, there, to) {
-            (What::Open | What::Look | What::Lock, ..) => return false,
+            (What::Open | What::Read | What::Look | What::Lock, ..) => return false,
             (What::Create, None, _) => self.make(place, new_file(false)),
             (What::MakeFolder, None, _) => self.make(place, Node::Folder),
             (What::Create | What::MakeFolder, Some(_), _) => return false,

@@ -100,7 +100,7 @@ fn comes_after_a_sync(operations: &[Op], number: usize) -> bool {
     let is_change = |op: &&Op| {
         let part = op.path.to_string_lossy().ends_with(".part");
         let on_its_way = part && matches!(op.what, What::Create | What::Write | What::Sync);
-        !on_its_way && !matches!(op.what, What::Open | What::Look | What::Ledger)
+        !on_its_way && !matches!(op.what, What::Open | What::Read | What::Look | What::Ledger)
     };
     before.into_iter().find(is_change).map(|op| op.what) == Some(What::SyncAll)
 }

@@ -25,6 +25,8 @@ pub(crate) struct Op {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum What {
     Open,
+    /// Of bytes, or of the next name in a folder.
+    Read,
     Look,
     Create,
     Write,

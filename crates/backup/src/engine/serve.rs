@@ -19,6 +19,7 @@ use super::blocking;
 use super::link::Link;
 use super::stop::Stop;
 use super::tally::Tally;
+use crate::disk::Reading;
 use crate::store::WorkTree;
 
 /// Frames that are read from the disk and sent at a time.
@@ -110,7 +111,7 @@ where
     loop {
         let (back, read);
         (file, back, read) = blocking(move || {
-            let read = read_frames(&mut file, &mut buffer);
+            let read = read_frames(&file, &mut buffer);
             (file, buffer, read)
         })
         .await?;
@@ -124,12 +125,12 @@ where
 }
 
 /// Fills the buffer with the next frames of a file; leaves it empty at the end.
-fn read_frames(file: &mut File, buffer: &mut Vec<u8>) -> io::Result<()> {
+fn read_frames(file: &File, buffer: &mut Vec<u8>) -> io::Result<()> {
     buffer.clear();
     for _ in 0..FRAMES {
         let header_at = buffer.len();
         buffer.extend_from_slice(&[0; DATA_HEADER]);
-        let read = file.by_ref().take(CHUNK as u64).read_to_end(buffer)?;
+        let read = Reading(file).take(CHUNK as u64).read_to_end(buffer)?;
         if read == 0 {
             buffer.truncate(header_at);
             return Ok(());
@@ -153,7 +154,7 @@ mod tests {
         file.write_all(&vec![7; 100_000]).unwrap();
         std::io::Seek::rewind(&mut file).unwrap();
         let mut buffer = Vec::new();
-        read_frames(&mut file, &mut buffer).unwrap();
+        read_frames(&file, &mut buffer).unwrap();
         let mut lengths = Vec::new();
         let mut rest = buffer.as_slice();
         while let Some((head, after)) = rest.split_first_chunk::<DATA_HEADER>() {
@@ -163,7 +164,7 @@ mod tests {
             rest = &after[len - 1..];
         }
         assert_eq!(lengths, [32768, 32768, 32768, 1696]);
-        read_frames(&mut file, &mut buffer).unwrap();
+        read_frames(&file, &mut buffer).unwrap();
         assert!(buffer.is_empty());
     }
 }

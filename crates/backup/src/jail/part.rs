@@ -103,7 +103,7 @@ impl Part {
             .file
             .take()
             .ok_or_else(|| io::Error::from(Errno::BADF))?;
-        if rustix::fs::fstat(&file)?.st_size.try_into() != Ok(self.len) {
+        if disk::look_at(&file)?.st_size.try_into() != Ok(self.len) {
             self.file = Some(file);
             return Err(Errno::IO.into());
         }

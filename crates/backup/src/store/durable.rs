@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -66,7 +67,7 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     }
     match made {
         // Somebody else may have made it by now.
-        Err(e) if !path.is_dir() => Err(e.into()),
+        Err(e) if !disk::is_folder(path) => Err(e.into()),
         Ok(()) | Err(_) => Ok(()),
     }
 }
@@ -166,7 +167,7 @@ impl Ahead {
         }
         self.unwritten.store(0, Ordering::Relaxed);
         // Where there is no thread to be had, the barrier has more to do.
-        *thread = self.folder.try_clone().ok().and_then(|folder| {
+        *thread = disk::again(&self.folder).ok().and_then(|folder| {
             let name = "syncer".to_owned();
             let work = move || write_out(&folder);
             std::thread::Builder::new().name(name).spawn(work).ok()
@@ -183,13 +184,13 @@ impl Ahead {
 
 /// What fails here fails at the barrier too.
 #[cfg(target_os = "linux")]
-fn write_out(folder: &File) {
+fn write_out(folder: &OwnedFd) {
     let _ = disk::sync_all(folder);
 }
 
 /// Each file was synced by itself.
 #[cfg(not(target_os = "linux"))]
-fn write_out(_folder: &File) {}
+fn write_out(_folder: &OwnedFd) {}
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -12,6 +12,7 @@ use backupwatch_wire::codec::{self, Limits};
 use plist::Value;
 use rustix::io::Errno;
 
+use crate::disk;
 use crate::jail::{Jail, Kind, is_part};
 use crate::ledger::{Change, Ledger, Seen};
 use crate::verify::is_file_id;
@@ -217,7 +218,9 @@ fn still_sends(work: &Jail) -> io::Result<bool> {
         Err(e) => return Err(e.into()),
     };
     let mut bytes = Vec::new();
-    file.take(MAX_STATUS as u64).read_to_end(&mut bytes)?;
+    disk::Reading(&file)
+        .take(MAX_STATUS as u64)
+        .read_to_end(&mut bytes)?;
     let status = codec::decode(&bytes, Limits::of_bytes(MAX_STATUS)).ok();
     let state = status
         .as_ref()
@@ -254,7 +257,7 @@ pub(crate) fn read(jail: &Jail, path: &str, stop: &AtomicBool) -> io::Result<Opt
             return Ok(None);
         }
         let before = hasher.count();
-        hasher.update_reader((&file).take(STRETCH))?;
+        hasher.update_reader(disk::Reading(&file).take(STRETCH))?;
         if hasher.count() == before {
             return Ok(Some(Seen {
                 len: hasher.count(),

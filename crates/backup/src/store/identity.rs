@@ -69,7 +69,7 @@ fn content_of(path: &Path) -> io::Result<Content> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = File::from(disk::open(CWD, path, flags)?);
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(file.take(MAX))?;
+    hasher.update_reader(disk::Reading(&file).take(MAX))?;
     Ok(Content::File(hasher.finalize()))
 }
 

@@ -13,7 +13,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use rustix::fs::{Dir, FileType, OFlags};
+use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
 
 use crate::disk::{self, CWD};
@@ -91,14 +91,14 @@ fn link_folder(
     below: &mut Vec<String>,
 ) -> Result<(), LinkError> {
     let (from, to) = if folder.is_empty() {
-        (base.try_clone()?, new.try_clone()?)
+        (disk::again(base)?, disk::again(new)?)
     } else {
         // Only names that this walk found itself are joined, so no name on the way is a link.
         disk::make_folder(new, folder)?;
         let open = |at: &OwnedFd| disk::open(at, folder, folder_flags());
         (open(base)?, open(new)?)
     };
-    for found in Dir::new(disk::open(&from, c".", folder_flags())?)? {
+    for found in disk::names(disk::open(&from, c".", folder_flags())?)? {
         let found = found?;
         let name = found.file_name();
         if name == c"." || name == c".." {

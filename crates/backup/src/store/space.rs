@@ -14,24 +14,12 @@ pub const ROOM: u64 = 16 << 20;
 /// Bytes that a file system has for us. Not what is purgeable on macOS: asking for that takes an Objective-C call, and
 /// [`crate::RunOptions::purgeable`] lets who can make it say so.
 pub(crate) fn free(fd: impl AsFd) -> io::Result<u64> {
-    // statvfs has 32-bit counts on Apple's systems and wraps above 4 TB; statfs does not.
-    #[cfg(target_vendor = "apple")]
-    let (blocks, size) = {
-        let stat = rustix::fs::fstatfs(fd)?;
-        (stat.f_bavail, u64::from(stat.f_bsize))
-    };
-    // f_bavail counts in f_frsize, not in f_bsize (libimobiledevice 1b09adc had that wrong).
-    #[cfg(not(target_vendor = "apple"))]
-    let (blocks, size) = {
-        let stat = rustix::fs::fstatvfs(fd)?;
-        (stat.f_bavail, stat.f_frsize)
-    };
-    Ok(blocks.saturating_mul(size))
+    Ok(disk::room(fd)?)
 }
 
 /// As [`free`], for the file system that a path is on.
 pub(crate) fn free_at(path: &Path) -> io::Result<u64> {
-    let folder = if path.is_dir() {
+    let folder = if disk::is_folder(path) {
         path
     } else {
         path.parent().unwrap_or(path)

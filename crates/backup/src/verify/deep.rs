@@ -19,6 +19,7 @@ use super::{
     BagFault, Finding, ManifestFault, Password, PasswordSays, Unchecked, VerifyError, VerifyReport,
     sealed,
 };
+use crate::disk;
 use crate::jail::Jail;
 use crate::ledger::Ledger;
 use crate::store::Held;
@@ -92,7 +93,7 @@ pub fn deep(
     progress: &(dyn Fn(Progress) + Sync),
     stop: &Arc<AtomicBool>,
 ) -> Result<VerifyReport, VerifyError> {
-    let folder = folder.canonicalize()?;
+    let folder = disk::resolve(folder)?;
     let jail = Jail::open(&folder)?;
     check(&jail, &|| Ok(folder.clone()), udid, how, progress, stop)
 }

@@ -4,9 +4,7 @@
 //! none is made in the tree), without following links, with bounded rows, and only if `Files` is a plain table.
 
 use std::fs::File;
-use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,6 +15,7 @@ use rustix::io::Errno;
 
 use super::archive::{self, Archived};
 use super::{Finding, ManifestFault, VerifyError, VerifyReport};
+use crate::disk;
 use crate::jail::Jail;
 
 pub(super) const NAME: &str = "Manifest.db";
@@ -103,7 +102,7 @@ pub(super) fn look(
     stop: &Arc<AtomicBool>,
     report: &mut VerifyReport,
 ) -> Result<Option<Looked>, VerifyError> {
-    let mut file = match jail.open_file(NAME) {
+    let file = match jail.open_file(NAME) {
         Ok(file) => file,
         Err(Errno::NOENT) => {
             report.find(Finding::FileMissing { name: NAME });
@@ -118,9 +117,9 @@ pub(super) fn look(
         }
         Err(e) => return Err(e.into()),
     };
-    let len = file.metadata()?.len();
+    let len = disk::len(&file)?;
     let mut head = [0; MAGIC.len()];
-    let plain = match file.read_exact(&mut head) {
+    let plain = match disk::read_at(&file, &mut head, 0) {
         Ok(()) => head == *MAGIC,
         Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => false,
         Err(e) => return Err(e.into()),
@@ -151,7 +150,7 @@ fn connect_in(
 ) -> std::io::Result<Result<Connection, rusqlite::Error>> {
     for _ in 0..TRIES {
         // Its own "no follow" is about every name on the way.
-        let Ok(path) = folder()?.canonicalize() else {
+        let Ok(path) = disk::resolve(&folder()?) else {
             continue;
         };
         let db = connect(&path.join(NAME));
@@ -181,13 +180,14 @@ pub(super) fn judged(
 
 /// Whether all tables are named on the first page. SQLite takes the whole schema into memory before anything can be asked,
 /// and a file of a gigabyte can be all schema.
-fn schema_is_small(file: &File) -> bool {
+fn schema_is_small(file: &File) -> std::io::Result<bool> {
     let mut page = [0; 105];
-    if file.read_exact_at(&mut page, 0).is_err() {
-        return false;
+    match disk::read_at(file, &mut page, 0) {
+        Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(false),
+        read => read?,
     }
     let [.., kind, _, _, high, low] = page;
-    kind == LEAF && u16::from_be_bytes([high, low]) <= MAX_TABLES
+    Ok(kind == LEAF && u16::from_be_bytes([high, low]) <= MAX_TABLES)
 }
 
 /// Why a manifest was not opened.
@@ -214,7 +214,9 @@ pub(super) fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
         | OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_NOFOLLOW
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Connection::open_with_flags(format!("{}?immutable=1", uri_of(path)), flags)
+    disk::query(path, || {
+        Connection::open_with_flags(format!("{}?immutable=1", uri_of(path)), flags)
+    })
 }
 
 /// The path as SQLite takes it, whatever bytes are in it.
@@ -239,7 +241,7 @@ impl Manifest {
         len: u64,
         stop: &Arc<AtomicBool>,
     ) -> Result<Self, NotOpened> {
-        if !schema_is_small(file) {
+        if !schema_is_small(file).map_err(NotOpened::Host)? {
             return Err(NotOpened::Fault(ManifestFault::NoTable));
         }
         db.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_ROW)?;
@@ -258,12 +260,15 @@ impl Manifest {
         db.progress_handler(STEPS, Some(halt))?;
         db.execute_batch("PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA cache_size=-1024; PRAGMA temp_store=FILE;")?;
         // A view could compute for ever, a virtual table runs code, and so does a column that is computed.
-        let tables: i64 = db.query_row(
-            "SELECT count(*) FROM sqlite_schema
-             WHERE name = 'Files' AND type = 'table' AND sql NOT LIKE '%VIRTUAL%'",
-            [],
-            |row| row.get(0),
-        )?;
+        let path = db.path().map(PathBuf::from).unwrap_or_default();
+        let tables: i64 = disk::query(&path, || {
+            db.query_row(
+                "SELECT count(*) FROM sqlite_schema
+                 WHERE name = 'Files' AND type = 'table' AND sql NOT LIKE '%VIRTUAL%'",
+                [],
+                |row| row.get(0),
+            )
+        })?;
         let computed: i64 = db.query_row(
             "SELECT count(*) FROM pragma_table_xinfo('Files') WHERE hidden <> 0",
             [],
@@ -324,6 +329,10 @@ impl Manifest {
         found.ok().flatten()
     }
 
+    fn path(&self) -> &Path {
+        Path::new(self.db.path().unwrap_or_default())
+    }
+
     fn scan_all(
         &self,
         each: &mut impl FnMut(Scanned<'_>) -> Result<(), VerifyError>,
@@ -331,7 +340,7 @@ impl Manifest {
         let mut query = self.db.prepare(
             "SELECT fileID, domain, relativePath, flags, file FROM Files ORDER BY fileID",
         )?;
-        let mut rows = query.query([])?;
+        let mut rows = disk::query(self.path(), || query.query([]))?;
         let mut count = 0_i64;
         let mut last = String::new();
         while let Some(row) = rows.next()? {
@@ -348,11 +357,10 @@ impl Manifest {
             }
         }
         // Counted by their pages and not by the index. To count a column takes steps, and can so be ended; `*` takes one.
-        let all: i64 =
-            self.db
-                .query_row("SELECT count(flags) FROM Files NOT INDEXED", [], |row| {
-                    row.get(0)
-                })?;
+        let all: i64 = disk::query(self.path(), || {
+            let count = "SELECT count(flags) FROM Files NOT INDEXED";
+            self.db.query_row(count, [], |row| row.get(0))
+        })?;
         Ok(Ok(all == count))
     }
 }

@@ -8,6 +8,7 @@ use plist::{Dictionary, Value};
 use rustix::io::Errno;
 
 use super::{Finding, VerifyError, VerifyReport};
+use crate::disk;
 use crate::jail::Jail;
 
 /// Longest property list that is read. Info.plist, the longest, has an icon and a receipt for each app.
@@ -97,7 +98,9 @@ fn read(
         Err(e) => return Err(e.into()),
     };
     let mut bytes = Vec::new();
-    file.take(MAX as u64 + 1).read_to_end(&mut bytes)?;
+    disk::Reading(&file)
+        .take(MAX as u64 + 1)
+        .read_to_end(&mut bytes)?;
     match codec::decode(&bytes, Limits::of_bytes(MAX)) {
         Ok(Value::Dictionary(dictionary)) => Ok(Some(dictionary)),
         Ok(_) => {

@@ -15,6 +15,7 @@ use super::keybag::Keys;
 use super::report::Reread;
 use super::sealed::{self, Opener, STRETCH};
 use super::{CipherFault, VerifyError};
+use crate::disk;
 use crate::jail::Jail;
 use crate::ledger::Seen;
 
@@ -101,7 +102,7 @@ impl Reader<'_> {
             Err(e) if is_the_files(e) => return Ok(Read::Gone),
             Err(e) => return Err(e.into()),
         };
-        let len = file.metadata()?.len();
+        let len = disk::len(&file)?;
         if job.arrived.is_some_and(|seen| seen.len != len) {
             return Ok(Read::Gone);
         }
@@ -120,7 +121,7 @@ impl Reader<'_> {
     fn read_file(
         &self,
         job: &Job,
-        mut file: File,
+        file: File,
         len: u64,
         buffer: &mut [u8],
     ) -> Result<Option<Fault>, VerifyError> {
@@ -134,7 +135,7 @@ impl Reader<'_> {
             if self.stop.load(Ordering::Relaxed) {
                 return Err(VerifyError::Stopped);
             }
-            let count = sealed::read_full(&mut file, buffer)?;
+            let count = sealed::read_full(&mut disk::Reading(&file), buffer)?;
             let Some(piece) = buffer.get_mut(..count).filter(|piece| !piece.is_empty()) else {
                 break;
             };

@@ -4,8 +4,7 @@
 //! whether the end is as it must be; everything else is for the hashes (`contents`).
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::FileExt as _;
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +17,7 @@ use super::keybag::Key;
 pub(super) use super::manifest::BLOCK;
 use super::manifest::{self, Manifest, NotOpened};
 use super::{ManifestFault, VerifyError, VerifyReport};
+use crate::disk;
 
 const BLOCK_BYTES: usize = 16;
 
@@ -79,7 +79,7 @@ pub(super) fn read_full(file: &mut impl io::Read, buffer: &mut [u8]) -> io::Resu
 /// The first bytes of a blob as the phone had them.
 pub(super) fn head<const N: usize>(file: &File, key: Option<&Key>) -> io::Result<Option<[u8; N]>> {
     let mut head = [0; N];
-    match file.read_exact_at(&mut head, 0) {
+    match disk::read_at(file, &mut head, 0) {
         Ok(()) => {}
         Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
         Err(e) => return Err(e),
@@ -96,14 +96,14 @@ pub(super) fn head<const N: usize>(file: &File, key: Option<&Key>) -> io::Result
 /// it has no name there while it holds anything: SQLite opens it while it is all zeros, its name is removed, and then it is
 /// filled. So nothing is left behind by a crash.
 pub(super) fn open_manifest(
-    mut file: File,
+    file: File,
     key: &Key,
     scratch: &Path,
     progress: &(dyn Fn(Progress) + Sync),
     stop: &Arc<AtomicBool>,
     report: &mut VerifyReport,
 ) -> Result<Option<Manifest>, VerifyError> {
-    let len = file.metadata()?.len();
+    let len = disk::len(&file)?;
     let Some(plain) = plain_len(&file, len, key)? else {
         report.find(super::Finding::Manifest(ManifestFault::Undecryptable));
         return Ok(None);
@@ -112,8 +112,7 @@ pub(super) fn open_manifest(
         folder: scratch.to_owned(),
         source,
     };
-    let named = scratch
-        .canonicalize()
+    let named = disk::resolve(scratch)
         .and_then(tempfile::NamedTempFile::new_in)
         .map_err(failed)?;
     // SQLite takes the length as it is when the file is opened.
@@ -129,12 +128,12 @@ pub(super) fn open_manifest(
     let mut opener = Opener::new(key);
     let mut buffer = vec![0; STRETCH];
     let (mut done, mut left) = (0, plain);
-    file.rewind()?;
+    disk::rewind(&file)?;
     loop {
         if stop.load(Ordering::Relaxed) {
             return Err(VerifyError::Stopped);
         }
-        let count = read_full(&mut (&file).take(len - done), &mut buffer)?;
+        let count = read_full(&mut disk::Reading(&file).take(len - done), &mut buffer)?;
         let Some(piece) = buffer.get_mut(..count).filter(|piece| !piece.is_empty()) else {
             break;
         };
@@ -168,9 +167,9 @@ fn plain_len(file: &File, len: u64, key: &Key) -> io::Result<Option<u64>> {
     }
     let (mut before, mut last) = ([0; BLOCK_BYTES], [0; BLOCK_BYTES]);
     if let Some(at) = len.checked_sub(2 * BLOCK) {
-        file.read_exact_at(&mut before, at)?;
+        disk::read_at(file, &mut before, at)?;
     }
-    file.read_exact_at(&mut last, len - BLOCK)?;
+    disk::read_at(file, &mut last, len - BLOCK)?;
     Opener::after(key, &before).update(&mut last);
     Ok(padding(&last).and_then(|padding| len.checked_sub(padding)))
 }

@@ -17,6 +17,7 @@ use super::plists::{self, Locks};
 use super::reader::is_the_files;
 use super::sealed::{self, Opener};
 use super::{Password, VerifyError, VerifyReport};
+use crate::disk;
 use crate::jail::Jail;
 
 /// A tree, and what is needed to look into it.
@@ -92,7 +93,9 @@ pub(crate) fn read(tree: &Tree<'_>, id: &str, max: usize) -> Result<Vec<u8>, Not
     let most = max as u64;
     let most = sealed::sealed_len(most, key.is_some());
     let mut bytes = Vec::new();
-    (&file).take(most + 1).read_to_end(&mut bytes)?;
+    disk::Reading(&file)
+        .take(most + 1)
+        .read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
         return Err(TOO_LONG);
     }

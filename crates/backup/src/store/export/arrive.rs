@@ -145,7 +145,7 @@ impl Arriving {
         told: &mut dyn FnMut(u64),
         stop: &AtomicBool,
     ) -> Result<Seen, ExportError> {
-        let mut source = match from.open_file(path) {
+        let source = match from.open_file(path) {
             Ok(file) => file,
             Err(Errno::NOENT | Errno::LOOP | Errno::ISDIR | Errno::INVAL) => {
                 let path = path.to_owned();
@@ -168,7 +168,7 @@ impl Arriving {
             if stop.load(Ordering::Relaxed) {
                 return Err(ExportError::Stopped);
             }
-            let read = source
+            let read = disk::Reading(&source)
                 .read(buffer)
                 .map_err(|e| StoreError::io("read", Path::new(path), e))?;
             let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else {

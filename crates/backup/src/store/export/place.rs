@@ -118,7 +118,8 @@ fn date_of(tree: &Jail) -> Option<Timestamp> {
 fn read(tree: &Jail, name: &str) -> Option<plist::Dictionary> {
     let file = tree.open_file(name).ok()?;
     let mut bytes = Vec::new();
-    file.take(MAX_PLIST as u64 + 1)
+    disk::Reading(&file)
+        .take(MAX_PLIST as u64 + 1)
         .read_to_end(&mut bytes)
         .ok()?;
     codec::decode(&bytes, Limits::of_bytes(MAX_PLIST))

@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use backupwatch_core::retention::Shares;
-use rustix::fs::{Dir, FileType, OFlags, Stat};
+use rustix::fs::{FileType, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::disk::{self, CWD};
@@ -72,7 +72,8 @@ fn look_into(
     };
     let mut alone = 0_u64;
     // No backup has a fuller folder; what else may be in one of another's making is not counted.
-    for found in Dir::read_from(&opened)?.take(MAX_LISTED) {
+    let readable = disk::open(&opened, c".", flags)?;
+    for found in disk::names(readable)?.take(MAX_LISTED) {
         let found = found?;
         let name = found.file_name();
         if name == c"." || name == c".." {
