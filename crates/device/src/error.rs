@@ -10,7 +10,7 @@ use std::time::Duration;
 use backupwatch_backup::OpenError;
 use backupwatch_core::{NoAnswer, Trust};
 use backupwatch_wire::lockdown::{self, FrameTooLong, LockdownError};
-use backupwatch_wire::usbmux;
+use backupwatch_wire::{os_trace, usbmux};
 use idevice::IdeviceError;
 
 use crate::certificates::CertificateError;
@@ -97,6 +97,10 @@ pub enum DeviceError {
     },
     #[error("no certificates for a new pairing could be made")]
     Certificates(#[source] CertificateError),
+    #[error("the phone's log is unreadable")]
+    Log(#[source] os_trace::StreamError),
+    #[error("the phone does not let this computer read its log")]
+    LogRefused,
     #[error("it was cancelled")]
     Cancelled,
 }
@@ -130,9 +134,11 @@ impl DeviceError {
             Self::Frame(_)
             | Self::Message { .. }
             | Self::Unexpected { .. }
+            | Self::Log(_)
             | Self::NotInService => NoAnswer::Unreadable {
                 raw: self.to_string(),
             },
+            Self::LogRefused => NoAnswer::Prohibited,
             Self::Refused { request, error } => refusal(request, error),
         }
     }
@@ -152,6 +158,8 @@ impl DeviceError {
             | Self::Frame(_)
             | Self::Message { .. }
             | Self::Unexpected { .. }
+            | Self::Log(_)
+            | Self::LogRefused
             | Self::NotInService
             | Self::Tls { .. }
             | Self::Certificates(_)
@@ -188,6 +196,8 @@ impl DeviceError {
             | Self::Frame(_)
             | Self::Message { .. }
             | Self::Unexpected { .. }
+            | Self::Log(_)
+            | Self::LogRefused
             | Self::NotInService
             | Self::Tls { .. }
             | Self::Certificates(_)

@@ -1,4 +1,4 @@
-//! How we reach phones: usbmuxd's news, a short visit, pairing, hints, and the authenticated streams of a backup.
+//! How we reach phones: usbmuxd's news, a short visit, pairing, hints, the phone's log, and the authenticated streams of a backup.
 //!
 //! The only crate that names `idevice`; what is rented from it and what is our own is in `docs/adr/0003`. Not here: when
 //! to do any of it (`core`), and what is said on a backup's streams (`backup`).
@@ -8,6 +8,7 @@ mod certificates;
 mod error;
 mod list;
 mod listen;
+mod live;
 mod lockdown;
 mod mux;
 mod observe;
@@ -26,6 +27,7 @@ pub use certificates::CertificateError;
 pub use error::{DeviceError, MuxError};
 pub use list::list;
 pub use listen::{Attached, MuxDown, MuxEvent, listen};
+pub use live::{LogLine, live};
 pub use observe::{Hint, observe};
 pub use pair::{PairOptions, pair};
 pub use pair_record::PairRecordError;

@@ -1,0 +1,171 @@
+//! The phone's log while it is written: what one of its programs says, line by line, until somebody has heard enough.
+//!
+//! From os_trace_relay, which tells level and subsystem and sends only what one process says; from syslog_relay, which sends
+//! everything as text, where the phone does not start the other. Neither holds a lockdown session. Not here: what a line
+//! means (`core::diagnosis::log`).
+
+mod text;
+mod trace;
+
+use std::time::Duration;
+
+use backupwatch_backup::Clock;
+use backupwatch_core::DeviceTime;
+use backupwatch_core::diagnosis::log::{Line, LogLevel};
+use backupwatch_wire::lockdown::LockdownError;
+use backupwatch_wire::os_trace::Level;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::address::MuxAddress;
+use crate::error::DeviceError;
+use crate::listen::Attached;
+use crate::lockdown::Lockdown;
+use crate::mux;
+use crate::service;
+use crate::stream::DeviceStream;
+use crate::timeouts::Timeouts;
+
+const DOING: &str = "listening to the phone's log";
+
+/// A whole log is never silent for so long, nor does anybody wait longer for one process.
+const SILENCE: Duration = Duration::from_secs(15 * 60);
+
+/// What is read at a time.
+const CHUNK: usize = 16 << 10;
+
+/// One line of the phone's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// By the phone's clock; where the service tells no year, when it came.
+    pub at: DeviceTime,
+    /// The program, or the path of it.
+    pub process: String,
+    pub level: Option<LogLevel>,
+    /// Empty where it is not told, as with the category.
+    pub subsystem: String,
+    pub category: String,
+    pub text: String,
+}
+
+impl LogLine {
+    /// For those who know what it means.
+    #[must_use]
+    pub fn as_line(&self) -> Line<'_> {
+        Line {
+            at: self.at,
+            process: &self.process,
+            level: self.level,
+            subsystem: &self.subsystem,
+            category: &self.category,
+            text: &self.text,
+        }
+    }
+}
+
+/// Where a phone is, and how long its answers may take.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    address: &'a MuxAddress,
+    attached: &'a Attached,
+    timeouts: &'a Timeouts,
+}
+
+/// Sends what `program` says until `cancel` fires, nobody takes the lines any more, or the phone goes away.
+///
+/// # Errors
+/// When the phone does not let us listen, or has stopped telling.
+pub async fn live(
+    address: &MuxAddress,
+    attached: &Attached,
+    timeouts: &Timeouts,
+    clock: &dyn Clock,
+    program: &str,
+    lines: mpsc::Sender<LogLine>,
+    cancel: CancellationToken,
+) -> Result<(), DeviceError> {
+    let way = Way {
+        address,
+        attached,
+        timeouts,
+    };
+    let work = async {
+        match trace::listen(way, clock, program, &lines).await {
+            Err(error) if is_refusal(&error) => {
+                tracing::debug!(%error, "the phone's log comes as text");
+                text::listen(way, clock, program, &lines).await
+            }
+            ended => ended,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Ok(()),
+        () = lines.closed() => Ok(()),
+        ended = work => ended,
+    }
+}
+
+/// Whether the phone has no such service, or keeps it to itself: another one may still be had.
+fn is_refusal(error: &DeviceError) -> bool {
+    matches!(
+        error,
+        DeviceError::Refused {
+            error: LockdownError::InvalidService
+                | LockdownError::MissingService
+                | LockdownError::ServiceProhibited
+                | LockdownError::ServiceLimit
+                | LockdownError::Other(_),
+            ..
+        } | DeviceError::LogRefused
+    )
+}
+
+impl Way<'_> {
+    /// A connection to a service. The lockdown session ends with it.
+    async fn open(self, service: &str) -> Result<DeviceStream, DeviceError> {
+        let (address, timeouts) = (self.address, self.timeouts);
+        let credentials = mux::credentials(address, &self.attached.udid, timeouts.mux).await?;
+        let mut lockdown = Lockdown::connect(address, self.attached, timeouts)
+            .await?
+            .start_session(&credentials)
+            .await?;
+        let started = lockdown.start_service(service, None).await?;
+        let stream = service::connect(address, self.attached, started, &credentials, timeouts);
+        let stream = stream.await;
+        lockdown.end().await;
+        stream
+    }
+}
+
+/// The next bytes; an error at the end, for a log has none.
+async fn next_bytes<'a>(
+    stream: &mut (impl AsyncRead + Unpin),
+    buffer: &'a mut [u8],
+    after: Duration,
+) -> Result<&'a [u8], DeviceError> {
+    let count = tokio::time::timeout(after, stream.read(buffer))
+        .await
+        .map_err(|_| DeviceError::Silent {
+            doing: DOING,
+            after,
+        })?
+        .map_err(|source| DeviceError::link(DOING, source))?;
+    let bytes = buffer.get(..count).unwrap_or_default();
+    if bytes.is_empty() {
+        let source = std::io::ErrorKind::UnexpectedEof.into();
+        return Err(DeviceError::link(DOING, source));
+    }
+    Ok(bytes)
+}
+
+fn level(level: Level) -> LogLevel {
+    match level {
+        Level::Debug => LogLevel::Debug,
+        Level::Info => LogLevel::Info,
+        Level::Notice | Level::UserAction => LogLevel::Default,
+        Level::Error => LogLevel::Error,
+        Level::Fault => LogLevel::Fault,
+    }
+}
