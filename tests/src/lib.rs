@@ -6,6 +6,7 @@ pub mod agent;
 pub mod binary;
 pub mod blow;
 pub mod browser;
+pub mod conversation;
 pub mod desktop;
 pub mod peers;
 pub mod somebody;

@@ -32,6 +32,7 @@ const COMMANDS: &[&[&str]] = &[
     &["versions"],
     &["versions", "prune"],
     &["export"],
+    &["fix"],
     &["pair"],
     &["history"],
     &["agent"],

@@ -3,9 +3,13 @@
 
 use backupwatch_core::ladder::{Climb, Rung};
 use backupwatch_core::steps::Guard;
-use backupwatch_core::{HostTime, Udid, diagnosis};
+use backupwatch_core::watcher::Watcher;
+use backupwatch_core::{HostTime, Now, Udid, diagnosis};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+use crate::state::{State, StateError};
 
 /// The schema number of this document.
 pub const SCHEMA: u32 = 1;
@@ -104,6 +108,28 @@ pub struct RecoveryEntry {
     pub date: Timestamp,
     /// After which step, if one was tried.
     pub after: Option<String>,
+}
+
+/// The document as it can be judged from what the last agent left behind; none when the device is not known. As of when that agent
+/// last looked.
+pub fn from_state(
+    state: &State,
+    config: &Config,
+    udid: &Udid,
+    now: &Now,
+) -> Result<Option<LadderDocument>, StateError> {
+    let looked = state.agent()?.last_poll.unwrap_or(now.host);
+    let devices = state.devices()?.into_iter();
+    let remembered = devices.map(|device| device.remembered).collect();
+    let watcher = Watcher::new(config.policies.clone(), remembered);
+    let Some(climb) = watcher.climb(udid, now) else {
+        return Ok(None);
+    };
+    let views = watcher.devices(now).into_iter();
+    let name = views
+        .filter(|view| view.udid == *udid)
+        .find_map(|view| view.name);
+    Ok(Some(document(udid, name, &climb, looked)))
 }
 
 /// The document of this ladder.

@@ -1,5 +1,9 @@
 //! The command line as clap sees it; completions and the manual are made from it.
 
+use backupwatch_core::{
+    ladder::Mark,
+    steps::{self, StepId},
+};
 use clap::{Args, Parser, Subcommand, ValueHint};
 use std::path::PathBuf;
 
@@ -63,6 +67,8 @@ pub enum Command {
     Versions(Versions),
     /// Copy a backup to Finder's folder or another one, from where others can restore it
     Export(Export),
+    /// Show why iCloud Backup fails, and what to do about it step by step
+    Fix(Fix),
     /// Ask a device to trust this computer
     Pair {
         /// Which device
@@ -271,6 +277,59 @@ pub struct Export {
     /// The result as JSON, schema 1
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Fix {
+    /// Which device
+    pub device: Option<String>,
+    #[command(flatten)]
+    pub said: MaybeSaid,
+    /// As JSON, schema 1
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// At most one of them.
+#[derive(Debug, Clone, Copy, Args)]
+#[group(multiple = false)]
+pub struct MaybeSaid {
+    /// Say that you did this step, S0 to S9
+    #[arg(long, value_name = "STEP", value_parser = step)]
+    did: Option<StepId>,
+    /// Say that you did it and tapped Back Up Now, and that it failed again
+    #[arg(long, value_name = "STEP", value_parser = step)]
+    did_not_help: Option<StepId>,
+    /// Say that this step is not for you
+    #[arg(long, value_name = "STEP", value_parser = step)]
+    not_for_me: Option<StepId>,
+    /// Take back what you said of this step
+    #[arg(long, value_name = "STEP", value_parser = step)]
+    undo: Option<StepId>,
+}
+
+/// What a person says of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Said {
+    pub step: StepId,
+    pub mark: Mark,
+}
+
+impl MaybeSaid {
+    pub fn one(self) -> Option<Said> {
+        let said = |step: Option<StepId>, mark| step.map(|step| Said { step, mark });
+        said(self.did, Mark::Did)
+            .or(said(self.did_not_help, Mark::DidNotHelp))
+            .or(said(self.not_for_me, Mark::NotForMe))
+            .or(said(self.undo, Mark::Undo))
+    }
+}
+
+fn step(name: &str) -> Result<StepId, String> {
+    StepId::parse(name).ok_or_else(|| {
+        let all: Vec<&str> = steps::all().iter().map(|step| step.id.code()).collect();
+        format!("there is no such step; there are {}", all.join(", "))
+    })
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]

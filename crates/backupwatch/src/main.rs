@@ -84,6 +84,10 @@ async fn run(cli: Cli, terminal: Terminal) -> Result<ExitCode, Failure> {
             let (setup, _log) = ready()?;
             commands::export::run(terminal, &setup, &wanted).await
         }
+        Command::Fix(wanted) => {
+            let (setup, _log) = ready()?;
+            commands::fix::run(terminal, &setup, &wanted).await
+        }
         Command::Pair { device, json } => {
             let (setup, _log) = ready()?;
             commands::pair::run(terminal, &setup, device.as_deref(), json).await
@@ -156,6 +160,7 @@ fn wants_json(command: Option<&Command>) -> bool {
         Some(Command::Verify(wanted)) => wanted.json,
         Some(Command::Versions(wanted)) => wanted.json(),
         Some(Command::Export(wanted)) => wanted.json,
+        Some(Command::Fix(wanted)) => wanted.json,
         Some(
             Command::Agent { .. }
             | Command::Config { .. }

@@ -65,7 +65,8 @@ pub fn exit_code(status: &Status, agent_counts: bool) -> ExitCode {
     }
 }
 
-fn agent(status: &Status) -> String {
+/// Who watches, and how old that is.
+pub fn agent(status: &Status) -> String {
     let last = status.agent.last_poll.map_or_else(
         || "it has not looked yet".to_owned(),
         |at| format!("it last looked {}", words::ago(at, status.as_of)),

@@ -3,7 +3,7 @@
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write};
 
 /// What is said to the person. Cheap to clone; holds nothing but what it found out about the terminal.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +16,9 @@ pub struct Terminal {
 
 /// Longer lines are hard to read however wide the window is.
 const WIDEST: usize = 100;
+
+/// More than any answer, in bytes.
+const LONGEST_ANSWER: u64 = 4096;
 
 /// How a word is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +64,15 @@ impl Terminal {
         }
     }
 
+    /// One of this width that nobody watches.
+    #[cfg(test)]
+    pub fn of_width(width: usize) -> Self {
+        Self {
+            live: None,
+            width: Some(width),
+        }
+    }
+
     /// `text` behind `label`, broken between words where a person reads it; the lines that follow are indented by
     /// `hang` columns.
     pub fn wrapped(self, label: &str, text: &str, hang: usize) -> String {
@@ -89,6 +101,27 @@ impl Terminal {
     pub fn bytes(self, bytes: &[u8]) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         unless_gone(stdout.write_all(bytes).and_then(|()| stdout.flush()))
+    }
+
+    /// Somebody reads what is written and can type an answer.
+    pub fn is_interactive(self) -> bool {
+        self.width.is_some() && io::stdin().is_terminal()
+    }
+
+    /// What the person types after `prompt`; none at the end of the input. A wait for a line cannot be taken back: whoever drops this
+    /// is about to end.
+    pub async fn ask(self, prompt: &str) -> io::Result<Option<String>> {
+        let mut stdout = io::stdout();
+        stdout.write_all(prompt.as_bytes())?;
+        stdout.flush()?;
+        let line = tokio::task::spawn_blocking(|| {
+            let mut line = String::new();
+            let mut stdin = io::stdin().lock().take(LONGEST_ANSWER);
+            stdin
+                .read_line(&mut line)
+                .map(|length| (length > 0).then_some(line))
+        });
+        line.await.map_err(io::Error::other)?
     }
 
     /// What is not data, broken between words where a person reads it. There is nobody left to tell when this fails.

@@ -5,6 +5,7 @@ pub mod backup;
 pub mod config;
 pub mod demo;
 pub mod export;
+pub mod fix;
 pub mod history;
 pub mod manual;
 pub mod pair;

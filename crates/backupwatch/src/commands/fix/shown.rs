@@ -1,0 +1,290 @@
+//! The ladder in words for a terminal.
+
+use crate::{
+    cli::Said,
+    show,
+    terminal::{Terminal, Tone},
+    words,
+};
+use backupwatch_agent::{
+    ladder::{LadderDocument, StepEntry},
+    status::Status,
+};
+use backupwatch_core::ladder::Mark;
+use jiff::tz::TimeZone;
+use std::fmt::Write as _;
+
+/// The step that the person is at: the one to take now, or else the one whose turn it is and that is locked.
+pub fn current(ladder: &LadderDocument) -> Option<&StepEntry> {
+    ladder.steps.iter().find(|step| step.state == "next")
+}
+
+fn held(ladder: &LadderDocument) -> Option<&StepEntry> {
+    let held = ladder.held.as_ref()?;
+    ladder.steps.iter().find(|step| step.id == *held)
+}
+
+/// Whether there is something that a person could answer.
+pub fn has_question(ladder: &LadderDocument) -> bool {
+    current(ladder).is_some() || held(ladder).is_some()
+}
+
+/// The device, where it stands, how old that is, and the causes.
+pub fn why(terminal: Terminal, ladder: &LadderDocument, status: &Status) -> String {
+    let mut out = String::new();
+    let name = ladder.name.as_deref().unwrap_or(&ladder.device);
+    let _ = writeln!(out, "{}", Tone::Bold.set(name));
+    out.push_str(&stand(terminal, ladder));
+    if !status.agent.running {
+        let _ = writeln!(out, "{}", terminal.wrapped("  ", &show::agent(status), 2));
+    }
+    if !ladder.causes.is_empty() {
+        let _ = writeln!(out, "\n{}", Tone::Bold.set("Why"));
+    }
+    for cause in &ladder.causes {
+        let sure = Tone::Dim.set(&format!("({})", cause.confidence));
+        let title = format!("{} {sure}", words::capital(&cause.title));
+        let _ = writeln!(out, "{}", terminal.wrapped("  ", &title, 2));
+        let _ = writeln!(out, "{}", terminal.wrapped("    ", &cause.because, 4));
+    }
+    out
+}
+
+/// Where things stand, in a sentence.
+pub fn stand(terminal: Terminal, ladder: &LadderDocument) -> String {
+    if ladder.words.is_empty() {
+        return String::new();
+    }
+    let words = if ladder.recovery.is_some() {
+        Tone::Good.set(&ladder.words)
+    } else {
+        ladder.words.clone()
+    };
+    format!("{}\n", terminal.wrapped("  ", &words, 2))
+}
+
+/// The step to take now, with everything that one has to know before.
+pub fn now(terminal: Terminal, ladder: &LadderDocument, zone: &TimeZone) -> String {
+    let mut out = String::new();
+    if let Some(step) = current(ladder) {
+        let head = format!("Next: {}, {}", step.id, uncapital(&step.title));
+        let _ = writeln!(out, "{}", Tone::Bold.set(&head));
+        whole(terminal, &mut out, step, zone);
+    } else if let Some(step) = held(ladder) {
+        let head = format!("Next, but not yet: {}, {}", step.id, uncapital(&step.title));
+        let _ = writeln!(out, "{}", Tone::Bold.set(&head));
+        let why = Tone::Warning.set(&step.why);
+        let _ = writeln!(out, "{}", terminal.wrapped("  ", &why, 2));
+    }
+    out
+}
+
+fn whole(terminal: Terminal, out: &mut String, step: &StepEntry, zone: &TimeZone) {
+    let mut put = |label: &str, text: &str, hang: usize| {
+        if !text.is_empty() {
+            let label = format!("  {} ", Tone::Dim.set(&format!("{label:<8}")));
+            let _ = writeln!(out, "{}", terminal.wrapped(&label, text, 11 + hang));
+        }
+    };
+    let mut line = |label: &str, text: &str| put(label, text, 0);
+    line("Why", &step.why);
+    if let Some(marked) = step.marked {
+        line("Done", &words::date(marked, zone));
+    }
+    for seen in &step.seen {
+        line("Seen", seen);
+    }
+    line("Takes", &step.takes);
+    line("Costs", &step.loses);
+    line("Risk", &step.risk);
+    for (number, warning) in step.warnings.iter().enumerate() {
+        line(first(number, "Before"), &Tone::Warning.set(warning));
+    }
+    for (number, action) in step.actions.iter().enumerate() {
+        let action = format!("{}. {action}", number + 1);
+        put(first(number, "Do"), &action, 3);
+    }
+    let mut line = |label: &str, text: &str| put(label, text, 0);
+    line("Where", &step.path);
+    line("", &step.search);
+    line("Then", &step.sign);
+    if !step.link.is_empty() {
+        line("Apple", &format!("{}: {}", step.link_title, step.link));
+    }
+}
+
+/// The label of a list stands at its first entry.
+fn first(number: usize, label: &'static str) -> &'static str {
+    if number == 0 { label } else { "" }
+}
+
+/// Every step and how it stands.
+pub fn all(terminal: Terminal, ladder: &LadderDocument) -> String {
+    let mut out = format!("{}\n", Tone::Bold.set("All steps"));
+    for step in &ladder.steps {
+        let label = format!("  {:<4} {} ", step.id, state(&step.state));
+        let _ = writeln!(out, "{}", terminal.wrapped(&label, &step.title, 15));
+        // What the next one is for has been said.
+        if step.state != "next" && !step.why.is_empty() {
+            let why = Tone::Dim.set(&step.why);
+            let _ = writeln!(out, "{}", terminal.wrapped(&" ".repeat(15), &why, 15));
+        }
+    }
+    out
+}
+
+fn state(code: &str) -> String {
+    let word = format!("{code:<7}");
+    match code {
+        "done" => Tone::Good.set(&word),
+        "next" => Tone::Bold.set(&word),
+        "locked" => Tone::Warning.set(&word),
+        "never" | "tried" => Tone::Dim.set(&word),
+        _ => word,
+    }
+}
+
+/// That it was heard.
+pub fn noted(terminal: Terminal, said: Said) -> String {
+    let step = said.step;
+    let words = match said.mark {
+        Mark::Did => format!("Noted: you did {step}."),
+        Mark::DidNotHelp => format!("Noted: {step} did not help."),
+        Mark::NotForMe => format!("Noted: {step} is not for you."),
+        Mark::Undo => format!("Taken back: what you said of {step}."),
+    };
+    format!("{}\n", terminal.wrapped("", &Tone::Bold.set(&words), 0))
+}
+
+/// How to say what came of the step, where nobody asks.
+pub fn how_to_tell(ladder: &LadderDocument) -> Option<String> {
+    let step = &current(ladder)?.id;
+    Some(format!(
+        "When you have done it: `backupwatch fix --did {step}`; if it did not help: `--did-not-help {step}`; if it is not for you: `--not-for-me {step}`."
+    ))
+}
+
+/// A title within a sentence.
+fn uncapital(title: &str) -> String {
+    let mut letters = title.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_lowercase().chain(letters).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use backupwatch_agent::ladder::document;
+    use backupwatch_core::{
+        HostTime, Udid,
+        diagnosis::{Cause, Confidence},
+        ladder::{Ladder, RungState},
+        steps::StepId,
+    };
+    use jiff::Timestamp;
+
+    const MARKED: &str = "2026-10-03T19:30:00Z";
+
+    /// A ladder on which S2 has its turn and S4 is locked.
+    fn ladder() -> LadderDocument {
+        let cause = Cause {
+            code: "network".into(),
+            title: "the network stops the upload".into(),
+            confidence: Confidence::Certain,
+            because: "because the phone wrote down on 3 October 2026 that it had no network."
+                .into(),
+            error: None,
+            app: None,
+            says: None,
+            advice: String::new(),
+            hard: false,
+            steps: vec![StepId::S2],
+            never: Vec::new(),
+            wait_until: None,
+        };
+        let mut climb = Ladder::default().climb(vec![cause]);
+        climb.words = "Try another network next.".into();
+        for rung in &mut climb.rungs {
+            let known = [
+                (
+                    StepId::S0,
+                    RungState::Tried,
+                    "You did it on 1 October 2026.",
+                ),
+                (
+                    StepId::S2,
+                    RungState::Next,
+                    "It is the mildest one against this.",
+                ),
+                (
+                    StepId::S4,
+                    RungState::Locked,
+                    "Make a verified local backup first.",
+                ),
+            ];
+            if let Some((_, state, why)) = known.iter().find(|(id, ..)| *id == rung.step) {
+                (rung.state, rung.why) = (*state, (*why).to_owned());
+            }
+        }
+        climb.rungs.truncate(6);
+        let udid: Udid = "00008110-000A1B2C3D4E001E".parse().unwrap();
+        document(
+            &udid,
+            Some("Ada’s iPhone".into()),
+            &climb,
+            at("2026-10-04T11:41:00Z"),
+        )
+    }
+
+    fn at(time: &str) -> HostTime {
+        HostTime(time.parse().unwrap())
+    }
+
+    fn page(ladder: &LadderDocument) -> String {
+        let terminal = Terminal::of_width(80);
+        let text = [
+            now(terminal, ladder, &TimeZone::UTC),
+            all(terminal, ladder),
+            how_to_tell(ladder).unwrap_or_default(),
+        ];
+        anstream::adapter::strip_str(&text.join("\n")).to_string()
+    }
+
+    #[test]
+    fn the_next_step_comes_with_all_that_one_must_know() {
+        insta::assert_snapshot!(page(&ladder()));
+    }
+
+    #[test]
+    fn a_step_that_was_taken_says_what_was_seen_since() {
+        let mut ladder = ladder();
+        let step = ladder.steps.iter_mut().find(|step| step.id == "S2");
+        let step = step.unwrap();
+        step.marked = Some(MARKED.parse::<Timestamp>().unwrap());
+        step.seen = vec!["The phone was restarted.".into()];
+        let text = page(&ladder);
+        for words in ["3 October 2026, 19:30", "The phone was restarted."] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_locked_step_whose_turn_it_is_says_what_is_missing_and_not_how_it_goes() {
+        let mut ladder = ladder();
+        for step in &mut ladder.steps {
+            if step.state == "next" {
+                step.state = "tried".into();
+            }
+        }
+        assert!(!has_question(&ladder));
+        ladder.held = Some("S4".into());
+        assert!(has_question(&ladder));
+        let text = now(Terminal::of_width(80), &ladder, &TimeZone::UTC);
+        let text = anstream::adapter::strip_str(&text).to_string();
+        assert_eq!(
+            text,
+            "Next, but not yet: S4, delete the iCloud backup and start a new one\n  Make a verified local backup first.\n"
+        );
+    }
+}
