@@ -2,13 +2,25 @@
 //!
 //! One pure function over tables. What an unknown code means is not guessed: it is shown.
 
+mod because;
+mod case;
+mod circumstances;
 pub mod log;
+mod matching;
+mod tables;
+
+pub use tables::{Certainty, Known, all, find};
 
 use crate::evidence::{ErrorCode, Evidence};
+use crate::judge;
 use crate::past::Past;
 use crate::policy::CloudPolicy;
 use crate::steps::StepId;
-use crate::time::{DeviceTime, Now};
+use crate::time::{DeviceTime, Now, Period};
+use crate::verdict::{CloudState, UnknownWhy};
+use crate::words;
+use because::Teller;
+use case::Case;
 use serde::{Deserialize, Serialize};
 
 /// How sure a cause is.
@@ -67,11 +79,84 @@ pub struct Cause {
 }
 
 /// The causes that facts and evidence speak for, the likeliest first; none when nothing is known to be wrong.
-pub fn diagnose(
-    _past: &Past,
-    _evidence: &Evidence,
-    _policy: &CloudPolicy,
-    _now: &Now,
-) -> Vec<Cause> {
-    Vec::new()
+pub fn diagnose(past: &Past, evidence: &Evidence, policy: &CloudPolicy, now: &Now) -> Vec<Cause> {
+    let Some(tables) = tables::tables() else {
+        return Vec::new();
+    };
+    let (state, flags) = judge::cloud_state(past, policy, now);
+    let case = Case {
+        past,
+        evidence,
+        policy,
+        now,
+        tables,
+        flags: &flags,
+        tell: Teller {
+            noun: words::noun(past),
+            tables,
+            now,
+        },
+    };
+    let mut causes = match standing(&state, past, policy, now) {
+        Standing::Well => case.hard_ones(),
+        Standing::Waiting => case.attempts(),
+        Standing::SettingUp => case.setting_up().into_iter().collect(),
+        Standing::Off => case.switched_off(),
+        Standing::Trouble => case.everything(),
+    };
+    // What comes first at the same confidence speaks more directly.
+    causes.sort_by_key(|cause| std::cmp::Reverse(cause.confidence));
+    let mut seen = Vec::new();
+    causes.retain(|cause| {
+        let is_new = !seen.contains(&cause.code);
+        seen.push(cause.code.clone());
+        is_new
+    });
+    causes
 }
+
+/// How much is to be explained.
+enum Standing {
+    /// iCloud Backup works.
+    Well,
+    /// It is late, or has not had its chance yet: only what the phone itself reports counts.
+    Waiting,
+    SettingUp,
+    Off,
+    /// It fails, or nobody knows whether it works.
+    Trouble,
+}
+
+fn standing(state: &CloudState, past: &Past, policy: &CloudPolicy, now: &Now) -> Standing {
+    match state {
+        CloudState::Fresh => Standing::Well,
+        CloudState::Late => Standing::Waiting,
+        CloudState::Stale | CloudState::Alarm | CloudState::Critical => Standing::Trouble,
+        CloudState::Off => Standing::Off,
+        CloudState::NoneYet | CloudState::Unknown(UnknownWhy::NoDate) => {
+            let waited =
+                judge::dateless_since(past).map_or(Period::ZERO, |since| now.host.since(since));
+            if waited < policy.grace {
+                Standing::Waiting
+            } else {
+                Standing::Trouble
+            }
+        }
+        CloudState::Unknown(UnknownWhy::SettingUp) => Standing::SettingUp,
+        CloudState::Unknown(
+            UnknownWhy::NeverAsked
+            | UnknownWhy::NotSeen { .. }
+            | UnknownWhy::NotTrusted
+            | UnknownWhy::Locked
+            | UnknownWhy::NeverUnlocked
+            | UnknownWhy::Prohibited
+            | UnknownWhy::NoSwitch
+            | UnknownWhy::Unreadable { .. }
+            | UnknownWhy::LinkLost
+            | UnknownWhy::ClockWrong,
+        ) => Standing::Trouble,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -80,7 +80,7 @@ pub fn is_current(seen: HostTime, policy: &Policy, now: &Now) -> bool {
     now.host.since(seen) <= policy.poll.interval.times(2).max(Period::hours(1))
 }
 
-fn cloud_state(past: &Past, policy: &CloudPolicy, now: &Now) -> (CloudState, Vec<Flag>) {
+pub(crate) fn cloud_state(past: &Past, policy: &CloudPolicy, now: &Now) -> (CloudState, Vec<Flag>) {
     let unknown = |why| (CloudState::Unknown(why), Vec::new());
     let Some(facts) = &past.facts else {
         return unknown(if past.silent {

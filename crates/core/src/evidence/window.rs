@@ -7,6 +7,8 @@ use super::{ErrorCode, MOST_WINDOWS, Window};
 use crate::time::{DeviceTime, Period};
 
 const FIELDS: usize = 19;
+/// A week has no room for more.
+const MOST_IGNORED: u32 = 10_000;
 /// Longer ones are none.
 const LONGEST_LINE: usize = 512;
 /// Nobody leaves a phone untouched for longer.
@@ -38,6 +40,9 @@ impl Window {
             (domain, code) => Some(ErrorCode::new(domain, code)?),
         };
         let ignored = fields.nth(4)?.parse().ok()?;
+        if ignored > MOST_IGNORED {
+            return None;
+        }
         Some(Self {
             start,
             length: Period::seconds(length as i64),
@@ -104,6 +109,10 @@ mod tests {
             ("before its beginning", SAMPLE.replace("158966.533", "-1")),
             ("no length", SAMPLE.replace("158966.533", "NaN")),
             ("a flag of 2", SAMPLE.replace("|1|1|0|1|", "|1|2|0|1|")),
+            (
+                "more ignored than minutes",
+                format!("{}|99999", SAMPLE.rsplit_once('|').unwrap().0),
+            ),
             ("no number for an error", SAMPLE.replace("|209|", "|many|")),
             (
                 "a path for a domain",
