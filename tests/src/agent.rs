@@ -255,5 +255,7 @@ pub fn log(table: &Table) -> String {
 
 /// Writes the configuration of this table.
 pub fn configure(table: &Table, text: &str) {
+    // The usual port of the page is not for tests, which run beside each other.
+    let text = format!("page.port = 0\n{text}");
     std::fs::write(table.config(), text).expect("the configuration can be written");
 }

@@ -110,7 +110,7 @@ impl Table {
             runtime,
             home,
         };
-        std::fs::write(table.config(), "[notify]\ndesktop = false\n")
+        std::fs::write(table.config(), "page.port = 0\nnotify.desktop = false\n")
             .expect("a configuration can be written");
         table.sim = Some(table.sim_of(personas, listen));
         table

@@ -34,6 +34,7 @@ const COMMANDS: &[&[&str]] = &[
     &["export"],
     &["fix"],
     &["pair"],
+    &["open"],
     &["history"],
     &["agent"],
     &["config"],

@@ -6,7 +6,6 @@ mod mind;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,12 +18,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use ask::{Ask, Desk, Following, Refusal};
-use mind::{Act, Mind, Then};
+use mind::{Act, Mind};
 
 use crate::clock::{Clock, Drift};
 use crate::config::Config;
 use crate::jobs::{Done, Jobs, Place, Reins, What};
 use crate::keeper::Keeper;
+use crate::page::Door;
 use crate::phones::Phones;
 
 /// News that may wait.
@@ -36,8 +36,8 @@ const ABORTED: Duration = Duration::from_secs(2);
 /// Pause before a broken listener is tried again.
 const LISTEN_AGAIN: Duration = Duration::from_secs(5);
 
-/// Opens a page for the person at this computer.
-pub type OpenPage = Arc<dyn Fn(&Path) -> std::io::Result<()> + Send + Sync>;
+/// Opens a link for the person at this computer.
+pub type OpenPage = Arc<dyn Fn(&str) -> std::io::Result<()> + Send + Sync>;
 
 /// What the loop is made of.
 pub struct Parts<P> {
@@ -45,8 +45,8 @@ pub struct Parts<P> {
     pub config: Config,
     /// Where backups go.
     pub place: Place,
-    /// Where guides go.
-    pub guide: PathBuf,
+    /// Gives links to the page; none where there is no page.
+    pub door: Option<Door>,
     /// The phones.
     pub phones: Arc<P>,
     /// Whether this is the agent, which listens to usbmuxd. A single command lists the phones instead.
@@ -55,7 +55,7 @@ pub struct Parts<P> {
     pub notifier: Arc<dyn Notifier>,
     /// What people choose on them.
     pub answers: mpsc::Receiver<Answer>,
-    /// Opens pages.
+    /// Opens links.
     pub open_page: OpenPage,
     /// The clock.
     pub clock: Arc<dyn Clock>,
@@ -98,7 +98,7 @@ pub async fn run<P: Phones>(
         mut answers,
         keeper,
         notifier,
-        guide,
+        door,
         open_page,
         ..
     } = parts;
@@ -110,7 +110,7 @@ pub async fn run<P: Phones>(
         rereading: None,
         keeper,
         notifier,
-        guide,
+        door,
         open_page,
     };
     let now = look(&*clock);
@@ -231,7 +231,7 @@ struct Hands<P> {
     rereading: Option<CancellationToken>,
     keeper: Keeper,
     notifier: Arc<dyn Notifier>,
-    guide: PathBuf,
+    door: Option<Door>,
     open_page: OpenPage,
 }
 
@@ -277,19 +277,14 @@ impl<P: Phones> Hands<P> {
             }
             Act::Notify(notice) => self.notifier.post(&notice),
             Act::Scan { udids, heal } => self.jobs.scan(mind.place.clone(), udids, heal),
-            Act::Guide {
-                view,
-                encrypted,
-                then,
-            } => {
-                let (folder, open) = (self.guide.clone(), Arc::clone(&self.open_page));
-                match then {
-                    Then::Open => self
-                        .jobs
-                        .write_guide(folder, view, encrypted, move |path| open(path)),
-                    Then::Tell(reply) => self.jobs.write_guide_for(folder, view, encrypted, reply),
+            Act::Open(place) => match self.door.as_ref().map(|door| door.link(place)) {
+                Some(Ok(link)) => {
+                    let open = Arc::clone(&self.open_page);
+                    self.jobs.open_page(link, move |link| open(link));
                 }
-            }
+                Some(Err(error)) => tracing::warn!(%error, "no link to the page can be made"),
+                None => tracing::warn!("there is no page to be opened"),
+            },
             Act::Write(write) => self.keeper.write(write).await,
         }
     }
@@ -306,7 +301,7 @@ impl<P: Phones> Hands<P> {
             | Done::Scanned(_)
             | Done::Reread(..)
             | Done::ListenEnded
-            | Done::PageWritten(_)
+            | Done::PageOpened(_)
             | Done::Panicked(..) => {}
         }
     }

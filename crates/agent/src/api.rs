@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent::Desk;
 use crate::clock::Clock;
+use crate::page::Door;
 use listen::Listener;
 
 /// What the routes need.
@@ -23,6 +24,8 @@ pub struct Context {
     pub desk: Desk,
     /// The state file, for what is read from it.
     pub database: PathBuf,
+    /// Gives links to the page; none where there is no page.
+    pub door: Option<Door>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// When the agent started.

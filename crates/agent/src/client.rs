@@ -18,8 +18,8 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use crate::api::words::{
-    BackupEvent, BackupRequest, Failure, GuideAnswer, History, LocalOnlyRequest, MarkRequest,
-    PairAnswer, PairRequest, SnoozeRequest, Version,
+    BackupEvent, BackupRequest, Failure, History, LocalOnlyRequest, MarkRequest, PageAnswer,
+    PageRequest, PairAnswer, PairRequest, SnoozeRequest, Version,
 };
 use crate::ladder::LadderDocument;
 use crate::status::Status;
@@ -161,15 +161,17 @@ impl Client {
             .await
     }
 
-    /// Has the guide of a device written, and says where it is.
-    pub async fn guide(&self, udid: &Udid) -> Result<GuideAnswer, ClientError> {
-        self.ask(
-            Method::POST,
-            &format!("/v1/devices/{udid}/guide"),
-            &(),
-            QUICK,
-        )
-        .await
+    /// A link to the page, at a device if one is named, and at a step of its ladder.
+    pub async fn page(
+        &self,
+        udid: Option<&Udid>,
+        step: Option<StepId>,
+    ) -> Result<PageAnswer, ClientError> {
+        let request = PageRequest {
+            udid: udid.map(Udid::to_string),
+            step: step.map(|step| step.to_string()),
+        };
+        self.ask(Method::POST, "/v1/page", &request, QUICK).await
     }
 
     /// Tells of a look at a backup, and waits until the agent has looked at the store.

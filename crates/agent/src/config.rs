@@ -43,6 +43,8 @@ pub struct Own {
     pub usbmuxd: UsbmuxdOwn,
     /// What is logged.
     pub log: LogOwn,
+    /// The page for people.
+    pub page: PageOwn,
 }
 
 /// Where backups go.
@@ -104,6 +106,25 @@ impl Default for LogOwn {
     fn default() -> Self {
         Self {
             filter: "info".to_owned(),
+        }
+    }
+}
+
+/// The page for people, on 127.0.0.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PageOwn {
+    /// Serve it.
+    pub enabled: bool,
+    /// Where; another free port is taken if this one cannot be had. 0 is any free one.
+    pub port: u16,
+}
+
+impl Default for PageOwn {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            port: 4877,
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -13,13 +13,12 @@ use backupwatch_core::reread::Slice;
 use backupwatch_core::retention::RetentionPolicy;
 use backupwatch_core::run::{CancelledBy, Phase, Progress, RunEnd, RunFailure, RunReport};
 use backupwatch_core::verdict::Check;
-use backupwatch_core::watcher::{Attachment, DeviceView, Event, Job};
+use backupwatch_core::watcher::{Attachment, Event, Job};
 use backupwatch_core::{Facts, HostTime, LocalCopy, NoAnswer, Trust, Udid};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::Refusal;
 use crate::clock::Clock;
 use crate::medium::{self, Condition, Known, Origin, Trouble};
 use crate::phones::{Attached, Order, Phones};
@@ -46,8 +45,8 @@ pub enum Done {
     Reread(Udid, Stretch),
     /// Listening to usbmuxd. Only ever because of shutdown, or with the loop.
     ListenEnded,
-    /// A page was written, or not.
-    PageWritten(Result<PathBuf, String>),
+    /// A page was opened, or not.
+    PageOpened(Result<(), String>),
     /// A job broke.
     Panicked(What, String),
 }
@@ -80,7 +79,7 @@ pub enum What {
     Asked(Job, Option<Udid>),
     /// Listening to usbmuxd.
     Listen,
-    /// Writing a page.
+    /// Opening a page.
     Page,
 }
 
@@ -352,48 +351,20 @@ impl<P: Phones> Jobs<P> {
         cancel
     }
 
-    /// Writes the guide of one device and opens it.
-    pub fn write_guide(
+    /// Opens the page for the person.
+    pub fn open_page(
         &mut self,
-        folder: PathBuf,
-        view: Box<DeviceView>,
-        encrypted: bool,
-        open: impl FnOnce(&Path) -> io::Result<()> + Send + 'static,
+        link: String,
+        open: impl FnOnce(&str) -> io::Result<()> + Send + 'static,
     ) {
-        let now = self.clock.now();
         self.start(What::Page, async move {
-            let work = move || {
-                let path = crate::guide::write(&folder, &view, encrypted, now)?;
-                open(&path).map(|()| path)
-            };
-            Done::PageWritten(written(tokio::task::spawn_blocking(work).await))
+            let opened = tokio::task::spawn_blocking(move || open(&link)).await;
+            Done::PageOpened(match opened {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(error) => Err(error.to_string()),
+            })
         });
-    }
-
-    /// Writes the guide of one device for somebody who asked where it is.
-    pub fn write_guide_for(
-        &mut self,
-        folder: PathBuf,
-        view: Box<DeviceView>,
-        encrypted: bool,
-        reply: oneshot::Sender<Result<PathBuf, Refusal>>,
-    ) {
-        let now = self.clock.now();
-        self.start(What::Page, async move {
-            let work = move || crate::guide::write(&folder, &view, encrypted, now);
-            let written = written(tokio::task::spawn_blocking(work).await);
-            // Whoever asked may be gone.
-            let _gone = reply.send(written.clone().map_err(Refusal::Page));
-            Done::PageWritten(written)
-        });
-    }
-}
-
-fn written(done: Result<io::Result<PathBuf>, JoinError>) -> Result<PathBuf, String> {
-    match done {
-        Ok(Ok(path)) => Ok(path),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(error) => Err(error.to_string()),
     }
 }
 

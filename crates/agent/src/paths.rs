@@ -168,8 +168,6 @@ pub struct Paths {
     pub lock: PathBuf,
     /// The socket of the local API.
     pub socket: PathBuf,
-    /// Where the remediation guide is rendered to.
-    pub guide: PathBuf,
     /// The root of the backups.
     pub backups: PathBuf,
     /// The folder of log files, or none where the journal takes standard error.
@@ -207,7 +205,6 @@ impl Paths {
             config: base.config_file(moved.config.as_deref()),
             database: state.join("state.db"),
             lock: state.join("agent.lock"),
-            guide: state.join("guide"),
             socket,
             backups,
             logs,

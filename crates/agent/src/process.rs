@@ -11,6 +11,7 @@ use backupwatch_core::policy::Mode;
 use backupwatch_core::watcher::Remembered;
 use backupwatch_core::{HostTime, Udid};
 use backupwatch_notify::{Answer, Notifier};
+use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -20,11 +21,12 @@ use crate::api::listen::{ListenError, Listener};
 use crate::api::words::BackupEvent;
 use crate::api::{self, story};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, PageOwn};
 use crate::instance::{Instance, InstanceError};
 use crate::jobs::Place;
 use crate::keeper::Keeper;
 use crate::medium::{self, Origin};
+use crate::page::{self, Door};
 use crate::paths::{Paths, PathsError};
 use crate::phones::Phones;
 use crate::state::{self, StateError};
@@ -47,7 +49,7 @@ pub struct Setup<P> {
     pub notifier: Arc<dyn Notifier>,
     /// What people choose on them.
     pub answers: mpsc::Receiver<Answer>,
-    /// Opens pages for the person.
+    /// Opens links for the person.
     pub open_page: OpenPage,
     /// The clock.
     pub clock: Arc<dyn Clock>,
@@ -89,12 +91,18 @@ pub async fn serve<P: Phones>(
 ) -> Result<(), StartError> {
     let clock = Arc::clone(&setup.clock);
     let paths = setup.paths.clone();
-    let start = Start::of(&paths)?;
+    let mut start = Start::of(&paths)?;
     let listener = Listener::bind(&paths.socket)?;
+    let (page, remark) = page_of(&setup.config.own.page).await;
+    start.remarks.extend(remark);
     let (desk, asks) = Desk::new();
+    start.door = page
+        .as_ref()
+        .map(|page| Door::new(page.port(), Arc::clone(&clock)));
     let context = api::Context {
         desk,
         database: paths.database.clone(),
+        door: start.door.clone(),
         started: clock.now().0,
         clock,
     };
@@ -105,7 +113,8 @@ pub async fn serve<P: Phones>(
         "the agent runs"
     );
     let (instance, parts) = start.into_parts(setup, true);
-    let mut server = tokio::spawn(api::serve(listener, context, shutdown.clone()));
+    let page = page.zip(page_context(&context));
+    let mut server = tokio::spawn(faces(listener, context, page, shutdown.clone()));
     let mut watch = tokio::spawn(agent::run(parts, asks, shutdown.clone()));
     // Either may end first only by a fault; then the other one is ended politely too.
     let (watched, served) = tokio::select! {
@@ -125,6 +134,53 @@ pub async fn serve<P: Phones>(
     drop(instance);
     tracing::info!("the agent has ended");
     result
+}
+
+/// The socket of the page, if there is to be one, and what a person should know about it.
+async fn page_of(config: &PageOwn) -> (Option<page::Listener>, Option<String>) {
+    if !config.enabled {
+        return (None, None);
+    }
+    match page::Listener::bind(config.port).await {
+        Ok(page) if config.port == 0 || page.port() == config.port => (Some(page), None),
+        Ok(page) => {
+            let (wanted, got) = (config.port, page.port());
+            let remark = format!(
+                "The page is at port {got}, because port {wanted} is taken; `backupwatch open` finds it."
+            );
+            (Some(page), Some(remark))
+        }
+        Err(error) => {
+            let why = medium::in_full(&error);
+            (None, Some(format!("There is no page: failed to {why}.")))
+        }
+    }
+}
+
+fn page_context(context: &api::Context) -> Option<page::Context> {
+    Some(page::Context {
+        desk: context.desk.clone(),
+        database: context.database.clone(),
+        clock: Arc::clone(&context.clock),
+        zone: TimeZone::system(),
+        door: context.door.clone()?,
+    })
+}
+
+/// The local API and the page.
+async fn faces(
+    listener: Listener,
+    context: api::Context,
+    page: Option<(page::Listener, page::Context)>,
+    shutdown: CancellationToken,
+) {
+    let api = api::serve(listener, context, shutdown.clone());
+    match page {
+        Some((listener, context)) => {
+            tokio::join!(api, page::serve(listener, context, shutdown));
+        }
+        None => api.await,
+    }
 }
 
 /// One command of a person, in this process, while no agent runs: the same loop without the listening.
@@ -195,6 +251,7 @@ struct Start {
     last_poll: Option<HostTime>,
     known: Option<crate::medium::Known>,
     remarks: Vec<String>,
+    door: Option<Door>,
 }
 
 impl Start {
@@ -223,6 +280,7 @@ impl Start {
             last_poll,
             known,
             remarks,
+            door: None,
         })
     }
 
@@ -234,7 +292,7 @@ impl Start {
                 origin: setup.origin,
                 known: self.known,
             },
-            guide: setup.paths.guide,
+            door: self.door,
             phones: Arc::new(setup.phones),
             resident,
             notifier: setup.notifier,

@@ -46,11 +46,14 @@ fn request(method: &str, path: &str, body: &str) -> Vec<u8> {
 #[tokio::test]
 async fn every_refusal_is_json_with_a_stable_code() {
     let home = Home::with(vec![ada()]);
-    let agent = home.agent("[backup]\nmode = \"off\"").up().await;
+    let agent = home
+        .agent("[backup]\nmode = \"off\"\n[page]\nenabled = false")
+        .up()
+        .await;
     let stranger = "00008110-0000000000000001";
     let of = |path: &str| path.replace("DEVICE", stranger);
     let long = format!("{{\"udid\":\"{}\"}}", "a".repeat(40 << 10));
-    let rows: [(&str, String, &str, u16, &str); 16] = [
+    let rows: [(&str, String, &str, u16, &str); 19] = [
         ("GET", "/v1/nothing".into(), "", 404, "no_such_route"),
         ("GET", "/".into(), "", 404, "no_such_route"),
         ("DELETE", "/v1/status".into(), "", 405, "wrong_method"),
@@ -102,11 +105,26 @@ async fn every_refusal_is_json_with_a_stable_code() {
         ),
         (
             "POST",
-            "/v1/devices/%ff/guide".into(),
+            "/v1/devices/%ff/backup".into(),
             "",
             400,
             "bad_request",
         ),
+        (
+            "POST",
+            "/v1/page".into(),
+            "{\"udid\":\"00008110-0000000000000001\"}",
+            404,
+            "unknown_device",
+        ),
+        (
+            "POST",
+            "/v1/page".into(),
+            "{\"step\":\"S4\"}",
+            400,
+            "bad_request",
+        ),
+        ("POST", "/v1/page".into(), "", 503, "no_page"),
         (
             "GET",
             "/v1/history?limit=many".into(),

@@ -77,6 +77,14 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Open the page in your browser: the devices, their last 90 days, and the steps
+    Open {
+        /// At this device
+        device: Option<String>,
+        /// Only print the link; it works once, and within two minutes
+        #[arg(long)]
+        print: bool,
+    },
     /// Show the backups made and the notices posted, newest first
     History {
         /// Only this device

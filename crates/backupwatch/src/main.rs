@@ -1,5 +1,6 @@
 //! The backupwatch command: parse, build, run, exit. What a command does is in `commands`.
 
+mod browser;
 mod choice;
 mod cli;
 mod commands;
@@ -92,6 +93,10 @@ async fn run(cli: Cli, terminal: Terminal) -> Result<ExitCode, Failure> {
             let (setup, _log) = ready()?;
             commands::pair::run(terminal, &setup, device.as_deref(), json).await
         }
+        Command::Open { device, print } => {
+            let (setup, _log) = ready()?;
+            commands::open::run(terminal, &setup, device.as_deref(), print).await
+        }
         Command::History {
             device,
             limit,
@@ -163,6 +168,7 @@ fn wants_json(command: Option<&Command>) -> bool {
         Some(Command::Fix(wanted)) => wanted.json,
         Some(
             Command::Agent { .. }
+            | Command::Open { .. }
             | Command::Config { .. }
             | Command::Simulate(_)
             | Command::Demo { .. }

@@ -1,6 +1,6 @@
 //! The way to an answer: the agent where one runs, this process where none does.
 
-use crate::{failure::Failure, setup::Setup};
+use crate::{browser, failure::Failure, setup::Setup};
 use backupwatch_agent::{
     agent::Refusal,
     client::{Client, ClientError},
@@ -83,7 +83,7 @@ pub fn process_setup_at(
         phones: Usbmuxd::new(address, host_name()),
         notifier,
         answers,
-        open_page: Arc::new(open_page),
+        open_page: Arc::new(browser::open),
         clock: Arc::new(SystemClock),
     }
 }
@@ -112,24 +112,6 @@ fn host_name() -> Option<String> {
         .map(str::to_owned)
 }
 
-/// Opens a page with the desktop's own program.
-fn open_page(path: &Path) -> std::io::Result<()> {
-    let program = if cfg!(target_os = "macos") {
-        "open"
-    } else {
-        "xdg-open"
-    };
-    let mut child = std::process::Command::new(program)
-        .arg(path)
-        .stdin(std::process::Stdio::null())
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()?;
-    // The opener ends at once or with the browser; either way somebody has to take its last word.
-    std::thread::spawn(move || child.wait());
-    Ok(())
-}
-
 /// An agent that says no, or none that can be talked to.
 pub fn refused_by_agent(error: &ClientError) -> Failure {
     match error {
@@ -140,7 +122,7 @@ pub fn refused_by_agent(error: &ClientError) -> Failure {
                 "not_attached" => (ExitCode::BackupFailed, "not_attached"),
                 "not_now" => (ExitCode::BackupFailed, "not_now"),
                 "no_store" => (ExitCode::BackupFailed, "no_store"),
-                "page" => (ExitCode::Internal, "page"),
+                "no_page" => (ExitCode::Usage, "no_page"),
                 "ending" => (ExitCode::AgentDown, "ending"),
                 _ => (ExitCode::Usage, "refused"),
             };
@@ -170,7 +152,7 @@ pub fn refused(refusal: &Refusal) -> Failure {
             ExitCode::BackupFailed
         }
         Refusal::NoBackup => ExitCode::Usage,
-        Refusal::Page(_) | Refusal::Ending => ExitCode::Internal,
+        Refusal::Ending => ExitCode::Internal,
     };
     let mut failure = Failure::new(code, refusal.code(), refusal.to_string());
     failure.next = match refusal {
@@ -180,7 +162,6 @@ pub fn refused(refusal: &Refusal) -> Failure {
         | Refusal::NotAttached
         | Refusal::NoStore { .. }
         | Refusal::NoBackup
-        | Refusal::Page(_)
         | Refusal::Ending => refusal.next().map(str::to_owned),
     };
     failure

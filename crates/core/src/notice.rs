@@ -130,6 +130,6 @@ pub struct Notice {
     pub title: String,
     /// What is wrong, since when, what was done already, and the one next step.
     pub body: String,
-    /// Buttons, the first one being the default.
+    /// Buttons. A click on the notice itself shows the device.
     pub actions: Vec<Action>,
 }

@@ -120,9 +120,7 @@ fn prepared(notice: &Notice, body: &str) -> notify_rust::Notification {
         .appname("backupwatch")
         .summary(&notice.title)
         .body(body);
-    if !notice.actions.is_empty() {
-        shown.action(crate::DEFAULT, "Open");
-    }
+    shown.action(crate::DEFAULT, "Open");
     for action in &notice.actions {
         shown.action(action.code(), action.label());
     }

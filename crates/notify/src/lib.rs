@@ -30,14 +30,14 @@ pub struct Answer {
     pub notice: String,
     /// Of which device it spoke.
     pub udid: Udid,
-    /// What was chosen; a click on the notice itself is its first action.
+    /// What was chosen; a click on the notice itself opens the page.
     pub action: Action,
 }
 
 /// The chosen action of `notice` by the code that the desktop gives back.
 fn chosen(notice: &Notice, code: &str) -> Option<Answer> {
     let action = if code == DEFAULT {
-        notice.actions.first().copied()
+        Some(Action::ShowSteps)
     } else {
         notice
             .actions
@@ -65,7 +65,7 @@ mod tests {
         let cases = [
             ("show_steps", Some(Action::ShowSteps)),
             ("back_up_now", Some(Action::BackUpNow)),
-            ("default", Some(Action::BackUpNow)),
+            ("default", Some(Action::ShowSteps)),
             ("snooze", None),
             ("__closed", None),
             ("", None),

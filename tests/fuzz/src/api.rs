@@ -29,7 +29,7 @@ const ROUTES: [&str; 14] = [
     "/v1/snooze",
     "/v1/local-only",
     "/v1/devices/{}/backup",
-    "/v1/devices/{}/guide",
+    "/v1/page",
     "/v1/devices/00008101-000A11112222F1E5/backup",
     "/{}",
 ];
@@ -115,6 +115,7 @@ static SERVER: LazyLock<TempDir> = LazyLock::new(|| {
             let context = Context {
                 desk,
                 database,
+                door: None,
                 clock: Arc::new(SystemClock),
                 started: jiff::Timestamp::UNIX_EPOCH,
             };

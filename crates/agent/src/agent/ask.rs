@@ -1,7 +1,5 @@
 //! What a face may ask of the running loop: a bounded queue of questions, each with its own way back.
 
-use std::path::PathBuf;
-
 use backupwatch_core::ladder::Mark;
 use backupwatch_core::run::{Progress, RunReport};
 use backupwatch_core::steps::StepId;
@@ -94,12 +92,12 @@ pub enum Ask {
         /// The way back.
         reply: oneshot::Sender<Status>,
     },
-    /// Write the guide of a device.
-    Guide {
-        /// Which.
+    /// Follow the backup that runs, if one does.
+    Follow {
+        /// Of which device.
         udid: Udid,
         /// The way back.
-        reply: oneshot::Sender<Result<PathBuf, Refusal>>,
+        reply: oneshot::Sender<Result<Following, Refusal>>,
     },
 }
 
@@ -136,9 +134,6 @@ pub enum Refusal {
     /// There is no backup to be stopped.
     #[error("no backup of this device is running")]
     NoBackup,
-    /// A page could not be written.
-    #[error("the page could not be written: {0}")]
-    Page(String),
     /// The loop ends.
     #[error("the agent is ending")]
     Ending,
@@ -153,7 +148,6 @@ impl Refusal {
             Self::NotNow { .. } => "not_now",
             Self::NoStore { .. } => "no_store",
             Self::NoBackup => "no_backup",
-            Self::Page(_) => "page",
             Self::Ending => "ending",
         }
     }
@@ -170,7 +164,6 @@ impl Refusal {
                 "Connect the disk, or choose another folder: backup.root in the configuration.",
             ),
             Self::NoBackup | Self::Ending => None,
-            Self::Page(_) => Some("See that the state folder can be written to."),
         }
     }
 }
@@ -256,9 +249,9 @@ impl Desk {
         self.ask(|reply| Ask::Verified { check, reply }).await
     }
 
-    /// Writes the guide of a device.
-    pub async fn guide(&self, udid: Udid) -> Result<PathBuf, Refusal> {
-        self.ask(|reply| Ask::Guide { udid, reply }).await?
+    /// Follows the backup that runs.
+    pub async fn follow(&self, udid: Udid) -> Result<Following, Refusal> {
+        self.ask(|reply| Ask::Follow { udid, reply }).await?
     }
 
     async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Refusal> {

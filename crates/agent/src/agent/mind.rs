@@ -8,7 +8,6 @@ mod ends;
 mod looking;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::PathBuf;
 
 use backupwatch_core::reread::Slice;
 use backupwatch_core::retention::RetentionPolicy;
@@ -25,6 +24,7 @@ use crate::config::Config;
 use crate::jobs::Place;
 use crate::keeper::Write;
 use crate::medium::{Medium, ended};
+use crate::page::Place as Page;
 use crate::phones::Attached;
 use crate::status::{self, AgentStatus, Live, Status};
 
@@ -62,19 +62,9 @@ pub(super) enum Act {
         slice: Slice,
     },
     StopReread,
-    Guide {
-        view: Box<DeviceView>,
-        encrypted: bool,
-        then: Then,
-    },
+    /// Shows the person a place on the page.
+    Open(Page),
     Write(Write),
-}
-
-/// What is done with a page that was written.
-#[derive(Debug)]
-pub(super) enum Then {
-    Open,
-    Tell(oneshot::Sender<Result<PathBuf, Refusal>>),
 }
 
 /// What the agent knows of usbmuxd.
@@ -502,17 +492,5 @@ impl Mind {
             .devices(now)
             .into_iter()
             .find(|view| view.udid == *udid)
-    }
-
-    fn guide(&self, view: DeviceView, then: Then) -> Act {
-        let encrypted = self
-            .copies
-            .get(&view.udid)
-            .is_some_and(|copy| copy.encrypted);
-        Act::Guide {
-            view: Box::new(view),
-            encrypted,
-            then,
-        }
     }
 }

@@ -10,6 +10,7 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
@@ -139,14 +140,15 @@ impl Listener {
     }
 }
 
-fn told(ended: Result<(), JoinError>) {
+pub(crate) fn told(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "answering a request broke");
     }
 }
 
-async fn converse(
-    stream: UnixStream,
+/// One connection, from its first request to its end.
+pub(crate) async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     _permit: OwnedSemaphorePermit,
     service: TowerToHyperService<Router>,
     shutdown: CancellationToken,

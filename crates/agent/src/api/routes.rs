@@ -16,12 +16,13 @@ use tokio_util::sync::CancellationToken;
 use super::Context;
 use super::story::Story;
 use super::words::{
-    BackupRequest, Failure, GuideAnswer, HistoryQuery, LocalOnlyRequest, MarkRequest, PairAnswer,
-    PairRequest, SCHEMA, SnoozeRequest, Version,
+    BackupRequest, Failure, HistoryQuery, LocalOnlyRequest, MarkRequest, PageAnswer, PageRequest,
+    PairAnswer, PairRequest, SCHEMA, SnoozeRequest, Version,
 };
 use crate::agent::Refusal;
 use crate::history;
 use crate::medium::in_full;
+use crate::page::Place;
 use crate::state::{self, StateError};
 use crate::status::trust_code;
 use crate::verification::Verification;
@@ -44,8 +45,8 @@ pub(super) fn router(context: Context, shutdown: CancellationToken) -> Router {
         .route("/v1/pair", post(pair))
         .route("/v1/snooze", post(snooze))
         .route("/v1/local-only", post(local_only))
+        .route("/v1/page", post(page))
         .route("/v1/devices/{udid}/backup", post(backup).delete(cancel))
-        .route("/v1/devices/{udid}/guide", post(guide))
         .route("/v1/devices/{udid}/verified", post(verified))
         .route("/v1/devices/{udid}/ladder", get(ladder))
         .route("/v1/devices/{udid}/steps/{step}", post(mark))
@@ -97,7 +98,6 @@ impl From<Refusal> for No {
             | Refusal::NotNow { .. }
             | Refusal::NoStore { .. }
             | Refusal::NoBackup => StatusCode::CONFLICT,
-            Refusal::Page(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Refusal::Ending => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::of(failure(
@@ -195,13 +195,36 @@ async fn local_only(State(app): State<App>, body: Sent) -> Result<Response, No> 
     ))
 }
 
-async fn guide(State(app): State<App>, udid: Named) -> Result<Response, No> {
-    let udid = device_of(udid)?;
-    let path = app.context.desk.guide(udid.clone()).await?;
-    Ok(json(&GuideAnswer {
+/// A link to the page. It is the only thing here that lets somebody else in, so it is made anew each time.
+async fn page(State(app): State<App>, body: Sent) -> Result<Response, No> {
+    let PageRequest { udid, step } = parse_or_default(body)?;
+    let step =
+        step.map(|step| StepId::parse(&step).ok_or_else(|| bad_request("there is no such step")));
+    let place = match (udid, step.transpose()?) {
+        (Some(udid), step) => {
+            let udid = parse_udid(&udid)?;
+            let known = app.context.desk.status().await?.devices;
+            if !known.iter().any(|device| device.udid == udid.as_str()) {
+                return Err(Refusal::UnknownDevice.into());
+            }
+            Place::Device(udid, step)
+        }
+        (None, None) => Place::Devices,
+        (None, Some(_)) => return Err(bad_request("a step is of a device")),
+    };
+    let no_page = |why: &str, next| {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        No::of(failure(status, "no_page", why, next))
+    };
+    let Some(door) = &app.context.door else {
+        let next = "Set `page.enabled = true` in the configuration, and see `backupwatch status`.";
+        return Err(no_page("the agent serves no page", Some(next)));
+    };
+    let url = door.link(place);
+    let url = url.map_err(|error| no_page(&format!("no link can be made: {error}"), None))?;
+    Ok(json(&PageAnswer {
         schema: SCHEMA,
-        udid: udid.into(),
-        path: path.to_string_lossy().into_owned(),
+        url,
     }))
 }
 

@@ -130,15 +130,30 @@ pub struct MarkRequest {
     pub mark: Mark,
 }
 
-/// Answer of `POST /v1/devices/{udid}/guide`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GuideAnswer {
+/// Body of `POST /v1/page`; an empty body is the page of all devices.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PageRequest {
+    /// The device that it is to show.
+    pub udid: Option<String>,
+    /// The step of its ladder.
+    pub step: Option<String>,
+}
+
+/// Its answer.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageAnswer {
     /// Of this document.
     pub schema: u32,
-    /// The device.
-    pub udid: String,
-    /// The page, freshly written.
-    pub path: String,
+    /// A link that lets a browser in: once, and within two minutes.
+    pub url: String,
+}
+
+/// Without the link, which belongs into no log.
+impl std::fmt::Debug for PageAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PageAnswer").finish_non_exhaustive()
+    }
 }
 
 /// Query of `GET /v1/history`.

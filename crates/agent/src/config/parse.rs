@@ -17,7 +17,7 @@ use super::{Config, Mistake, Own};
 /// The sections of the policy.
 const POLICY: [&str; 6] = ["icloud", "backup", "notify", "poll", "retention", "verify"];
 /// The sections that the agent owns whole.
-const OWN: [&str; 3] = ["paths", "usbmuxd", "log"];
+const OWN: [&str; 4] = ["paths", "usbmuxd", "log", "page"];
 /// Keys of the agent inside sections of the policy.
 const MIXED: [(&str, &str); 2] = [("backup", "root"), ("notify", "desktop")];
 /// Names of people's devices are short; the bound keeps a paste accident out of every table.

@@ -4,6 +4,7 @@
 //! What the file says is evidence, never a verdict: verdicts are computed from it with the current time. Deliberately
 //! not here: secrets of any kind. The file is inside the 0700 state folder.
 
+mod days;
 mod open;
 mod prune;
 mod read;

@@ -188,7 +188,7 @@ impl State {
     }
 
     /// Runs a query; rows that are `None` are counted and left out.
-    fn rows<R>(
+    pub(super) fn rows<R>(
         &self,
         sql: &str,
         params: impl rusqlite::Params,
@@ -214,7 +214,9 @@ impl State {
 }
 
 /// Columns 0 to 2: the device, the schema number of the JSON, the JSON. `None` when this release cannot read it.
-fn keyed_json<T: DeserializeOwned>(row: &Row<'_>) -> rusqlite::Result<Option<(Udid, T)>> {
+pub(super) fn keyed_json<T: DeserializeOwned>(
+    row: &Row<'_>,
+) -> rusqlite::Result<Option<(Udid, T)>> {
     let schema: i64 = row.get(1)?;
     if schema != BODY_SCHEMA {
         return Ok(None);
@@ -224,7 +226,7 @@ fn keyed_json<T: DeserializeOwned>(row: &Row<'_>) -> rusqlite::Result<Option<(Ud
     Ok(udid.zip(body))
 }
 
-fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<HostTime>> {
+pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<HostTime>> {
     let milliseconds: i64 = row.get(column)?;
     Ok(Timestamp::from_millisecond(milliseconds).ok().map(HostTime))
 }

@@ -83,8 +83,11 @@ impl Home {
     pub fn setup(&self, config: &str) -> Setup<Usbmuxd> {
         let address = self.sim.listen().environment();
         let (_, answers) = mpsc::channel(1);
+        let mut config = Config::parse(config).unwrap();
+        // The usual port is not for tests, which run beside each other.
+        config.own.page.port = 0;
         Setup {
-            config: Config::parse(config).unwrap(),
+            config,
             paths: self.paths(),
             origin: Origin::OurOwn,
             phones: Usbmuxd::new(

@@ -162,17 +162,17 @@ async fn tell(
     })
     .await?;
     terminal.data(&show::status(terminal, &after, true, &zone))?;
-    let guide = client
-        .guide(&udid)
+    let page = client
+        .page(Some(&udid), None)
         .await
         .map_err(|error| reach::refused_by_agent(&error))?;
     chapter(
         terminal,
-        "iCloud itself still needs repair. The steps for this iPhone, from the mildest to the harshest, are on a page:",
+        "iCloud itself still needs repair. The steps for this iPhone, from the mildest to the harshest, are on a page for this computer's browser. The link works once, and within two minutes:",
     );
-    terminal.data(&format!("  {}", guide.path))?;
+    terminal.data(&format!("  {}", page.url))?;
     if once {
-        terminal.say("  (It is removed now, like everything of this demonstration; `demo` without --once keeps it until ctrl-c.)");
+        terminal.say("  (It ends now, like everything of this demonstration; `demo` without --once keeps it until ctrl-c.)");
     }
     Ok(true)
 }
@@ -194,6 +194,11 @@ async fn stay(
         program.display(),
         setup.paths.state.display()
     ));
+    terminal.say(&format!(
+        "  {} --state-dir {} open        # the page again",
+        program.display(),
+        setup.paths.state.display()
+    ));
     if let Some(address) = sim.listen().environment() {
         terminal.say(&format!(
             "  USBMUXD_SOCKET_ADDRESS={address} ideviceinfo      # any client of usbmuxd"
@@ -203,8 +208,9 @@ async fn stay(
     Ok(())
 }
 
-/// Backups begin when the story says so, also at night.
-const CONFIG: &str = "[backup]\nmode = \"ask\"\nquiet = \"off\"\n[notify]\nquiet = \"off\"\n";
+/// Backups begin when the story says so, also at night; the page leaves its usual port to the real agent.
+const CONFIG: &str =
+    "[backup]\nmode = \"ask\"\nquiet = \"off\"\n[notify]\nquiet = \"off\"\n[page]\nport = 0\n";
 
 fn setup(home: &Path) -> Result<Setup, Failure> {
     let config = Config::parse(CONFIG)

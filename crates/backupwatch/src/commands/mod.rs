@@ -8,6 +8,7 @@ pub mod export;
 pub mod fix;
 pub mod history;
 pub mod manual;
+pub mod open;
 pub mod pair;
 pub mod simulate;
 pub mod status;

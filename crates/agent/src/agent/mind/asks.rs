@@ -8,11 +8,12 @@ use backupwatch_core::{Now, Trust, Udid};
 use backupwatch_notify::Answer;
 use tokio::sync::oneshot;
 
-use super::{Act, Check, LOOK_PATIENCE, Mind, Mux, SNOOZE, Then, Wish};
+use super::{Act, Check, LOOK_PATIENCE, Mind, Mux, SNOOZE, Wish};
 use crate::agent::ask::{Ask, Refusal};
 use crate::keeper::Write;
 use crate::ladder::{self, LadderDocument};
 use crate::medium::Medium;
+use crate::page::Place;
 use crate::phones::Attached;
 use crate::status::Status;
 
@@ -37,9 +38,10 @@ impl Mind {
             ),
             Action::LocalOnly => self.tell(Event::LocalOnly { udid, chosen: true }, now, acts),
             Action::ShowSteps => {
-                if let Some(view) = self.view(&udid, now) {
-                    acts.push(self.guide(view, Then::Open));
-                }
+                let climb = self.watcher.climb(&udid, now);
+                let step =
+                    climb.and_then(|climb| climb.next().map(|rung| rung.step).or(climb.held));
+                acts.push(Act::Open(Place::Device(udid, step)));
             }
         }
     }
@@ -179,12 +181,11 @@ impl Mind {
                     reply,
                 });
             }
-            Ask::Guide { udid, reply } => match self.view(&udid, now) {
-                Some(view) => acts.push(self.guide(view, Then::Tell(reply))),
-                None => {
-                    let _gone = reply.send(Err(Refusal::UnknownDevice));
-                }
-            },
+            Ask::Follow { udid, reply } => {
+                let backup = self.backups.get(&udid);
+                let following = backup.map(|backup| backup.following.clone());
+                let _gone = reply.send(following.ok_or(Refusal::NoBackup));
+            }
         }
     }
 

@@ -38,10 +38,8 @@ impl Mind {
             Done::Scanned(scan) => self.scanned(scan, now, acts),
             Done::Reread(udid, stretch) => self.reread_ended(udid, stretch, now, acts),
             Done::ListenEnded => {}
-            Done::PageWritten(Ok(path)) => {
-                tracing::debug!(path = %path.display(), "the guide is written")
-            }
-            Done::PageWritten(Err(why)) => tracing::warn!(why, "the guide cannot be shown"),
+            Done::PageOpened(Ok(())) => {}
+            Done::PageOpened(Err(why)) => tracing::warn!(why, "the page cannot be opened"),
             Done::Panicked(what, words) => self.panicked(what, words, now, acts),
         }
     }

@@ -1,0 +1,180 @@
+//! One device: the verdict and what it rests on, the local backup, the last 90 days, the ladder, the evidence, the notices.
+
+use maud::{Markup, html};
+
+use super::devices::{remarks, seen};
+use super::{Frame, Scene, evidence, frame, ladder, timeline, verdict};
+use crate::ladder::LadderDocument;
+use crate::page::timeline::{Rows, Timeline};
+use crate::page::words;
+use crate::status::{AgentStatus, DeviceStatus};
+
+/// Notices that are shown; all of them are in `backupwatch history`.
+const NOTICES: usize = 12;
+
+pub(in crate::page) fn page(
+    scene: &Scene,
+    agent: &AgentStatus,
+    device: &DeviceStatus,
+    ladder: &LadderDocument,
+    rows: &Rows,
+) -> Markup {
+    let name = words::name(device);
+    let at = format!("/devices/{}", device.udid);
+    let past = Timeline::of(rows, scene.now, &scene.zone);
+    let around = Frame {
+        title: name,
+        head: html! {
+            // Where no script keeps it fresh.
+            @if device.backup.is_some() { noscript { meta http-equiv="refresh" content="10"; } }
+        },
+        events: &format!("{at}/events"),
+        back: true,
+    };
+    frame(
+        &around,
+        &html! {
+            h1 { (name) }
+            p id="seen" class="quiet" data-live { (what(device)) " · " (seen(scene, device)) }
+            (scene.said())
+            div id="remarks" data-live { (remarks(&agent.remarks)) }
+            (standing(scene, device, ladder))
+            div class="columns" {
+                div class="wide" {
+                    (ladder::section(scene, device, ladder))
+                }
+                div class="side" {
+                    (backup(scene, device, &at))
+                    (evidence::causes(ladder))
+                    (quiet(scene, device, &at))
+                }
+            }
+            (timeline::section(scene, &past))
+            (evidence::section(scene, device, rows))
+            (notices(scene, rows))
+        },
+    )
+}
+
+fn what(device: &DeviceStatus) -> Markup {
+    let noun = words::noun(device);
+    let system = if noun == "iPad" { "iPadOS" } else { "iOS" };
+    html! {
+        (backupwatch_core::words::capital(noun))
+        @if let Some(version) = &device.os_version { ", " (system) " " (version) }
+    }
+}
+
+fn standing(scene: &Scene, device: &DeviceStatus, ladder: &LadderDocument) -> Markup {
+    let step = ladder.steps.iter();
+    let step = step
+        .filter(|step| step.state == "next" || ladder.held.as_ref() == Some(&step.id))
+        .next();
+    html! {
+        section id="verdict" class={ "card verdict " (device.protection) } aria-labelledby="verdict-title" data-live data-protection=(device.protection) {
+            h2 id="verdict-title" { (verdict(&device.protection)) }
+            p class="lead" { (device.reason) }
+            @if !device.next.words.is_empty() {
+                p class="next" {
+                    strong { "What next: " } (device.next.words) " "
+                    @if device.next.code == "show_steps" && let Some(step) = step {
+                        a href=(format!("#{}", step.id)) { "Go to the step: " (step.title) }
+                    }
+                }
+            }
+            dl class="facts" {
+                div { dt { "iCloud backup" } dd { (words::icloud(&device.icloud, scene.now, &scene.zone)) } }
+                div { dt { "Backup on this computer" } dd { (words::local(&device.local, scene.now, &scene.zone)) } }
+                div {
+                    dt { "As of" }
+                    dd { @match device.seen_at { Some(at) => { (words::moment(at, &scene.zone)) } None => "never in contact" } }
+                }
+            }
+            @if device.next.code == "switch_on" {
+                (scene.form(&format!("/devices/{}/local-only", device.udid), &html! {
+                    button name="chosen" value="yes" { "Local backups are enough" }
+                }))
+            }
+        }
+    }
+}
+
+fn backup(scene: &Scene, device: &DeviceStatus, at: &str) -> Markup {
+    html! {
+        section id="backup" class="card" aria-labelledby="backup-title" data-live data-running=(device.backup.is_some()) {
+            h2 id="backup-title" { "Local backup" }
+            @match &device.backup {
+                Some(now) => {
+                    div id="progress" {
+                        p id="phase" class="lead" role="status" { (words::phase(&now.phase)) }
+                        @match now.percent {
+                            Some(percent) => progress id="bar" max="100" value=(format!("{percent:.1}")) aria-labelledby="phase" {}
+                            None => progress id="bar" aria-labelledby="phase" {}
+                        }
+                        p id="amount" class="quiet" { (words::amount(now)) }
+                    }
+                    p { "Leave the " (words::noun(device)) " connected until it is done." }
+                    div class="buttons" {
+                        (scene.form(&format!("{at}/cancel"), &html! { button { "Stop the backup" } }))
+                        a class="button plain" href=(at) { "Reload" }
+                    }
+                }
+                None => {
+                    p { (words::local(&device.local, scene.now, &scene.zone)) "." }
+                    @if let Some(due) = &device.due {
+                        p {
+                            "A backup is needed: " (due.reasons.join(", ")) "."
+                            @if !due.waiting_for.is_empty() { " It waits for " (due.waiting_for) "." }
+                        }
+                    }
+                    (scene.form(&format!("{at}/backup"), &html! { button class="main" { "Back up now" } }))
+                    p class="quiet" {
+                        @if device.links.is_empty() { "Connect the " (words::noun(device)) " with its cable first. " }
+                        "It asks for its passcode on its own screen, so have it in your hand."
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn quiet(scene: &Scene, device: &DeviceStatus, at: &str) -> Markup {
+    let action = format!("{at}/snooze");
+    html! {
+        section id="quiet" class="card" aria-labelledby="quiet-title" data-live {
+            h2 id="quiet-title" { "Notices" }
+            @match device.snoozed_until {
+                Some(until) => {
+                    p { "Nothing is said about it until " (words::moment(until, &scene.zone)) "." }
+                    (scene.form(&action, &html! { button name="days" value="0" { "Show notices again" } }))
+                }
+                None => {
+                    p { "Not now? Nothing is said, and no backup begins by itself, for" }
+                    (scene.form(&action, &html! {
+                        div class="buttons" {
+                            button name="days" value="1" { "Snooze for a day" }
+                            button name="days" value="7" { "For a week" }
+                        }
+                    }))
+                }
+            }
+        }
+    }
+}
+
+fn notices(scene: &Scene, rows: &Rows) -> Markup {
+    html! {
+        section id="notices" class="card" aria-labelledby="notices-title" data-live {
+            h2 id="notices-title" { "What you were told" }
+            @if rows.notices.is_empty() { p { "Nothing so far." } }
+            ol class="log" {
+                @for notice in rows.notices.iter().take(NOTICES) {
+                    li {
+                        p class="quiet" { (words::moment(notice.at.0, &scene.zone)) }
+                        p { strong { (notice.title) } " " (notice.body) }
+                    }
+                }
+            }
+        }
+    }
+}
