@@ -6,6 +6,7 @@ mod bench;
 mod floors;
 mod fuzz;
 mod peers;
+mod remediation;
 mod test;
 
 use anyhow::Result;
@@ -35,6 +36,12 @@ enum Task {
     Bench(bench::Options),
     /// Fail on an edge between crates that the architecture forbids
     Floors,
+    /// Hold docs/remediation against the data that the program reads
+    Remediation {
+        /// Write the files anew
+        #[arg(long)]
+        write: bool,
+    },
     /// Look for inputs that break a promise; needs cargo-fuzz and a nightly toolchain
     Fuzz {
         /// One target; without it all of them, one after the other
@@ -51,6 +58,7 @@ fn main() -> Result<()> {
         Task::Peers => peers::install().map(|found| found.print()),
         Task::Bench(options) => bench::run(options),
         Task::Floors => floors::check(),
+        Task::Remediation { write } => remediation::run(write),
         Task::Fuzz { target, minutes } => fuzz::run(target.as_deref(), minutes),
     }
 }
