@@ -83,6 +83,8 @@ pub(crate) struct Ledger {
     pending_bytes: u64,
     /// Something was written down that is not in the table yet.
     logged: bool,
+    /// Files are where they belong by it, so that it will hardly change any more.
+    moved: bool,
 }
 
 /// The phone's folder for what it has sent but not put in its place.
@@ -116,6 +118,14 @@ impl Kind {
 struct Place {
     is: Option<Seen>,
     snapshot: Option<Seen>,
+}
+
+/// A file whose changes are being folded.
+struct Folding {
+    key: String,
+    /// In the table.
+    was: Place,
+    place: Place,
 }
 
 /// A path without `Snapshot/`, and whether it had that.
@@ -154,6 +164,7 @@ impl Ledger {
             pending: 0,
             pending_bytes: 0,
             logged,
+            moved: logged,
         };
         ledger.fold()?;
         Ok(ledger)
@@ -180,6 +191,7 @@ impl Ledger {
             pending: 0,
             pending_bytes: 0,
             logged: false,
+            moved: false,
         }))
     }
 
@@ -230,54 +242,30 @@ impl Ledger {
         insert.execute(params![key, kind as u8, len, hash])?;
         drop(insert);
         self.logged = true;
+        self.moved |= kind == Kind::MovedIn;
         self.count(change)
     }
 
-    /// Sorts what was written down into the table.
+    /// Sorts what was written down into the table, and costs what changed: in the order of the table, each of its pages is
+    /// met once.
     fn fold(&mut self) -> Result<(), LedgerError> {
         if !self.logged {
             return Ok(());
         }
-        self.db.execute_batch(
-            "CREATE TABLE folded (path TEXT PRIMARY KEY NOT NULL, len INTEGER NOT NULL, hash BLOB NOT NULL) WITHOUT ROWID;",
-        )?;
         {
-            let mut query = self.db.prepare(
-                "SELECT key, kind, len, hash FROM (
-                     SELECT substr(path, 10) AS key, -1 AS seq, 1 AS kind, len, hash FROM files
-                     WHERE path >= 'Snapshot/' AND path < 'Snapshot0'
-                     UNION ALL
-                     SELECT path, -1, 0, len, hash FROM files WHERE path < 'Snapshot/' OR path >= 'Snapshot0'
-                     UNION ALL
-                     SELECT key, seq, kind, len, hash FROM log
-                 ) ORDER BY key, seq",
-            )?;
-            let mut insert = self.db.prepare("INSERT INTO folded VALUES (?1, ?2, ?3)")?;
-            let mut put = |key: &str, place: Place| -> Result<(), LedgerError> {
-                for (path, seen) in [
-                    (key.to_owned(), place.is),
-                    (format!("{SNAPSHOT}{key}"), place.snapshot),
-                ] {
-                    if let Some(seen) = seen {
-                        insert.execute(params![
-                            path,
-                            seen.len.cast_signed(),
-                            seen.hash.as_bytes().as_slice()
-                        ])?;
-                    }
-                }
-                Ok(())
-            };
+            let mut query = self
+                .db
+                .prepare("SELECT key, kind, len, hash FROM log ORDER BY key, seq")?;
             let mut rows = query.query([])?;
-            let mut at: Option<(String, Place)> = None;
+            let mut at: Option<Folding> = None;
             while let Some(row) = rows.next()? {
                 let key = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
-                if at.as_ref().is_none_or(|(at, _)| at != key)
-                    && let Some((done, place)) = at.replace((key.to_owned(), Place::default()))
+                if at.as_ref().is_none_or(|at| at.key != key)
+                    && let Some(done) = at.replace(self.begin_folding(key)?)
                 {
-                    put(&done, place)?;
+                    self.end_folding(&done)?;
                 }
-                let Some((_, place)) = &mut at else {
+                let Some(Folding { place, .. }) = &mut at else {
                     continue;
                 };
                 match Kind::of(row.get(1)?) {
@@ -288,15 +276,56 @@ impl Ledger {
                     Kind::RemovedSnapshot => place.snapshot = None,
                 }
             }
-            if let Some((done, place)) = at {
-                put(&done, place)?;
+            if let Some(done) = at {
+                self.end_folding(&done)?;
             }
         }
-        self.db.execute_batch(
-            "DROP TABLE files; ALTER TABLE folded RENAME TO files; DELETE FROM log;",
-        )?;
+        self.db.execute_batch("DELETE FROM log")?;
         self.logged = false;
+        self.moved = false;
         self.commit()
+    }
+
+    /// The phone goes over to something else. What it has moved is folded while it goes on.
+    fn end_phase(&mut self) -> Result<(), LedgerError> {
+        if self.moved {
+            self.fold()
+        } else {
+            self.commit()
+        }
+    }
+
+    fn begin_folding(&self, key: &str) -> Result<Folding, LedgerError> {
+        let was = Place {
+            is: self.get(key)?,
+            snapshot: self.get(&format!("{SNAPSHOT}{key}"))?,
+        };
+        Ok(Folding {
+            key: key.to_owned(),
+            was,
+            place: was,
+        })
+    }
+
+    fn end_folding(&self, done: &Folding) -> Result<(), LedgerError> {
+        let Folding { key, was, place } = done;
+        self.change(key, was.is, place.is)?;
+        self.change(&format!("{SNAPSHOT}{key}"), was.snapshot, place.snapshot)
+    }
+
+    /// What is known of one file becomes what is known now.
+    fn change(&self, path: &str, was: Option<Seen>, is: Option<Seen>) -> Result<(), LedgerError> {
+        match is {
+            Some(seen) if was != is => self.put(path, seen),
+            None if was.is_some() => {
+                let mut delete = self
+                    .db
+                    .prepare_cached("DELETE FROM files WHERE path = ?1")?;
+                delete.execute([path])?;
+                Ok(())
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Makes a change at once.
@@ -493,7 +522,7 @@ impl Keeper {
                             for change in &changes {
                                 ledger.note(change)?;
                                 if begins_a_phase(change) {
-                                    ledger.commit()?;
+                                    ledger.end_phase()?;
                                 }
                             }
                         }
