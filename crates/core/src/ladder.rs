@@ -1,11 +1,34 @@
 //! The ladder of one device: which step is next and why, which are locked, which were tried, and which one worked.
 //!
-//! The person says what they did; the machine looks for the signs of it in the facts, and for the one that counts: a newer date.
+//! The person says what they did; the machine looks for the signs of it in the facts (`trial`), and for the one that counts: a
+//! newer date that `judge` believes. What is to be done now is made from that at each look (`climb`) and never stored.
 
-use crate::diagnosis::Cause;
-use crate::steps::{self, Step, StepId};
-use crate::time::{DeviceTime, HostTime};
+mod climb;
+mod lock;
+mod sentences;
+mod trial;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use sentences::{fails_because, inner, recovered};
+pub use trial::{Baseline, End, How, Seen, Sign, Trial};
+
+use crate::diagnosis::{Cause, Confidence};
+use crate::evidence::Evidence;
+use crate::facts::Facts;
+use crate::past::{Past, device_now};
+use crate::policy::Policy;
+use crate::steps::{Step, StepId};
+use crate::time::{DeviceTime, HostTime, Now};
+use crate::verdict::{CloudState, Concern, Flag, UnknownWhy, Verdict};
 use serde::{Deserialize, Serialize};
+
+/// Ladders of earlier failures that are kept.
+const MOST_HISTORY: usize = 4;
+
+/// Causes that are kept with one step.
+const MOST_CAUSES: usize = 8;
 
 /// What a person says of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -25,21 +48,34 @@ pub enum Mark {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Ladder {
-    /// The steps that were marked, oldest first.
+    /// The steps that were marked, oldest first, each once.
     pub trials: Vec<Trial>,
     /// iCloud Backup came back.
     pub recovery: Option<Recovery>,
+    /// The failure that these steps are taken against; none while iCloud Backup works.
+    pub failure: Option<Failure>,
+    /// The recovery was told, or nobody needs to be told.
+    pub told: bool,
+    /// Earlier ladders, oldest first.
+    pub history: Vec<Earlier>,
 }
 
-/// One step that a person marked.
+/// A stretch without iCloud backups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// When it was noticed.
+    pub since: HostTime,
+    /// The last date before it.
+    pub date: Option<DeviceTime>,
+}
+
+/// A ladder that is over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trial {
-    /// Which.
-    pub step: StepId,
-    /// What they said.
-    pub mark: Mark,
-    /// When.
-    pub at: HostTime,
+pub struct Earlier {
+    /// What was tried.
+    pub trials: Vec<Trial>,
+    /// How it ended.
+    pub recovery: Option<Recovery>,
 }
 
 /// iCloud Backup works again.
@@ -128,36 +164,252 @@ impl Climb {
     pub fn next(&self) -> Option<&Rung> {
         self.rungs.iter().find(|rung| rung.state == RungState::Next)
     }
+
+    /// The next step, if it is still to be taken.
+    pub fn untaken(&self) -> Option<&Rung> {
+        self.next().filter(|rung| rung.marked.is_none())
+    }
+
+    /// This step.
+    pub fn rung(&self, step: StepId) -> Option<&Rung> {
+        self.rungs.iter().find(|rung| rung.step == step)
+    }
 }
 
-impl Ladder {
-    /// The ladder as it stands.
-    pub fn climb(&self, causes: Vec<Cause>) -> Climb {
-        let rungs = steps::all().iter().map(|step| Rung {
-            step: step.id,
-            state: RungState::Ready,
-            why: String::new(),
-            seen: Vec::new(),
-            marked: None,
-            path: step.path.clone(),
-            search: String::new(),
-            warnings: step.before.clone(),
-            text: step.clone(),
-        });
-        Climb {
-            causes,
-            rungs: rungs.collect(),
-            held: None,
-            recovery: self.recovery.clone(),
-            words: String::new(),
+/// What the ladder looks at.
+#[derive(Debug, Clone, Copy)]
+pub struct Look<'a> {
+    /// The device.
+    pub past: &'a Past,
+    /// What it knows of its backups.
+    pub evidence: &'a Evidence,
+    /// Why they fail, the likeliest first.
+    pub causes: &'a [Cause],
+    /// The judgement.
+    pub verdict: &'a Verdict,
+    /// What holds for it.
+    pub policy: &'a Policy,
+    /// Whether it is connected.
+    pub attached: bool,
+    /// The moment.
+    pub now: &'a Now,
+}
+
+impl<'a> Look<'a> {
+    fn facts(&self) -> Option<&'a Facts> {
+        self.past.facts.as_ref()
+    }
+
+    /// What the device's own clock shows now.
+    fn device_clock(&self) -> DeviceTime {
+        match self.facts() {
+            Some(facts) => device_now(facts).plus(self.now.host.since(facts.seen_at)),
+            None => DeviceTime(self.now.host.0),
         }
     }
 
-    /// Takes in what a person says of a step.
-    pub fn mark(&mut self, step: StepId, mark: Mark, at: HostTime) {
-        self.trials.retain(|trial| trial.step != step);
-        if mark != Mark::Undo {
-            self.trials.push(Trial { step, mark, at });
+    /// The last date known, unless it lies ahead of the device's own clock: nothing would ever be newer.
+    fn last_date(&self) -> Option<DeviceTime> {
+        let clock = self.device_clock();
+        self.past.cloud_last.filter(|date| *date <= clock)
+    }
+
+    /// The date of the newest iCloud backup, if `judge` takes it for one.
+    fn believed_date(&self) -> Option<DeviceTime> {
+        let cloud = &self.verdict.cloud;
+        let doubted = cloud.flags.iter().any(|flag| match flag {
+            Flag::DateAhead | Flag::ClockWrong | Flag::BeforeRestore => true,
+            Flag::ClockSkewed | Flag::BetaOs | Flag::MainAccountOnly | Flag::Uploading => false,
+        });
+        let dated = match cloud.state {
+            CloudState::Fresh
+            | CloudState::Late
+            | CloudState::Stale
+            | CloudState::Alarm
+            | CloudState::Critical => true,
+            CloudState::Off | CloudState::NoneYet | CloudState::Unknown(_) => false,
+        };
+        let date = self.facts().and_then(|facts| facts.cloud_last.clone().ok());
+        date.filter(|_| dated && !doubted)
+    }
+
+    /// Whether backups are missing. Off is no failure, and nor is a silence.
+    fn fails(&self) -> bool {
+        let cloud = &self.verdict.cloud;
+        match cloud.state {
+            CloudState::Stale
+            | CloudState::Alarm
+            | CloudState::Critical
+            | CloudState::NoneYet
+            | CloudState::Unknown(UnknownWhy::NoDate) => cloud.concern >= Concern::Stale,
+            CloudState::Late => is_hard(self.causes),
+            CloudState::Fresh | CloudState::Off | CloudState::Unknown(_) => false,
         }
+    }
+}
+
+/// Whether waiting will not cure it, and the phone itself says so.
+pub fn is_hard(causes: &[Cause]) -> bool {
+    causes
+        .first()
+        .is_some_and(|cause| cause.hard && cause.confidence == Confidence::Certain)
+}
+
+impl Ladder {
+    /// Takes in what a person says of a step.
+    pub fn mark(&mut self, step: StepId, mark: Mark, look: &Look<'_>) {
+        let works = look.verdict.cloud.state == CloudState::Fresh;
+        if self.failure.is_none() && !works && mark != Mark::Undo {
+            self.begin(look);
+        }
+        let old = self.take(step);
+        match (mark, old) {
+            (Mark::Undo, _) => {}
+            // Their "I did it" stands; this is how it ended.
+            (Mark::DidNotHelp, Some(old)) if old.is_pending() => self.trials.push(Trial {
+                mark,
+                end: Some(said_so(look)),
+                told: true,
+                ..old
+            }),
+            (Mark::Did | Mark::DidNotHelp | Mark::NotForMe, old) => {
+                let mut trial = Trial::begin(step, mark, look);
+                for cause in old.into_iter().flat_map(|old| old.causes) {
+                    if !trial.causes.contains(&cause) && trial.causes.len() < MOST_CAUSES {
+                        trial.causes.push(cause);
+                    }
+                }
+                if mark == Mark::DidNotHelp {
+                    trial.end = Some(said_so(look));
+                    trial.told = true;
+                }
+                self.trials.push(trial);
+            }
+        }
+    }
+
+    fn take(&mut self, step: StepId) -> Option<Trial> {
+        let at = self.trials.iter().position(|trial| trial.step == step)?;
+        Some(self.trials.remove(at))
+    }
+
+    /// Takes in what is known now: signs of the steps, their end, and that iCloud Backup works again or fails anew.
+    pub fn watch(&mut self, look: &Look<'_>) {
+        if self.failure.is_none() && look.fails() {
+            self.begin(look);
+        }
+        if self.failure.is_none() {
+            return;
+        }
+        for trial in self.trials.iter_mut().filter(|trial| trial.is_pending()) {
+            trial.watch(look);
+        }
+        self.recover(look);
+    }
+
+    /// A new failure begins a new ladder.
+    fn begin(&mut self, look: &Look<'_>) {
+        if !self.trials.is_empty() || self.recovery.is_some() {
+            self.history.push(Earlier {
+                trials: std::mem::take(&mut self.trials),
+                recovery: self.recovery.take(),
+            });
+            let surplus = self.history.len().saturating_sub(MOST_HISTORY);
+            self.history.drain(..surplus);
+        }
+        self.told = false;
+        self.failure = Some(Failure {
+            since: look.now.host,
+            date: look.last_date(),
+        });
+    }
+
+    fn recover(&mut self, look: &Look<'_>) {
+        let Some(failure) = self.failure else { return };
+        let works = matches!(
+            look.verdict.cloud.state,
+            CloudState::Fresh | CloudState::Late
+        );
+        let Some(date) = look
+            .believed_date()
+            .filter(|date| works && Some(*date) > failure.date)
+        else {
+            return;
+        };
+        let taken = self.trials.iter_mut().filter(|trial| trial.was_taken());
+        let last = taken
+            .filter(|trial| trial.is_before(date))
+            .max_by_key(|trial| trial.at);
+        let after = last.map(|trial| {
+            trial.end = Some(End {
+                at: look.now.host,
+                how: How::Worked,
+            });
+            trial.step
+        });
+        self.failure = None;
+        self.recovery = Some(Recovery {
+            at: look.now.host,
+            date,
+            after,
+        });
+    }
+
+    /// The recovery, if somebody should be told of it: whoever was worried, or has tried something. It is no news from now on.
+    pub(crate) fn tell_recovery(&mut self, worried: bool) -> Option<Recovery> {
+        let news = !std::mem::replace(&mut self.told, true);
+        let tried = self.trials.iter().any(Trial::was_taken);
+        self.recovery.clone().filter(|_| news && (worried || tried))
+    }
+
+    /// The step that was found not to have helped and of which nobody was told: told, from now on.
+    pub(crate) fn tell_failed(&mut self) -> Option<StepId> {
+        // Somebody who has gone on already need not hear of the step before.
+        let gone_on = self.failure.is_none() || self.pending().is_some();
+        let failed = self.trials.iter_mut().filter(|trial| {
+            !trial.told
+                && matches!(
+                    trial.end.map(|end| end.how),
+                    Some(How::FailedAgain | How::TimeIsUp)
+                )
+        });
+        let mut last = None;
+        for trial in failed {
+            trial.told = true;
+            last = Some(trial.step);
+        }
+        last.filter(|_| !gone_on)
+    }
+
+    /// The step that has its time.
+    pub(crate) fn pending(&self) -> Option<&Trial> {
+        self.trials
+            .iter()
+            .filter(|trial| trial.is_pending())
+            .max_by_key(|trial| trial.at)
+    }
+
+    /// Whether a step is under way that switches iCloud Backup off for a while.
+    pub(crate) fn is_off_meant(&self) -> bool {
+        self.pending().is_some_and(|trial| match trial.step {
+            StepId::S4 | StepId::S5 | StepId::S7 => true,
+            StepId::S0
+            | StepId::S1
+            | StepId::S2
+            | StepId::S3
+            | StepId::S3b
+            | StepId::S5a
+            | StepId::S6
+            | StepId::S6b
+            | StepId::S8
+            | StepId::S9 => false,
+        })
+    }
+}
+
+fn said_so(look: &Look<'_>) -> End {
+    End {
+        at: look.now.host,
+        how: How::SaidSo,
     }
 }

@@ -10,7 +10,7 @@ use crate::verdict::{Check, LocalCopy};
 use serde::{Deserialize, Serialize};
 
 /// When a night is over, in seconds since local midnight.
-const MORNING: i64 = 7 * 3_600;
+pub(crate) const MORNING: i64 = 7 * 3_600;
 
 /// What is left of a night that still counts as one: a phone plugged in at dawn has had no chance.
 const SHORTEST_NIGHT: Period = Period::hours(6);
@@ -259,7 +259,8 @@ fn keep_identity(facts: &mut Facts, old: Facts) {
     keep(&mut facts.build, old.build);
 }
 
-fn end_of_next_night(now: &Now) -> HostTime {
+/// The end of the next night that is long enough to be one.
+pub(crate) fn end_of_next_night(now: &Now) -> HostTime {
     let morning = now.next_at(MORNING);
     if morning.since(now.host) >= SHORTEST_NIGHT {
         morning

@@ -23,7 +23,6 @@ pub use event::{Attachment, Command, Event, Job, Observation};
 pub use remembered::Remembered;
 pub use view::{BackupView, DeviceView};
 
-use crate::diagnosis::diagnose;
 use crate::facts::Trust;
 use crate::judge::{Medium, judge};
 use crate::ladder::Climb;
@@ -31,6 +30,7 @@ use crate::policy::Policies;
 use crate::run::{Phase, RunPlan};
 use crate::time::HostTime;
 use crate::udid::Udid;
+use crate::words;
 use device::{Device, Running};
 use rereading::Rereading;
 use std::collections::BTreeMap;
@@ -135,15 +135,37 @@ impl Watcher {
     pub fn climb(&self, udid: &Udid, now: &Now) -> Option<Climb> {
         let device = self.devices.get(udid)?;
         let policy = self.policies.of(udid);
-        let memory = &device.memory;
-        let causes = diagnose(&memory.past, &memory.evidence, &policy.icloud, now);
-        Some(memory.ladder.climb(causes))
+        let verdict = judge(&device.memory.past, policy, self.medium(), now);
+        let outlook = Outlook {
+            verdict: &verdict,
+            policy,
+            medium: self.medium(),
+            now,
+        };
+        Some(outlook.climb(&device.memory))
     }
 
     fn view(&self, device: &Device, now: &Now) -> DeviceView {
         let policy = self.policies.of(device.udid());
-        let verdict = judge(&device.memory.past, policy, self.medium(), now);
-        view::view(device, verdict, policy, &self.store, self.running(), now)
+        let mut verdict = judge(&device.memory.past, policy, self.medium(), now);
+        let outlook = Outlook {
+            verdict: &verdict,
+            policy,
+            medium: self.medium(),
+            now,
+        };
+        let climb = outlook.climb(&device.memory);
+        let next = words::steps::next_step(&outlook.scene(&device.memory), &climb);
+        verdict.next = next;
+        view::view(
+            device,
+            verdict,
+            &climb,
+            policy,
+            &self.store,
+            self.running(),
+            now,
+        )
     }
 
     fn medium(&self) -> Medium {
@@ -168,6 +190,12 @@ impl Watcher {
             return;
         };
         let verdict = judge(&device.memory.past, policy, medium, now);
+        device.watch_steps(&Outlook {
+            verdict: &verdict,
+            policy,
+            medium,
+            now,
+        });
         let reasons = due::reasons(device, &verdict, policy, &self.store, now);
         let hold = due::hold(device, policy, &self.store, running, now);
         let start = hold.is_none() && wants_backup(device, &reasons, now);

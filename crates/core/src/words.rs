@@ -6,11 +6,13 @@
 
 pub mod failures;
 pub mod notices;
+pub mod steps;
 
 use crate::facts::Trust;
 use crate::judge::{Medium, is_young, verified_age};
 use crate::past::Past;
 use crate::policy::Policy;
+use crate::steps::Handset;
 use crate::time::{DeviceTime, HostTime, Now, Period};
 use crate::verdict::{
     CloudState, CloudVerdict, Concern, Flag, NextCode, NextStep, Protection, SafetyNet, UnknownWhy,
@@ -51,6 +53,18 @@ pub fn noun(past: &Past) -> &'static str {
         Some(class) if class.starts_with("iPad") => "iPad",
         Some(class) if class.starts_with("iPod") => "iPod",
         Some(_) | None => "device",
+    }
+}
+
+/// The device as the steps are told for it.
+pub fn handset(past: &Past) -> Handset {
+    let version = past
+        .facts
+        .as_ref()
+        .and_then(|facts| facts.os_version.as_ref().ok());
+    Handset {
+        noun: noun(past),
+        ios: version.and_then(|version| version.split('.').next()?.parse().ok()),
     }
 }
 

@@ -3,12 +3,15 @@
 //! Only bookkeeping. What follows from it is decided in `due`, `telling` and the watcher itself.
 
 use crate::facts::{LinkKind, Trust};
+use crate::ladder::{Ladder, Look, Mark};
 use crate::policy::{Policy, PollPolicy};
 use crate::run::Phase;
+use crate::steps::StepId;
 use crate::time::{HostTime, Now, Period};
 use crate::udid::Udid;
 use crate::watcher::event::Attachment;
 use crate::watcher::remembered::{Failures, Remembered};
+use crate::watcher::telling::Outlook;
 use std::collections::BTreeMap;
 
 /// Hints of the device (its domain changed, it was unlocked) are followed at once, but not more often than this: a
@@ -105,6 +108,25 @@ impl Device {
 
     pub(super) fn is_attached(&self) -> bool {
         !self.links.is_empty()
+    }
+
+    /// Lets the ladder see what is known now.
+    pub(super) fn watch_steps(&mut self, at: &Outlook<'_>) {
+        self.with_ladder(at, |ladder, look| ladder.watch(look));
+    }
+
+    /// Takes in what a person says of a step.
+    pub(super) fn mark_step(&mut self, step: StepId, mark: Mark, at: &Outlook<'_>) {
+        self.with_ladder(at, |ladder, look| ladder.mark(step, mark, look));
+    }
+
+    fn with_ladder(&mut self, at: &Outlook<'_>, change: impl FnOnce(&mut Ladder, &Look<'_>)) {
+        let mut ladder = std::mem::take(&mut self.memory.ladder);
+        let causes = at.causes(&self.memory);
+        // When usbmuxd went away, the device did not.
+        let attached = self.is_attached() || self.mux_lost;
+        change(&mut ladder, &at.look(&self.memory, &causes, attached));
+        self.memory.ladder = ladder;
     }
 
     /// The link to use: a cable before Wi-Fi, and the newest of a kind.

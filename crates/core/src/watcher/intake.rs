@@ -3,13 +3,16 @@
 use super::{StoreState, Touched, Watcher};
 use crate::facts::Trust;
 use crate::judge::judge;
+use crate::ladder::Mark;
 use crate::notice::NoticeKind;
 use crate::run::{Phase, RunFailure};
-use crate::time::Now;
+use crate::steps::StepId;
+use crate::time::{Now, Period};
 use crate::udid::Udid;
 use crate::verdict::Verdict;
 use crate::watcher::device::{Device, Running};
 use crate::watcher::event::{Attachment, Command, Event, Job};
+use crate::watcher::telling::Outlook;
 
 /// More attachments than this are no household; what claims them is not believed.
 const MOST_ATTACHMENTS: usize = 4_096;
@@ -126,14 +129,16 @@ impl Watcher {
                 self.on_known(&udid, |device| device.memory.past.local_only = Some(chosen))
             }
             Event::BooksRead { udid, books } => self.on_known(&udid, |device| {
+                let recent = now.host.since(books.at).abs() < Period::days(1);
+                if let Some(upload) = books.upload.filter(|_| recent) {
+                    device.memory.past.note_upload(upload.permille, now);
+                }
                 device.memory.evidence.books = Some(*books);
             }),
             Event::Listened { udid, heard } => self.on_known(&udid, |device| {
                 device.memory.evidence.heard = Some(*heard);
             }),
-            Event::Marked { udid, step, mark } => self.on_known(&udid, |device| {
-                device.memory.ladder.mark(step, mark, now.host);
-            }),
+            Event::Marked { udid, step, mark } => self.marked(&udid, step, mark, now),
             Event::JobPanicked { what, udid } => self.job_panicked(what, udid, now, commands),
             Event::Woke => {
                 for device in self
@@ -192,6 +197,24 @@ impl Watcher {
         for device in self.devices.values_mut() {
             device.memory.told.remove(&kind);
         }
+    }
+
+    fn marked(&mut self, udid: &Udid, step: StepId, mark: Mark, now: &Now) -> Touched {
+        let Some(verdict) = self.judge(udid, now) else {
+            return Touched::Nobody;
+        };
+        let medium = self.medium();
+        let policy = self.policies.of(udid);
+        if let Some(device) = self.devices.get_mut(udid) {
+            let outlook = Outlook {
+                verdict: &verdict,
+                policy,
+                medium,
+                now,
+            };
+            device.mark_step(step, mark, &outlook);
+        }
+        Touched::One(udid.clone())
     }
 
     pub(super) fn judge(&self, udid: &Udid, now: &Now) -> Option<Verdict> {

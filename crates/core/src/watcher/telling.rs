@@ -3,7 +3,9 @@
 //! Only a device that is in contact now is told about: an absence escalates nothing (trap 1). What is held back by quiet
 //! hours or a snooze is not marked as told, so it follows when they end and is still true.
 
+use crate::diagnosis::{Cause, diagnose};
 use crate::judge::{Medium, is_current};
+use crate::ladder::{Climb, Look, is_hard};
 use crate::notice::{Notice, NoticeKind};
 use crate::policy::{Policy, Repeat};
 use crate::time::{HostTime, Now, Period};
@@ -35,6 +37,41 @@ impl<'a> Outlook<'a> {
             medium: self.medium,
             now: self.now,
         }
+    }
+
+    /// Why iCloud Backup fails, the likeliest first.
+    pub(super) fn causes(&self, memory: &Remembered) -> Vec<Cause> {
+        diagnose(
+            &memory.past,
+            &memory.evidence,
+            &self.policy.icloud,
+            self.now,
+        )
+    }
+
+    /// What the ladder looks at.
+    pub(super) fn look<'b>(
+        &'b self,
+        memory: &'b Remembered,
+        causes: &'b [Cause],
+        attached: bool,
+    ) -> Look<'b> {
+        Look {
+            past: &memory.past,
+            evidence: &memory.evidence,
+            causes,
+            verdict: self.verdict,
+            policy: self.policy,
+            attached,
+            now: self.now,
+        }
+    }
+
+    /// The ladder as it stands.
+    pub(super) fn climb(&self, memory: &Remembered) -> Climb {
+        memory
+            .ladder
+            .climb(self.causes(memory), &self.scene(memory))
     }
 }
 
@@ -201,6 +238,10 @@ fn forgive_clock(memory: &mut Remembered, now: &Now) {
 fn good_news(device: &mut Device, at: &Outlook<'_>) -> Option<Draft> {
     let told = &mut device.memory.told;
     match at.verdict.cloud.state {
+        // The date has not moved: nothing is better than it was.
+        CloudState::Fresh | CloudState::Late if device.memory.ladder.failure.is_some() => {
+            return None;
+        }
         CloudState::Fresh | CloudState::Late => {}
         CloudState::Off => {
             told.remove(&NoticeKind::CloudStale);
@@ -225,26 +266,48 @@ fn good_news(device: &mut Device, at: &Outlook<'_>) -> Option<Draft> {
     .map(|kind| told.remove(&kind).is_some());
     told.remove(&NoticeKind::UnknownForLong);
     told.remove(&NoticeKind::PairingNeeded);
+    let worried = worried.contains(&true);
+    let recovery = device.memory.ladder.tell_recovery(worried);
     let scene = at.scene(&device.memory);
-    worried
-        .contains(&true)
-        .then(|| notices::cloud_works(&scene))
+    (worried || recovery.is_some()).then(|| notices::cloud_works(&scene, recovery.as_ref()))
 }
 
-/// The ladder of ages.
+/// The ladder of ages, and that a step did not help.
 fn cloud(device: &mut Device, at: &Outlook<'_>, decided: &Decided<'_>) -> Option<Draft> {
-    let concern = at.verdict.cloud.concern;
+    let concern = match at.verdict.cloud.state {
+        // Waiting will not cure it, so why wait (`remediation.md` 4.2).
+        CloudState::Late if is_hard(&at.causes(&device.memory)) => Concern::Stale,
+        CloudState::Fresh
+        | CloudState::Late
+        | CloudState::Stale
+        | CloudState::Alarm
+        | CloudState::Critical
+        | CloudState::Off
+        | CloudState::NoneYet
+        | CloudState::Unknown(_) => at.verdict.cloud.concern,
+    };
     if concern < Concern::Stale {
         return None;
     }
+    let failed = device.memory.ladder.tell_failed();
     let cadence = Cadence::of(concern, &at.policy.notify.repeat);
-    if !may_tell(
+    let due = may_tell(
         &mut device.memory,
         NoticeKind::CloudStale,
         concern,
         cadence,
         at.now,
-    ) {
+    );
+    if let Some(step) = failed {
+        // It says as much as the other would.
+        let climb = at.climb(&device.memory);
+        return Some(notices::step_failed(
+            &at.scene(&device.memory),
+            &climb,
+            step,
+        ));
+    }
+    if !due {
         return None;
     }
     let failures = device.memory.failures;
@@ -256,7 +319,12 @@ fn cloud(device: &mut Device, at: &Outlook<'_>, decided: &Decided<'_>) -> Option
         Some(next) => Done::Failed(next),
         None => Done::Nothing,
     };
-    Some(notices::cloud_stale(&at.scene(&device.memory), done))
+    let climb = at.climb(&device.memory);
+    Some(notices::cloud_stale(
+        &at.scene(&device.memory),
+        &climb,
+        done,
+    ))
 }
 
 /// Off: told once when it changed and reminded once, or asked once when it was always so (trap 4).
@@ -270,33 +338,38 @@ fn switch(device: &mut Device, at: &Outlook<'_>) -> Option<Draft> {
         may_tell(memory, kind, Concern::None, Cadence::Once, at.now)
     };
     let local_only = memory.past.is_local_only(at.policy.backup.local_only);
-    let draft: Option<fn(&Scene<'_>) -> Draft> = match memory.past.switched_off {
+    // Whoever takes such a step knows that it is off; that it stays so they may have forgotten.
+    let half_done = memory
+        .ladder
+        .pending()
+        .filter(|_| memory.ladder.is_off_meant())
+        .map(|trial| trial.step);
+    let draft = match memory.past.switched_off {
         Some(since) if !local_only => {
-            let remind = memory.told.contains_key(&NoticeKind::SwitchedOff)
-                && at.now.host.since(since) >= at.policy.notify.off_reminder;
-            if once(NoticeKind::SwitchedOff, memory) {
-                Some(notices::switched_off)
+            let known = half_done.is_some() || memory.told.contains_key(&NoticeKind::SwitchedOff);
+            let remind = known && at.now.host.since(since) >= at.policy.notify.off_reminder;
+            if half_done.is_none() && once(NoticeKind::SwitchedOff, memory) {
+                Some(notices::switched_off(&at.scene(memory)))
             } else if remind && once(NoticeKind::StillOff, memory) {
-                Some(notices::still_off)
+                Some(notices::still_off(&at.scene(memory), half_done))
             } else {
                 None
             }
         }
         None if memory.past.local_only.is_none() && !local_only => {
             once(NoticeKind::OffOnPurpose, memory)
-                .then_some(notices::off_on_purpose as fn(&Scene<'_>) -> Draft)
+                .then(|| notices::off_on_purpose(&at.scene(memory)))
         }
         Some(_) | None => None,
     };
     let age = Period::seconds(at.verdict.cloud.age_s.unwrap_or(0));
     let expires = (at.policy.icloud.expiry..at.policy.icloud.deletion).contains(&age);
-    let draft = match draft {
+    match draft {
         None if expires && once(NoticeKind::CloudExpiry, memory) => {
-            Some(notices::cloud_expiry as fn(&Scene<'_>) -> Draft)
+            Some(notices::cloud_expiry(&at.scene(memory)))
         }
         other => other,
-    };
-    draft.map(|words| words(&at.scene(memory)))
+    }
 }
 
 /// Switched on and off again since it was told: that is a new change.

@@ -1,6 +1,7 @@
 //! What a face may show of a device. Nothing is decided here.
 
 use crate::facts::{Facts, LinkKind, Trust};
+use crate::ladder::Climb;
 use crate::policy::Policy;
 use crate::run::Phase;
 use crate::steps::StepId;
@@ -68,6 +69,7 @@ pub enum BackupView {
 pub(super) fn view(
     device: &Device,
     verdict: Verdict,
+    climb: &Climb,
     policy: &Policy,
     store: &StoreState,
     running: usize,
@@ -93,8 +95,8 @@ pub(super) fn view(
             .memory
             .snoozed_until
             .filter(|until| now.host < *until),
-        step: None,
-        cause: None,
+        step: climb.next().map(|rung| rung.step),
+        cause: climb.causes.first().map(|cause| cause.code.clone()),
     }
 }
 

@@ -3,13 +3,15 @@
 //! Whether and when one is posted is decided in `watcher::telling`. Texts from the phone's own errors never stand here:
 //! they can hold file paths (`protocol.md` section 10).
 
-use super::{Scene, ago, capital, failures, lasting, name, next_step, noun, reason, size};
+use super::{Scene, ago, capital, failures, lasting, name, next_step, noun, reason, size, steps};
 use crate::facts::Trust;
 use crate::judge::Medium;
+use crate::ladder::{Climb, Recovery, recovered};
 use crate::notice::{Action, NoticeKind, Urgency};
 use crate::run::RunFailure;
+use crate::steps::StepId;
 use crate::time::{HostTime, Period};
-use crate::verdict::{CloudState, Concern, LocalCopy, UnknownWhy};
+use crate::verdict::{CloudState, Concern, LocalCopy, NextCode, UnknownWhy};
 
 /// The words of one notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,22 +40,18 @@ pub enum Done {
 }
 
 /// iCloud has not backed up for too long.
-pub fn cloud_stale(scene: &Scene<'_>, done: Done) -> Draft {
+pub fn cloud_stale(scene: &Scene<'_>, climb: &Climb, done: Done) -> Draft {
     let concern = scene.cloud.concern;
     let age = Period::seconds(scene.cloud.age_s.unwrap_or(0));
     let title = match scene.cloud.state {
-        CloudState::Stale | CloudState::Alarm | CloudState::Critical => {
+        CloudState::Late | CloudState::Stale | CloudState::Alarm | CloudState::Critical => {
             format!(
                 "{}: no iCloud backup for {}",
                 capital(&name(scene.past)),
                 lasting(age)
             )
         }
-        CloudState::Fresh
-        | CloudState::Late
-        | CloudState::Off
-        | CloudState::NoneYet
-        | CloudState::Unknown(_) => {
+        CloudState::Fresh | CloudState::Off | CloudState::NoneYet | CloudState::Unknown(_) => {
             format!(
                 "{}: no iCloud backup that we know of",
                 capital(&name(scene.past))
@@ -61,6 +59,7 @@ pub fn cloud_stale(scene: &Scene<'_>, done: Done) -> Draft {
         }
     };
     let mut sentences = vec![reason(scene)];
+    sentences.extend(steps::because(climb));
     sentences.extend(deletion(scene, age));
     sentences.extend(done_already(scene, done));
     let backing_up = done == Done::BackingUp;
@@ -71,21 +70,49 @@ pub fn cloud_stale(scene: &Scene<'_>, done: Done) -> Draft {
             noun(scene.past)
         )
     } else {
-        next_step(scene).words
+        steps::next_step(scene, climb).words
     });
+    // A local backup comes before any repair.
+    let copy_first = matches!(
+        next_step(scene).code,
+        NextCode::BackUpNow | NextCode::ConnectStore
+    );
+    if backing_up || copy_first {
+        sentences.extend(steps::afterwards(climb));
+    }
     Draft {
         kind: NoticeKind::CloudStale,
-        level: match concern {
-            Concern::None | Concern::Watch | Concern::Stale => Urgency::Quiet,
-            Concern::Warn => Urgency::Normal,
-            Concern::Alarm | Concern::Critical => Urgency::TimeSensitive,
-        },
+        level: loudness(concern),
         title,
         body: join(sentences),
         actions: if backing_up || no_store {
             vec![Action::ShowSteps, Action::Snooze]
         } else {
             vec![Action::BackUpNow, Action::ShowSteps, Action::Snooze]
+        },
+    }
+}
+
+fn loudness(concern: Concern) -> Urgency {
+    match concern {
+        Concern::None | Concern::Watch | Concern::Stale => Urgency::Quiet,
+        Concern::Warn => Urgency::Normal,
+        Concern::Alarm | Concern::Critical => Urgency::TimeSensitive,
+    }
+}
+
+/// A step had its time, and iCloud still fails.
+pub fn step_failed(scene: &Scene<'_>, climb: &Climb, step: StepId) -> Draft {
+    let tried = climb.rung(step).map(|rung| rung.why.clone());
+    Draft {
+        kind: NoticeKind::StepFailed,
+        level: loudness(scene.cloud.concern).max(Urgency::Normal),
+        title: format!("{}: step {step} did not help", capital(&name(scene.past))),
+        body: join(vec![tried.unwrap_or_default(), climb.words.clone()]),
+        actions: if climb.held.is_some() && scene.medium == Medium::There {
+            vec![Action::BackUpNow, Action::ShowSteps, Action::Snooze]
+        } else {
+            vec![Action::ShowSteps, Action::Snooze]
         },
     }
 }
@@ -164,7 +191,7 @@ pub fn switched_off(scene: &Scene<'_>) -> Draft {
 }
 
 /// The one reminder.
-pub fn still_off(scene: &Scene<'_>) -> Draft {
+pub fn still_off(scene: &Scene<'_>, half_done: Option<StepId>) -> Draft {
     let since = scene
         .past
         .switched_off
@@ -173,10 +200,17 @@ pub fn still_off(scene: &Scene<'_>) -> Draft {
         kind: NoticeKind::StillOff,
         level: Urgency::Normal,
         title: format!("{}: iCloud Backup is still off", capital(&name(scene.past))),
-        body: format!(
-            "It has been off for {}. Switch it on again, or choose Local Backups Only. You will not be reminded again.",
-            lasting(since)
-        ),
+        body: match half_done {
+            Some(step) => format!(
+                "It has been off for {}, so step {step} is only half done. Switch it on again and tap Back Up Now: Settings, \
+                 your name, iCloud, iCloud Backup. You will not be reminded again.",
+                lasting(since)
+            ),
+            None => format!(
+                "It has been off for {}. Switch it on again, or choose Local Backups Only. You will not be reminded again.",
+                lasting(since)
+            ),
+        },
         actions: vec![Action::ShowSteps, Action::LocalOnly, Action::BackUpNow],
     }
 }
@@ -200,12 +234,13 @@ pub fn off_on_purpose(scene: &Scene<'_>) -> Draft {
 }
 
 /// The date has moved.
-pub fn cloud_works(scene: &Scene<'_>) -> Draft {
+pub fn cloud_works(scene: &Scene<'_>, recovery: Option<&Recovery>) -> Draft {
     Draft {
         kind: NoticeKind::CloudWorks,
         level: Urgency::Normal,
         title: format!("{}: iCloud Backup works again", capital(&name(scene.past))),
         body: join(vec![
+            recovery.map_or_else(String::new, |recovery| after_step(scene, recovery)),
             reason(scene),
             match next_step(scene).words {
                 none if none.is_empty() => "There is nothing more to do.".to_owned(),
@@ -214,6 +249,15 @@ pub fn cloud_works(scene: &Scene<'_>) -> Draft {
         ]),
         actions: Vec::new(),
     }
+}
+
+/// "iCloud backup works again, after step S4 (…), on 24 November 2026."; nothing where no step was taken.
+fn after_step(scene: &Scene<'_>, recovery: &Recovery) -> String {
+    let step = recovery.after.and_then(crate::steps::find);
+    step.map_or_else(String::new, |step| {
+        let step = step.told_for(super::handset(scene.past));
+        recovered(Some(&step), &super::day(recovery.date.0, scene.now))
+    })
 }
 
 /// Attached, and still nothing is known.
