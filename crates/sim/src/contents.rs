@@ -257,6 +257,30 @@ impl Catalog {
         self.insert_file(domain, path, size, None, 3, 0)
     }
 
+    /// A program writes a file of its own anew; where and when it was made stays as it was.
+    ///
+    /// # Errors
+    /// Something else is there, or the path is not clean.
+    pub fn write(
+        &mut self,
+        domain: &str,
+        path: &str,
+        text: Arc<[u8]>,
+        modified: u64,
+    ) -> Result<(), ContentsError> {
+        if self.get(domain, path).is_none() {
+            self.insert_file(domain, path, 0, None, 3, 0)?;
+        }
+        let mut item = Item::clone(&*self.take(domain, path)?);
+        // The manifest counts whole seconds, and two texts of one length within one would look the same in it.
+        item.modified = modified.max(item.modified.saturating_add(1));
+        if let Kind::File { size, bytes, .. } = &mut item.kind {
+            *size = u64::try_from(text.len()).unwrap_or(u64::MAX);
+            *bytes = Bytes::Text(text);
+        }
+        self.put(item)
+    }
+
     /// # Errors
     /// Nothing is there.
     pub fn delete(&mut self, domain: &str, path: &str) -> Result<(), ContentsError> {

@@ -6,6 +6,7 @@
 //! Not here: anything of the program that backs phones up. This crate knows the wire and nothing else, so that the two
 //! cannot agree on a misunderstanding by sharing code above it.
 
+mod cloud;
 mod compare;
 pub mod contents;
 pub mod faults;
@@ -25,4 +26,5 @@ mod tls;
 pub mod usbmuxd;
 pub mod verdict;
 
+pub use cloud::CloudAttempt;
 pub use server::{Listen, Sim, SimError, SimHandle};

@@ -4,11 +4,13 @@
 //! living phone, and the services read their part of it there.
 
 mod backup;
+mod books;
 mod contents;
 mod faults;
 mod identity;
 mod link;
 mod lockdown;
+mod log;
 mod passcode;
 mod trust;
 mod values;
@@ -21,13 +23,18 @@ use serde::Deserialize;
 use crate::contents::{Catalog, ContentsError};
 
 pub use backup::Backup;
+pub use books::{
+    Absurd, Books, Cure, EndedBy, ErrorLink, Failure, PastAttempt, PastWindow, Restored, Upload,
+};
 pub use contents::Contents;
 pub use faults::Faults;
 pub use identity::{ClockSpec, Identity};
 pub use link::{Answers, LinkKind, LinkSpec};
 pub use lockdown::{App, LockdownFault, LockdownFaultKind, LockdownSpec, ServiceSsl, ServicesSpec};
+pub use log::{LineRogue, LogSpec, TraceRogue};
 pub use passcode::{BeforeFirstUnlock, Passcode, PromptAnswer};
 pub use trust::{Dialog, PairingPolicy, TrustSpec};
+pub(crate) use values::EPOCH_2001;
 pub use values::{
     Battery, Disk, ICloud, LocalBackup, RequiresEncryption, Setup, Stamp, toml_to_plist,
 };
@@ -76,6 +83,10 @@ pub struct Persona {
     pub backup: Backup,
     #[serde(default)]
     pub faults: Faults,
+    /// What the phone has noted of its iCloud backups; without it there is nothing of the kind in its backups.
+    pub books: Option<Books>,
+    #[serde(default)]
+    pub log: LogSpec,
 }
 
 impl Persona {
@@ -140,6 +151,8 @@ impl Persona {
             contents: Contents::default(),
             backup: Backup::default(),
             faults: Faults::default(),
+            books: None,
+            log: LogSpec::default(),
         }
     }
 
@@ -150,6 +163,10 @@ impl Persona {
             });
         }
         Catalog::new(&self.contents).map_err(PersonaError::Contents)?;
+        let broken = !matches!(self.icloud.cure, Cure::None | Cure::Conditions);
+        if broken && self.icloud.failure.chain.is_empty() {
+            return Err(PersonaError::NoFailure);
+        }
         Ok(())
     }
 }
@@ -169,6 +186,8 @@ pub enum PersonaError {
     Udid { udid: String },
     #[error("make the phone's contents")]
     Contents(#[source] ContentsError),
+    #[error("tell what goes wrong: a cure without a failure.chain")]
+    NoFailure,
     #[error("load {path}")]
     In {
         path: PathBuf,

@@ -6,6 +6,7 @@ mod gate;
 mod handle;
 mod journal;
 mod locks;
+pub mod log;
 mod prompt;
 mod values;
 
@@ -19,6 +20,7 @@ use plist::{Dictionary, Value};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::cloud::Cloud;
 use crate::mobilebackup2::BackupSide;
 use crate::pairing::Pairing;
 use crate::persona::{Answers, LinkKind, Persona};
@@ -59,6 +61,8 @@ pub struct Phone {
     somebody: LockHolder,
     mux: MuxSide,
     backup: BackupSide,
+    cloud: Mutex<Cloud>,
+    log: log::Log,
     sessions: AtomicU32,
     /// How often each `[[lockdown.fault]]` was met.
     faults_met: Mutex<BTreeMap<usize, u32>>,
@@ -205,9 +209,12 @@ impl Phone {
             })
             .collect();
         let backup = BackupSide::new(&persona);
-        Self {
+        let cloud = Mutex::new(Cloud::new(&persona, clock.now()));
+        let phone = Self {
             persona,
             backup,
+            cloud,
+            log: log::Log::default(),
             state: watch::Sender::new(state),
             values: Mutex::new(values),
             clock,
@@ -226,7 +233,9 @@ impl Phone {
             mux,
             sessions: AtomicU32::new(1),
             faults_met: Mutex::default(),
-        }
+        };
+        crate::cloud::note_conditions(&phone);
+        phone
     }
 
     #[must_use]
@@ -292,6 +301,15 @@ impl Phone {
     /// The small files that AFC serves.
     pub(crate) fn files(&self) -> &Mutex<BTreeMap<String, Vec<u8>>> {
         &self.files
+    }
+
+    pub(crate) const fn cloud(&self) -> &Mutex<Cloud> {
+        &self.cloud
+    }
+
+    /// What the phone's programs write for whoever listens.
+    pub(crate) const fn log(&self) -> &log::Log {
+        &self.log
     }
 
     pub(crate) fn locks(&self) -> &FileLocks {

@@ -3,6 +3,7 @@
 mod afc;
 mod heartbeat;
 mod installation_proxy;
+mod log;
 mod notification_proxy;
 mod springboard;
 
@@ -32,7 +33,9 @@ pub(crate) enum Kind {
     InstallationProxy,
     MobileBackup2,
     NotificationProxy,
+    OsTrace,
     SpringBoard,
+    Syslog,
 }
 
 impl Kind {
@@ -44,6 +47,8 @@ impl Kind {
             backupwatch_wire::installation_proxy::SERVICE => Self::InstallationProxy,
             backupwatch_wire::mobilebackup2::SERVICE => Self::MobileBackup2,
             backupwatch_wire::notification_proxy::SERVICE => Self::NotificationProxy,
+            backupwatch_wire::os_trace::SERVICE => Self::OsTrace,
+            backupwatch_wire::syslog::SERVICE => Self::Syslog,
             springboard::SERVICE => Self::SpringBoard,
             _ => return None,
         })
@@ -57,7 +62,9 @@ impl Kind {
             Self::Heartbeat
             | Self::InstallationProxy
             | Self::NotificationProxy
-            | Self::SpringBoard => false,
+            | Self::OsTrace
+            | Self::SpringBoard
+            | Self::Syslog => false,
         }
     }
 }
@@ -87,7 +94,9 @@ pub(crate) async fn serve(stream: BoxStream, service: StartedService, tunnel: Tu
             Ok(())
         }
         Kind::NotificationProxy => notification_proxy::serve(stream, &phone).await,
+        Kind::OsTrace => log::trace(stream, &phone).await,
         Kind::SpringBoard => springboard::serve(stream, &phone).await,
+        Kind::Syslog => log::lines(stream, &phone).await,
     };
     if let Err(error) = ended {
         tracing::debug!(%error, service = name, "a service connection broke");

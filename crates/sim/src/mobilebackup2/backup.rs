@@ -171,6 +171,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<'_, S> {
         if !scan.is_zero() {
             tokio::time::sleep(scan).await;
         }
+        phone
+            .backup()
+            .note(crate::cloud::notes(&phone), phone.clock().now());
         let catalog = phone.backup().catalog();
         let now = phone.clock().now();
         let full = previous.is_none();

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 
 use super::prepared::Prepared;
-use crate::contents::{Catalog, FileId, Item, noise};
+use crate::cloud::Note;
+use crate::contents::{Bytes, Catalog, FileId, Item, Kind, noise};
 use crate::faults::Faults;
 use crate::keybag::Rounds;
 use crate::manifest::{Secrets, Status};
@@ -155,6 +156,27 @@ impl BackupSide {
     /// Changes what is on the phone. A backup that runs goes on with its snapshot.
     pub fn change<T>(&self, change: impl FnOnce(&mut Catalog) -> T) -> T {
         change(Arc::make_mut(&mut lock(&self.catalog)))
+    }
+
+    /// Puts the phone's notes among its files, as far as they say anything new.
+    pub(super) fn note(&self, notes: Vec<Note>, now: Timestamp) {
+        let modified = u64::try_from(now.as_second()).unwrap_or(0);
+        for note in notes {
+            let known = self.catalog();
+            let known = known.get(note.domain, note.path).map(|item| &item.kind);
+            let same = matches!(
+                known,
+                Some(Kind::File { bytes: Bytes::Text(text), .. }) if **text == *note.bytes
+            );
+            if !same {
+                let bytes = Arc::from(note.bytes);
+                let written =
+                    self.change(|catalog| catalog.write(note.domain, note.path, bytes, modified));
+                if let Err(error) = written {
+                    tracing::error!(%error, "the phone's notes are not in its backup");
+                }
+            }
+        }
     }
 
     #[must_use]

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use super::books::{Cure, Failure};
+
 /// Seconds from 1970 to 2001, the zero of the backup domain's dates (protocol.md 5.1).
 pub(crate) const EPOCH_2001: i64 = 978_307_200;
 
@@ -16,6 +18,10 @@ pub struct ICloud {
     pub never: bool,
     /// LastCloudBackupTZ, for information only.
     pub tz: Option<String>,
+    /// What makes the next backup to iCloud work.
+    pub cure: Cure,
+    /// What goes wrong until then.
+    pub failure: Failure,
 }
 
 impl Default for ICloud {
@@ -26,6 +32,8 @@ impl Default for ICloud {
             last: Some(Stamp::DaysAgo(0.5)),
             never: false,
             tz: Some("GMT".to_owned()),
+            cure: Cure::None,
+            failure: Failure::default(),
         }
     }
 }

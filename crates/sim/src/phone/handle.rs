@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use plist::Value;
 
 use super::{BACKUP_DOMAIN, Phone, PromptState, Seen, State, TrustDialog};
+use crate::cloud::note_conditions;
 use crate::persona::{LinkKind, Stamp};
 
 /// The owner's hands.
@@ -59,6 +60,7 @@ impl PhoneHandle {
             self.0.change(|state| state.locked = true);
             self.0.post("com.apple.springboard.lockcomplete");
             self.0.post("com.apple.springboard.lockstate");
+            note_conditions(&self.0);
         }
     }
 
@@ -68,6 +70,7 @@ impl PhoneHandle {
             state.unlocked_since_boot = true;
         });
         self.0.post("com.apple.springboard.lockstate");
+        note_conditions(&self.0);
     }
 
     /// Switches off and on again: every link breaks and comes back, and nothing is readable until the first unlock.
@@ -85,6 +88,7 @@ impl PhoneHandle {
                 state.unlocked_since_boot = false;
             });
         }
+        self.0.restarted();
         for kind in links {
             self.0.plug(kind);
         }
@@ -171,6 +175,7 @@ impl PhoneHandle {
             "CloudBackupEnabled",
             enabled.map(Value::Boolean),
         );
+        note_conditions(&self.0);
     }
 
     /// Another program of the field (Finder, Music) syncs: its lock is in the way of everybody's backup.

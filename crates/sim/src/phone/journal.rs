@@ -41,6 +41,8 @@ pub enum Channel {
     InstallationProxy,
     SpringBoard,
     Backup,
+    /// The two services that send the log.
+    Log,
 }
 
 impl Default for Journal {
