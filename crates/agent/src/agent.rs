@@ -275,6 +275,12 @@ impl<P: Phones> Hands<P> {
                     reading.cancel();
                 }
             }
+            Act::ReadNotes(udid) => self.jobs.read_notes(udid, mind.place.clone()),
+            Act::ListenTo {
+                attached,
+                follower,
+                cancel,
+            } => self.jobs.listen_to(attached, follower, cancel),
             Act::Notify(notice) => self.notifier.post(&notice),
             Act::Scan { udids, heal } => self.jobs.scan(mind.place.clone(), udids, heal),
             Act::Open(place) => match self.door.as_ref().map(|door| door.link(place)) {
@@ -300,6 +306,8 @@ impl<P: Phones> Hands<P> {
             | Done::ObserveEnded(_)
             | Done::Scanned(_)
             | Done::Reread(..)
+            | Done::NotesRead(..)
+            | Done::Listened(..)
             | Done::ListenEnded
             | Done::PageOpened(_)
             | Done::Panicked(..) => {}

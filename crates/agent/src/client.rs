@@ -2,10 +2,12 @@
 //! connection a question. It knows no defaults and no terminal.
 
 use std::io;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use backupwatch_core::Udid;
+use backupwatch_core::evidence::Books;
 use backupwatch_core::ladder::Mark;
 use backupwatch_core::steps::StepId;
 use http_body_util::{BodyExt, Full, Limited};
@@ -21,6 +23,7 @@ use crate::api::words::{
     BackupEvent, BackupRequest, Failure, History, LocalOnlyRequest, MarkRequest, PageAnswer,
     PageRequest, PairAnswer, PairRequest, SnoozeRequest, Version,
 };
+use crate::diagnosis::{DiagnosisDocument, ListenEvent};
 use crate::ladder::LadderDocument;
 use crate::status::Status;
 use crate::verification::Verification;
@@ -139,6 +142,35 @@ impl Client {
         self.ask(Method::GET, &path, &(), QUICK).await
     }
 
+    /// What is known of why a device's iCloud Backup fails.
+    pub async fn diagnosis(&self, udid: &Udid) -> Result<DiagnosisDocument, ClientError> {
+        let path = format!("/v1/devices/{udid}/diagnosis");
+        self.ask(Method::GET, &path, &(), QUICK).await
+    }
+
+    /// Tells what a device noted of its iCloud backups, and what follows from it.
+    pub async fn books(
+        &self,
+        udid: &Udid,
+        books: &Books,
+    ) -> Result<DiagnosisDocument, ClientError> {
+        let path = format!("/v1/devices/{udid}/books");
+        self.ask(Method::POST, &path, books, QUICK).await
+    }
+
+    /// Listens to a device's log. It ends when the answer is dropped.
+    pub async fn listen(&self, udid: &Udid) -> Result<Events<ListenEvent>, ClientError> {
+        self.follow(&format!("/v1/devices/{udid}/listen"), &())
+            .await
+    }
+
+    /// Stops listening; the follower sees it end.
+    pub async fn stop_listening(&self, udid: &Udid) -> Result<(), ClientError> {
+        let path = format!("/v1/devices/{udid}/listen");
+        let _: serde::de::IgnoredAny = self.ask(Method::DELETE, &path, &(), QUICK).await?;
+        Ok(())
+    }
+
     /// Says something of a step.
     pub async fn mark(
         &self,
@@ -186,12 +218,21 @@ impl Client {
         udid: &Udid,
         request: &BackupRequest,
     ) -> Result<BackupEvents, ClientError> {
-        let path = format!("/v1/devices/{udid}/backup");
-        let response = within(QUICK, self.send(Method::POST, &path, request)).await??;
+        self.follow(&format!("/v1/devices/{udid}/backup"), request)
+            .await
+    }
+
+    async fn follow<B: Serialize, E: DeserializeOwned>(
+        &self,
+        path: &str,
+        request: &B,
+    ) -> Result<Events<E>, ClientError> {
+        let response = within(QUICK, self.send(Method::POST, path, request)).await??;
         if response.status().is_success() {
-            Ok(BackupEvents {
+            Ok(Events {
                 body: response.into_body(),
                 buffer: Vec::new(),
+                of: PhantomData,
             })
         } else {
             Err(refused(response).await)
@@ -278,16 +319,20 @@ impl Client {
     }
 }
 
-/// The events of a backup, as they come.
+/// The events of a backup, as they come. The last is [`BackupEvent::Ended`] unless the agent ended first.
+pub type BackupEvents = Events<BackupEvent>;
+
+/// The lines of an answer, as they come.
 #[derive(Debug)]
-pub struct BackupEvents {
+pub struct Events<E> {
     body: Incoming,
     buffer: Vec<u8>,
+    of: PhantomData<E>,
 }
 
-impl BackupEvents {
-    /// The next one; `None` after the last, which is [`BackupEvent::Ended`] unless the agent ended first.
-    pub async fn next(&mut self) -> Result<Option<BackupEvent>, ClientError> {
+impl<E: DeserializeOwned> Events<E> {
+    /// The next one; `None` after the last.
+    pub async fn next(&mut self) -> Result<Option<E>, ClientError> {
         loop {
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.buffer.drain(..=end).collect();

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use backupwatch_backup::Store;
+use backupwatch_backup::{Store, Which};
+use backupwatch_core::evidence::Books;
 use backupwatch_core::reread::Slice;
 use backupwatch_core::retention::RetentionPolicy;
 use backupwatch_core::run::{CancelledBy, Phase, Progress, RunEnd, RunFailure, RunReport};
@@ -20,6 +21,8 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::diagnosis::ListenEvent;
+use crate::listening::{self, Outcome};
 use crate::medium::{self, Condition, Known, Origin, Trouble};
 use crate::phones::{Attached, Order, Phones};
 use crate::purgeable;
@@ -43,6 +46,10 @@ pub enum Done {
     Scanned(Scan),
     /// Reading a part of a backup again.
     Reread(Udid, Stretch),
+    /// Looking for the phone's notes in a backup.
+    NotesRead(Udid, Result<Box<Books>, String>),
+    /// Listening to a phone's log.
+    Listened(Udid, Box<Outcome>),
     /// Listening to usbmuxd. Only ever because of shutdown, or with the loop.
     ListenEnded,
     /// A page was opened, or not.
@@ -79,6 +86,10 @@ pub enum What {
     Asked(Job, Option<Udid>),
     /// Listening to usbmuxd.
     Listen,
+    /// Looking for a phone's notes.
+    Notes,
+    /// Listening to a phone's log.
+    Log(Udid),
     /// Opening a page.
     Page,
 }
@@ -351,6 +362,33 @@ impl<P: Phones> Jobs<P> {
         cancel
     }
 
+    /// Looks for the phone's notes in its current backup.
+    pub fn read_notes(&mut self, udid: Udid, place: Place) {
+        let gate = Arc::clone(&self.store);
+        self.start(What::Notes, async move {
+            let _permit = gate.acquire_owned().await;
+            let device = udid.clone();
+            let reading = tokio::task::spawn_blocking(move || read_notes(&place, &device));
+            let read = reading.await.map_err(|error| error.to_string());
+            Done::NotesRead(udid, read.and_then(|read| read))
+        });
+    }
+
+    /// Listens to a phone's log. It ends with the loop at the latest.
+    pub fn listen_to(
+        &mut self,
+        attached: Attached,
+        follower: mpsc::Sender<ListenEvent>,
+        cancel: CancellationToken,
+    ) {
+        let (phones, clock) = (Arc::clone(&self.phones), Arc::clone(&self.clock));
+        let what = What::Log(attached.udid.clone());
+        self.start(what, async move {
+            let outcome = listening::listen(&*phones, &attached, clock, follower, cancel).await;
+            Done::Listened(attached.udid, Box::new(outcome))
+        });
+    }
+
     /// Opens the page for the person.
     pub fn open_page(
         &mut self,
@@ -424,6 +462,16 @@ fn scan(place: &Place, mut udids: BTreeSet<Udid>, heal: bool) -> Scan {
         }
         Err(error) => Scan::Missing(error.into()),
     }
+}
+
+fn read_notes(place: &Place, udid: &Udid) -> Result<Box<Books>, String> {
+    let store = medium::open(&place.root, place.origin, place.known.as_ref())?;
+    let held = store
+        .open_version(udid, &Which::Current)
+        .map_err(|error| medium::in_full(&error))?;
+    // Without a password nothing is decrypted, so there is nothing to be put anywhere.
+    let read = held.books(None, std::path::Path::new(""), &Arc::default());
+    read.map(Box::new).map_err(|error| medium::in_full(&error))
 }
 
 /// Tells the loop when a backup enters another phase; its bytes are for those who follow it.

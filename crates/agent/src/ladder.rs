@@ -53,6 +53,22 @@ pub struct CauseEntry {
     pub error: Option<String>,
 }
 
+impl CauseEntry {
+    /// The cause as an entry.
+    pub fn of(cause: &diagnosis::Cause) -> Self {
+        Self {
+            code: cause.code.clone(),
+            title: cause.title.clone(),
+            confidence: cause.confidence.code().to_owned(),
+            because: cause.because.clone(),
+            error: cause
+                .error
+                .as_ref()
+                .map(|error| format!("{} {}", error.domain, error.code)),
+        }
+    }
+}
+
 /// A step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepEntry {
@@ -140,7 +156,7 @@ pub fn document(udid: &Udid, name: Option<String>, climb: &Climb, now: HostTime)
         device: udid.to_string(),
         name,
         words: climb.words.clone(),
-        causes: climb.causes.iter().map(cause).collect(),
+        causes: climb.causes.iter().map(CauseEntry::of).collect(),
         steps: climb.rungs.iter().map(step).collect(),
         held: climb.held.map(|step| step.code().to_owned()),
         recovery: climb.recovery.as_ref().map(|recovery| RecoveryEntry {
@@ -148,19 +164,6 @@ pub fn document(udid: &Udid, name: Option<String>, climb: &Climb, now: HostTime)
             date: recovery.date.0,
             after: recovery.after.map(|step| step.code().to_owned()),
         }),
-    }
-}
-
-fn cause(cause: &diagnosis::Cause) -> CauseEntry {
-    CauseEntry {
-        code: cause.code.clone(),
-        title: cause.title.clone(),
-        confidence: cause.confidence.code().to_owned(),
-        because: cause.because.clone(),
-        error: cause
-            .error
-            .as_ref()
-            .map(|error| format!("{} {}", error.domain, error.code)),
     }
 }
 

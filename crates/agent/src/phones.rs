@@ -10,7 +10,7 @@ use backupwatch_core::retention::RetentionPolicy;
 use backupwatch_core::run::{Progress, RunReport};
 use backupwatch_core::watcher::Event;
 use backupwatch_core::{Facts, NoAnswer, Trust, Udid};
-pub use backupwatch_device::Attached;
+pub use backupwatch_device::{Attached, LogEvent};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -63,6 +63,16 @@ pub trait Phones: Send + Sync + 'static {
         news: mpsc::Sender<Event>,
         cancel: CancellationToken,
     ) -> impl Future<Output = ()> + Send;
+
+    /// Tells what the phone's own backup program writes into its log, until `cancel`, or until nobody takes it. An end that
+    /// nobody wanted is told in words.
+    fn log(
+        &self,
+        attached: &Attached,
+        clock: Arc<dyn Clock>,
+        lines: mpsc::Sender<LogEvent>,
+        cancel: CancellationToken,
+    ) -> impl Future<Output = Result<(), String>> + Send;
 
     /// Makes a backup. Whatever happens, it ends with a report.
     fn back_up(

@@ -122,6 +122,7 @@ pub fn refused_by_agent(error: &ClientError) -> Failure {
                 "not_attached" => (ExitCode::BackupFailed, "not_attached"),
                 "not_now" => (ExitCode::BackupFailed, "not_now"),
                 "no_store" => (ExitCode::BackupFailed, "no_store"),
+                "listening" => (ExitCode::Usage, "listening"),
                 "no_page" => (ExitCode::Usage, "no_page"),
                 "ending" => (ExitCode::AgentDown, "ending"),
                 _ => (ExitCode::Usage, "refused"),
@@ -151,7 +152,7 @@ pub fn refused(refusal: &Refusal) -> Failure {
         Refusal::NotAttached | Refusal::NotNow { .. } | Refusal::NoStore { .. } => {
             ExitCode::BackupFailed
         }
-        Refusal::NoBackup => ExitCode::Usage,
+        Refusal::NoBackup | Refusal::Listening | Refusal::NotListening => ExitCode::Usage,
         Refusal::Ending => ExitCode::Internal,
     };
     let mut failure = Failure::new(code, refusal.code(), refusal.to_string());
@@ -161,6 +162,8 @@ pub fn refused(refusal: &Refusal) -> Failure {
         Refusal::UnknownDevice
         | Refusal::NotAttached
         | Refusal::NoStore { .. }
+        | Refusal::Listening
+        | Refusal::NotListening
         | Refusal::NoBackup
         | Refusal::Ending => refusal.next().map(str::to_owned),
     };

@@ -11,7 +11,7 @@ mod tables;
 
 pub use tables::{Certainty, Known, all, find};
 
-use crate::evidence::{ErrorCode, Evidence};
+use crate::evidence::{Attempt, ErrorCode, Evidence};
 use crate::judge;
 use crate::past::Past;
 use crate::policy::CloudPolicy;
@@ -113,6 +113,14 @@ pub fn diagnose(past: &Past, evidence: &Evidence, policy: &CloudPolicy, now: &No
         is_new
     });
     causes
+}
+
+/// What one attempt says, in a few words; none for a success, and for an error that is not known here.
+pub fn meaning(attempt: &Attempt) -> Option<String> {
+    let tables = tables::tables()?;
+    let matched = matching::cause_of(tables, attempt, None)?;
+    let is_known = !matching::succeeded(tables, attempt) && matched.cause.code != "unknown_error";
+    is_known.then(|| words::capital(&matched.means().replace("{noun}", "phone")))
 }
 
 /// How much is to be explained.

@@ -117,6 +117,12 @@ impl Watcher {
             .min()
     }
 
+    /// What is known of the iCloud backups of one device beside its facts.
+    pub fn evidence(&self, udid: &Udid) -> Option<&crate::evidence::Evidence> {
+        let device = self.devices.get(udid)?;
+        Some(&device.memory.evidence)
+    }
+
     /// Whether usbmuxd answers.
     pub fn mux_is_up(&self) -> bool {
         self.mux_is_up

@@ -27,7 +27,7 @@ pub use certificates::CertificateError;
 pub use error::{DeviceError, MuxError};
 pub use list::list;
 pub use listen::{Attached, MuxDown, MuxEvent, listen};
-pub use live::{LogLine, live};
+pub use live::{LogEvent, LogLine, live};
 pub use observe::{Hint, observe};
 pub use pair::{PairOptions, pair};
 pub use pair_record::PairRecordError;

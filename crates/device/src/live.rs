@@ -35,6 +35,14 @@ const SILENCE: Duration = Duration::from_secs(15 * 60);
 /// What is read at a time.
 const CHUNK: usize = 16 << 10;
 
+/// What comes from a phone's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogEvent {
+    /// From now on everything is heard. It may be told again.
+    Listening,
+    Line(Box<LogLine>),
+}
+
 /// One line of the phone's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
@@ -82,7 +90,7 @@ pub async fn live(
     timeouts: &Timeouts,
     clock: &dyn Clock,
     program: &str,
-    lines: mpsc::Sender<LogLine>,
+    lines: mpsc::Sender<LogEvent>,
     cancel: CancellationToken,
 ) -> Result<(), DeviceError> {
     let way = Way {

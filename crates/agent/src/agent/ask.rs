@@ -1,11 +1,13 @@
 //! What a face may ask of the running loop: a bounded queue of questions, each with its own way back.
 
+use backupwatch_core::evidence::Books;
 use backupwatch_core::ladder::Mark;
 use backupwatch_core::run::{Progress, RunReport};
 use backupwatch_core::steps::StepId;
 use backupwatch_core::{HostTime, Trust, Udid};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::diagnosis::{DiagnosisDocument, ListenEvent};
 use crate::ladder::LadderDocument;
 use crate::phones::Attached;
 use crate::status::Status;
@@ -85,6 +87,36 @@ pub enum Ask {
         /// The way back.
         reply: oneshot::Sender<Result<LadderDocument, Refusal>>,
     },
+    /// What is known of why a device's iCloud Backup fails.
+    Diagnosis {
+        /// Which.
+        udid: Udid,
+        /// The way back.
+        reply: oneshot::Sender<Result<DiagnosisDocument, Refusal>>,
+    },
+    /// Somebody has read what a device noted of its iCloud backups.
+    Books {
+        /// Which.
+        udid: Udid,
+        /// What is in them.
+        books: Box<Books>,
+        /// The way back.
+        reply: oneshot::Sender<Result<DiagnosisDocument, Refusal>>,
+    },
+    /// Listen to a device's log. It ends by itself, or when nobody takes what is heard.
+    Listen {
+        /// Which.
+        udid: Udid,
+        /// The way back, and what is heard.
+        reply: oneshot::Sender<Result<mpsc::Receiver<ListenEvent>, Refusal>>,
+    },
+    /// Stop listening to a device.
+    StopListening {
+        /// Which.
+        udid: Udid,
+        /// The way back.
+        reply: oneshot::Sender<Result<(), Refusal>>,
+    },
     /// Somebody has looked at a backup: keep it in the history, look at the store, and then say what is known.
     Verified {
         /// What was found.
@@ -131,6 +163,12 @@ pub enum Refusal {
         /// Why, in words.
         why: String,
     },
+    /// Somebody listens already.
+    #[error("somebody listens to this device already")]
+    Listening,
+    /// Nobody listens.
+    #[error("nobody listens to this device")]
+    NotListening,
     /// There is no backup to be stopped.
     #[error("no backup of this device is running")]
     NoBackup,
@@ -147,6 +185,8 @@ impl Refusal {
             Self::NotAttached => "not_attached",
             Self::NotNow { .. } => "not_now",
             Self::NoStore { .. } => "no_store",
+            Self::Listening => "listening",
+            Self::NotListening => "not_listening",
             Self::NoBackup => "no_backup",
             Self::Ending => "ending",
         }
@@ -163,7 +203,8 @@ impl Refusal {
             Self::NoStore { .. } => Some(
                 "Connect the disk, or choose another folder: backup.root in the configuration.",
             ),
-            Self::NoBackup | Self::Ending => None,
+            Self::Listening => Some("Let it finish: it ends by itself within ten minutes."),
+            Self::NotListening | Self::NoBackup | Self::Ending => None,
         }
     }
 }
@@ -241,6 +282,27 @@ impl Desk {
             reply,
         })
         .await?
+    }
+
+    /// What is known of why a device's iCloud Backup fails.
+    pub async fn diagnosis(&self, udid: Udid) -> Result<DiagnosisDocument, Refusal> {
+        self.ask(|reply| Ask::Diagnosis { udid, reply }).await?
+    }
+
+    /// Tells what a device noted of its iCloud backups, and what follows from it.
+    pub async fn books(&self, udid: Udid, books: Books) -> Result<DiagnosisDocument, Refusal> {
+        let books = Box::new(books);
+        self.ask(|reply| Ask::Books { udid, books, reply }).await?
+    }
+
+    /// Listens to a device's log; what it means comes as it is heard.
+    pub async fn listen(&self, udid: Udid) -> Result<mpsc::Receiver<ListenEvent>, Refusal> {
+        self.ask(|reply| Ask::Listen { udid, reply }).await?
+    }
+
+    /// Stops listening; the follower sees it end.
+    pub async fn stop_listening(&self, udid: Udid) -> Result<(), Refusal> {
+        self.ask(|reply| Ask::StopListening { udid, reply }).await?
     }
 
     /// Tells of a look at a backup, and waits until it is known.

@@ -6,6 +6,7 @@ mod asks;
 mod chatter;
 mod ends;
 mod looking;
+mod notes;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -14,13 +15,16 @@ use backupwatch_core::retention::RetentionPolicy;
 use backupwatch_core::run::{Phase, Progress, RunReport};
 use backupwatch_core::watcher::{Attachment, Command, DeviceView, Event, Remembered, Watcher};
 use backupwatch_core::{HostTime, LocalCopy, NoAnswer, Now, Period, Trust, Udid};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use chatter::Chatter;
 use looking::Looking;
+use notes::Notes;
 
 use super::ask::{Following, Refusal};
 use crate::config::Config;
+use crate::diagnosis::ListenEvent;
 use crate::jobs::Place;
 use crate::keeper::Write;
 use crate::medium::{Medium, ended};
@@ -62,6 +66,12 @@ pub(super) enum Act {
         slice: Slice,
     },
     StopReread,
+    ReadNotes(Udid),
+    ListenTo {
+        attached: Attached,
+        follower: mpsc::Sender<ListenEvent>,
+        cancel: CancellationToken,
+    },
     /// Shows the person a place on the page.
     Open(Page),
     Write(Write),
@@ -103,6 +113,7 @@ pub(super) struct Mind {
     pub(super) place: Place,
     copies: BTreeMap<Udid, LocalCopy>,
     looking: Looking,
+    notes: Notes,
     chatter: Chatter,
     attached: BTreeMap<Attachment, Attached>,
     probing: BTreeMap<Udid, usize>,
@@ -149,6 +160,7 @@ impl Mind {
             resident,
             place,
             looking: Looking::default(),
+            notes: Notes::default(),
             chatter: Chatter::default(),
             attached: BTreeMap::new(),
             probing: BTreeMap::new(),

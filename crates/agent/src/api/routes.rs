@@ -7,14 +7,15 @@ use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use backupwatch_core::evidence::Books;
 use backupwatch_core::steps::StepId;
-use backupwatch_core::{HostTime, Udid};
+use backupwatch_core::{HostTime, Period, Udid};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
-use super::story::Story;
+use super::story::{self, Story};
 use super::words::{
     BackupRequest, Failure, HistoryQuery, LocalOnlyRequest, MarkRequest, PageAnswer, PageRequest,
     PairAnswer, PairRequest, SCHEMA, SnoozeRequest, Version,
@@ -27,8 +28,12 @@ use crate::state::{self, StateError};
 use crate::status::trust_code;
 use crate::verification::Verification;
 
-/// No request is longer.
+/// No request is longer, but for a phone's notes.
 const BODY_MAX: usize = 16 << 10;
+/// Ten attempts with all that is kept of them.
+const BOOKS_MAX: usize = 64 << 10;
+/// Two clocks of one computer rarely agree.
+const AHEAD: Period = Period::minutes(5);
 
 #[derive(Clone)]
 struct App {
@@ -48,6 +53,15 @@ pub(super) fn router(context: Context, shutdown: CancellationToken) -> Router {
         .route("/v1/page", post(page))
         .route("/v1/devices/{udid}/backup", post(backup).delete(cancel))
         .route("/v1/devices/{udid}/verified", post(verified))
+        .route("/v1/devices/{udid}/diagnosis", get(diagnosis))
+        .route(
+            "/v1/devices/{udid}/books",
+            post(books).layer(DefaultBodyLimit::max(BOOKS_MAX)),
+        )
+        .route(
+            "/v1/devices/{udid}/listen",
+            post(listen).delete(stop_listening),
+        )
         .route("/v1/devices/{udid}/ladder", get(ladder))
         .route("/v1/devices/{udid}/steps/{step}", post(mark))
         .fallback(async || {
@@ -97,6 +111,8 @@ impl From<Refusal> for No {
             Refusal::NotAttached
             | Refusal::NotNow { .. }
             | Refusal::NoStore { .. }
+            | Refusal::Listening
+            | Refusal::NotListening
             | Refusal::NoBackup => StatusCode::CONFLICT,
             Refusal::Ending => StatusCode::SERVICE_UNAVAILABLE,
         };
@@ -235,7 +251,7 @@ async fn backup(State(app): State<App>, udid: Named, body: Sent) -> Result<Respo
         .desk
         .backup(device_of(udid)?, request.full)
         .await?;
-    let body = Body::new(Story::of(following, app.shutdown));
+    let body = Body::new(Story::new(story::events(following, app.shutdown)));
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
 }
 
@@ -247,6 +263,30 @@ async fn verified(State(app): State<App>, udid: Named, body: Sent) -> Result<Res
         return Err(bad_request("it speaks of another device"));
     }
     Ok(json(&app.context.desk.verified(check).await?))
+}
+
+async fn diagnosis(State(app): State<App>, udid: Named) -> Result<Response, No> {
+    Ok(json(&app.context.desk.diagnosis(device_of(udid)?).await?))
+}
+
+/// Another process of this user has read the phone's notes out of a backup of ours. They are a stranger's all the same.
+async fn books(State(app): State<App>, udid: Named, body: Sent) -> Result<Response, No> {
+    let (udid, books) = (device_of(udid)?, parse::<Books>(body)?.bounded());
+    if books.at > app.context.clock.now().plus(AHEAD) {
+        return Err(bad_request("they are of a backup that is not made yet"));
+    }
+    Ok(json(&app.context.desk.books(udid, books).await?))
+}
+
+async fn listen(State(app): State<App>, udid: Named) -> Result<Response, No> {
+    let events = app.context.desk.listen(device_of(udid)?).await?;
+    let body = Body::new(Story::new(events));
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
+}
+
+async fn stop_listening(State(app): State<App>, udid: Named) -> Result<Response, No> {
+    app.context.desk.stop_listening(device_of(udid)?).await?;
+    Ok(json(&serde_json::json!({ "schema": SCHEMA })))
 }
 
 async fn ladder(State(app): State<App>, udid: Named) -> Result<Response, No> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use hyper::body::{Body, Frame};
+use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -29,17 +30,17 @@ pub fn events(following: Following, shutdown: CancellationToken) -> mpsc::Receiv
     receiver
 }
 
-/// The body of the answer.
+/// The body of such an answer: a line for each event.
 #[derive(Debug)]
-pub(super) struct Story(mpsc::Receiver<BackupEvent>);
+pub(super) struct Story<E>(mpsc::Receiver<E>);
 
-impl Story {
-    pub(super) fn of(following: Following, shutdown: CancellationToken) -> Self {
-        Self(events(following, shutdown))
+impl<E> Story<E> {
+    pub(super) fn new(events: mpsc::Receiver<E>) -> Self {
+        Self(events)
     }
 }
 
-impl Body for Story {
+impl<E: Serialize> Body for Story<E> {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -87,7 +88,7 @@ async fn tell(
     }
 }
 
-fn line(event: &BackupEvent) -> Bytes {
+fn line(event: &impl Serialize) -> Bytes {
     let mut line = serde_json::to_vec(event).unwrap_or_default();
     line.push(b'\n');
     Bytes::from(line)

@@ -78,6 +78,8 @@ impl From<Refusal> for No {
             Refusal::NotAttached
             | Refusal::NotNow { .. }
             | Refusal::NoStore { .. }
+            | Refusal::Listening
+            | Refusal::NotListening
             | Refusal::NoBackup => StatusCode::CONFLICT,
             Refusal::Ending => StatusCode::SERVICE_UNAVAILABLE,
         };

@@ -11,12 +11,15 @@ use backupwatch_device::{Hint, IdevicePhone, MuxAddress, MuxEvent, PairOptions, 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Attached, Order, Phones};
+use super::{Attached, LogEvent, Order, Phones};
 use crate::clock::Clock;
 use crate::purgeable;
 
 /// How long a person may look for the phone before they tap Trust.
 const PAIR_PATIENCE: Duration = Duration::from_secs(120);
+
+/// What on a phone makes its iCloud backups.
+const BACKUP_PROGRAM: &str = "backupd";
 
 /// Phones behind one usbmuxd.
 #[derive(Debug, Clone)]
@@ -148,6 +151,33 @@ impl Phones for Usbmuxd {
                 "the phone tells nothing more"
             );
         }
+    }
+
+    async fn log(
+        &self,
+        attached: &Attached,
+        clock: Arc<dyn Clock>,
+        lines: mpsc::Sender<LogEvent>,
+        cancel: CancellationToken,
+    ) -> Result<(), String> {
+        let ended = backupwatch_device::live(
+            &self.address,
+            attached,
+            &self.timeouts,
+            &*clock,
+            BACKUP_PROGRAM,
+            lines,
+            cancel,
+        );
+        ended.await.map_err(|error| {
+            let source = &error as &dyn std::error::Error;
+            tracing::debug!(
+                udid = attached.udid.short(),
+                error = source,
+                "the phone's log cannot be heard"
+            );
+            error.to_string()
+        })
     }
 
     async fn back_up(

@@ -5,16 +5,19 @@ use backupwatch_core::DeviceTime;
 use backupwatch_wire::syslog::{Decoder, Line, Piece, SERVICE};
 use tokio::sync::mpsc;
 
-use super::{CHUNK, LogLine, SILENCE, Way, level, next_bytes};
+use super::{CHUNK, LogEvent, LogLine, SILENCE, Way, level, next_bytes};
 use crate::error::DeviceError;
 
 pub(super) async fn listen(
     way: Way<'_>,
     clock: &dyn Clock,
     program: &str,
-    lines: &mpsc::Sender<LogLine>,
+    lines: &mpsc::Sender<LogEvent>,
 ) -> Result<(), DeviceError> {
     let mut stream = way.open(SERVICE).await?;
+    if lines.send(LogEvent::Listening).await.is_err() {
+        return Ok(());
+    }
     let mut decoder = Decoder::new();
     let mut buffer = vec![0; CHUNK];
     loop {
@@ -22,7 +25,11 @@ pub(super) async fn listen(
         decoder.push(bytes);
         while let Some(piece) = decoder.next_piece() {
             let Piece::Line(line) = piece else { continue };
-            if line.process == program && lines.send(of(line, clock)).await.is_err() {
+            if line.process != program {
+                continue;
+            }
+            let line = LogEvent::Line(Box::new(of(line, clock)));
+            if lines.send(line).await.is_err() {
                 return Ok(());
             }
         }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 
-use super::{CHUNK, DOING, LogLine, SILENCE, Way, level, next_bytes};
+use super::{CHUNK, DOING, LogEvent, LogLine, SILENCE, Way, level, next_bytes};
 use crate::error::DeviceError;
 use crate::stream::DeviceStream;
 
@@ -20,13 +20,17 @@ pub(super) async fn listen(
     way: Way<'_>,
     clock: &dyn Clock,
     program: &str,
-    lines: &mpsc::Sender<LogLine>,
+    lines: &mpsc::Sender<LogEvent>,
 ) -> Result<(), DeviceError> {
     loop {
         let pid = pid_of(way, program).await?;
         let mut log = Log::open(way, Request::StartActivity(Activity::of(pid))).await?;
         match log.answer(way).await? {
-            Answer::Started => {}
+            Answer::Started => {
+                if lines.send(LogEvent::Listening).await.is_err() {
+                    return Ok(());
+                }
+            }
             Answer::Processes(_) => return Err(unexpected("StartActivity")),
             Answer::Refused { .. } => return Err(DeviceError::LogRefused),
         }
@@ -34,7 +38,8 @@ pub(super) async fn listen(
         loop {
             match log.record(patience).await {
                 Ok(record) if record.process_name() == program => {
-                    if lines.send(line(record, clock)).await.is_err() {
+                    let line = LogEvent::Line(Box::new(line(record, clock)));
+                    if lines.send(line).await.is_err() {
                         return Ok(());
                     }
                 }

@@ -170,6 +170,16 @@ impl Mind {
                 self.tell(event, now, acts);
                 let _gone = reply.send(self.ladder(&udid, now));
             }
+            Ask::Diagnosis { udid, reply } => {
+                let _gone = reply.send(self.diagnosis(&udid, now));
+            }
+            Ask::Books { udid, books, reply } => {
+                let _gone = reply.send(self.take_books(&udid, books, now, acts));
+            }
+            Ask::Listen { udid, reply } => self.ask_listen(&udid, reply, now, acts),
+            Ask::StopListening { udid, reply } => {
+                let _gone = reply.send(self.stop_listening(&udid));
+            }
             Ask::Verified { check, reply } => {
                 let udid = check.udid.clone();
                 acts.push(Act::Write(Write::Check(check)));

@@ -33,10 +33,14 @@ impl Mind {
             Done::ObserveEnded(udid) => self.tell(Event::ObserveEnded { udid }, now, acts),
             Done::BackedUp(report) => {
                 self.backup_ended(&report, acts);
+                let udid = report.udid.clone();
                 self.tell(Event::BackupFinished(report), now, acts);
+                self.look_for_notes(&udid, acts);
             }
             Done::Scanned(scan) => self.scanned(scan, now, acts),
             Done::Reread(udid, stretch) => self.reread_ended(udid, stretch, now, acts),
+            Done::NotesRead(udid, read) => self.notes_read(udid, read, now, acts),
+            Done::Listened(udid, outcome) => self.listened(udid, *outcome, now, acts),
             Done::ListenEnded => {}
             Done::PageOpened(Ok(())) => {}
             Done::PageOpened(Err(why)) => tracing::warn!(why, "the page cannot be opened"),
@@ -133,7 +137,13 @@ impl Mind {
                             Some((copy, check)) => (Some(copy), check),
                             None => (None, None),
                         };
-                        self.tell(Event::StoreScanned { udid, copy, check }, now, acts);
+                        let event = Event::StoreScanned {
+                            udid: udid.clone(),
+                            copy,
+                            check,
+                        };
+                        self.tell(event, now, acts);
+                        self.look_for_notes(&udid, acts);
                     }
                 }
             }
@@ -154,7 +164,8 @@ impl Mind {
                     acts,
                 );
             }
-            What::Page => {}
+            What::Page | What::Notes => {}
+            What::Log(udid) => self.listening_broke(&udid),
             What::Asked(job, udid) => {
                 if job == Job::Store {
                     self.looked(false, acts);

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::phones::{Attached, Order, Phones};
+use crate::phones::{Attached, LogEvent, Order, Phones};
 
 /// Ten in the morning, UTC: no quiet hours.
 pub(super) const START: &str = "2026-11-22T10:00:00Z";
@@ -85,6 +85,10 @@ pub(super) struct Phone {
     pub(super) probe_panics: bool,
     pub(super) silent: bool,
     pub(super) probes: usize,
+    /// What it writes into its log, a line a second.
+    pub(super) log: Vec<LogEvent>,
+    /// And then it is gone.
+    pub(super) log_breaks: bool,
 }
 
 impl Default for Phone {
@@ -96,6 +100,8 @@ impl Default for Phone {
             probe_panics: false,
             silent: false,
             probes: 0,
+            log: Vec::new(),
+            log_breaks: false,
         }
     }
 }
@@ -230,6 +236,28 @@ impl Phones for Script {
         cancel: CancellationToken,
     ) {
         cancel.cancelled().await;
+    }
+
+    async fn log(
+        &self,
+        attached: &Attached,
+        _clock: Arc<dyn Clock>,
+        lines: mpsc::Sender<LogEvent>,
+        cancel: CancellationToken,
+    ) -> Result<(), String> {
+        for line in self.get(&attached.udid).log {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if lines.send(line).await.is_err() {
+                return Ok(());
+            }
+        }
+        if self.get(&attached.udid).log_breaks {
+            return Err("it is gone".to_owned());
+        }
+        tokio::select! {
+            () = cancel.cancelled() => Ok(()),
+            () = lines.closed() => Ok(()),
+        }
     }
 
     async fn back_up(
