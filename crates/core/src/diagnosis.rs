@@ -83,10 +83,12 @@ pub fn diagnose(past: &Past, evidence: &Evidence, policy: &CloudPolicy, now: &No
     let Some(tables) = tables::tables() else {
         return Vec::new();
     };
+    // Whoever read it has bounded it; nothing rests on that here.
+    let evidence = evidence.clone().bounded();
     let (state, flags) = judge::cloud_state(past, policy, now);
     let case = Case {
         past,
-        evidence,
+        evidence: &evidence,
         policy,
         now,
         tables,

@@ -105,6 +105,7 @@ impl Books {
         if let Some(windows) = &mut self.windows {
             for window in windows.iter_mut() {
                 window.length = window.length.or_zero();
+                window.ignored = window.ignored.min(window::MOST_IGNORED);
                 window.error = window.error.take().filter(ErrorCode::is_plausible);
             }
             windows.sort_by_key(|window| window.start);

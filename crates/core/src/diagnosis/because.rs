@@ -4,7 +4,7 @@
 //! it, in `Cause::says`.
 
 use super::tables::{MOBILE_BACKUP, Tables};
-use crate::evidence::{Attempt, Books, ErrorCode, LONGEST_NAME, Part, Window, app_name};
+use crate::evidence::{Attempt, Books, ErrorCode, Part, Window, app_name};
 use crate::facts::Facts;
 use crate::time::{DeviceTime, HostTime, Now, Period};
 use crate::words;
@@ -36,7 +36,7 @@ impl Teller<'_> {
         words::day(moment.0, self.now)
     }
 
-    /// "the last attempt … failed: iCloud storage is full (error 303)".
+    /// "because iCloud storage is full: the last attempt … ended with that on 22 November 2026 (error 303)".
     pub fn attempt(
         &self,
         attempt: &Attempt,
@@ -45,20 +45,17 @@ impl Teller<'_> {
         number: Option<&ErrorCode>,
     ) -> String {
         let which = if newest {
-            format!(
-                "the last attempt of this {} to back up to iCloud",
-                self.noun
-            )
+            format!("the last attempt of this {}", self.noun)
         } else {
             "an earlier attempt".to_owned()
         };
+        let number = number
+            .map(|error| format!(" ({})", self.number(error)))
+            .unwrap_or_default();
         format!(
-            "because {which}, on {}, failed: {}{}",
-            self.day(attempt.at),
+            "because {}: {which} ended with that on {}{number}",
             self.fill(means),
-            number
-                .map(|error| format!(" ({})", self.number(error)))
-                .unwrap_or_default()
+            self.day(attempt.at),
         )
     }
 
@@ -110,8 +107,7 @@ impl Teller<'_> {
 
     fn part(&self, part: &Part) -> Option<String> {
         match part.domain.strip_prefix("AppDomain-") {
-            Some(app) if app.len() <= LONGEST_NAME => app_name(app),
-            Some(_) => None,
+            Some(app) => app_name(app),
             None => self.tables.part(&part.domain).map(str::to_owned),
         }
     }
@@ -134,7 +130,11 @@ impl Teller<'_> {
 
     /// "in the week before 12 September 2026 it was …, 12 times, for 7 minutes at most: it was unlocked each time".
     pub fn week(&self, week: &Week) -> String {
-        let before = format!("in the week before {} it was", self.host_day(week.until));
+        let before = format!(
+            "in the week before {} this {} was",
+            self.host_day(week.until),
+            self.noun
+        );
         let state = "on the charger, on Wi-Fi and locked";
         if week.count == 0 {
             return format!("{before} never {state}, all three at once");

@@ -4,7 +4,7 @@ use super::because::{End, Teller, Week};
 use super::matching::{Match, cause_of, repeated, succeeded};
 use super::tables::{Certainty, Known, Tables};
 use super::{Cause, Confidence};
-use crate::evidence::{Attempt, Books, Evidence, Heard, MOST_ATTEMPTS, Window, scrub};
+use crate::evidence::{Attempt, Books, Evidence, Heard, Window};
 use crate::facts::Facts;
 use crate::past::{Past, device_now};
 use crate::policy::CloudPolicy;
@@ -91,8 +91,6 @@ impl<'a> Case<'a> {
         let heard = self.evidence.heard.as_ref();
         let mut attempts: Vec<&Attempt> = books
             .iter()
-            .rev()
-            .take(MOST_ATTEMPTS)
             .chain(heard.and_then(|heard| heard.attempt.as_ref()))
             .filter(|attempt| self.is_believable(attempt.at))
             .collect();
@@ -185,9 +183,8 @@ impl<'a> Case<'a> {
                 .filter(|_| known.code == "app_unreadable"),
             says: attempt
                 .text
-                .as_deref()
-                .filter(|_| known.code == "unknown_error")
-                .and_then(scrub),
+                .clone()
+                .filter(|_| known.code == "unknown_error"),
             wait_until: self.retry_after().filter(|_| known.wait),
             ..self.cause(known, confidence, because)
         }

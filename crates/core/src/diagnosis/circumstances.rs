@@ -42,26 +42,24 @@ impl<'a> Case<'a> {
         causes.extend(self.uploading());
         causes.extend(self.by_attempts(&failures));
         let silent = failures.is_empty();
+        // What was interrupted tells of its windows itself.
+        let interrupted = causes.iter().any(|cause| cause.code == "interrupted");
         let circumstances = [
             self.phone_full(),
             self.clock_wrong(),
-            self.short_windows(),
+            self.short_windows().filter(|_| !interrupted),
             self.conditions_heard(),
-            self.put_off(),
             self.never_tried().filter(|_| silent),
+            self.put_off().filter(|_| silent),
             self.battery_low(),
             self.nothing_due(),
-            self.managed_maybe(),
         ];
         causes.extend(circumstances.into_iter().flatten());
-        // A guess beside others is none; alone it must not look like an answer.
-        if !causes
-            .iter()
-            .any(|cause| cause.confidence > Confidence::Possible)
-            && silent
-        {
+        let is_guess = |cause: &Cause| cause.confidence == Confidence::Possible;
+        if silent && causes.iter().all(is_guess) {
             causes.extend(self.unknown());
         }
+        causes.extend(self.managed_maybe());
         causes
     }
 
@@ -191,9 +189,9 @@ impl<'a> Case<'a> {
         }
         // Whoever taps *Back Up Now* while we listen has unlocked it: being unlocked alone means nothing.
         let (missing, confidence) = match (conditions.on_wifi, conditions.on_power) {
-            (false, false) => ("Wi-Fi and power", Confidence::Likely),
+            (false, false) => ("Wi-Fi and a charger", Confidence::Likely),
             (false, true) => ("Wi-Fi", Confidence::Likely),
-            (true, false) => ("power", Confidence::Possible),
+            (true, false) => ("a charger", Confidence::Possible),
             (true, true) => return None,
         };
         let because = format!(
@@ -290,7 +288,7 @@ impl<'a> Case<'a> {
                 ),
             },
             None => format!(
-                "because what this {noun} notes of its iCloud backups is not known here yet; the next backup to this computer brings it"
+                "because nothing was read yet of what this {noun} notes about its iCloud backups"
             ),
         };
         self.signed("nothing_readable", Confidence::Possible, because)

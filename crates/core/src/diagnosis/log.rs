@@ -244,12 +244,8 @@ impl Listening {
 fn failed(attempt: &Attempt) -> Option<String> {
     let matched = cause_of(tables::tables()?, attempt, None)?;
     let number = matched.number(attempt)?.code;
-    Some(if matched.cause.code == "unknown_error" {
-        format!("The phone says: the backup failed with error {number}, which is not known here.")
-    } else {
-        let means = matched.means().replace("{noun}", "phone");
-        format!("The phone says: {} ({number}).", capital(&means))
-    })
+    let means = matched.means().replace("{noun}", "phone");
+    Some(format!("The phone says: {} ({number}).", capital(&means)))
 }
 
 /// What the phone waits for; none when it names nothing.

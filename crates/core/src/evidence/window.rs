@@ -8,7 +8,7 @@ use crate::time::{DeviceTime, Period};
 
 const FIELDS: usize = 19;
 /// A week has no room for more.
-const MOST_IGNORED: u32 = 10_000;
+pub(super) const MOST_IGNORED: u32 = 10_000;
 /// Longer ones are none.
 const LONGEST_LINE: usize = 512;
 /// Nobody leaves a phone untouched for longer.

@@ -56,7 +56,7 @@ fn what_each_line_means() {
         ),
         (
             "=cloud-backup= Backup failed: MBErrorDomain(777), <private>",
-            Some("The phone says: the backup failed with error 777, which is not known here."),
+            Some("The phone says: The phone reports an error that is not known here (777)."),
         ),
         (
             "=cloud-backup= Backup failed: <private>",
