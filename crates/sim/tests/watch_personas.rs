@@ -175,10 +175,16 @@ async fn how_they_are_linked_and_set_up() {
     }
 }
 
+/// All its examples together are one.
 #[test]
-fn the_example_of_the_readme_is_a_phone() {
+fn the_examples_of_the_readme_are_a_phone() {
     let readme = std::fs::read_to_string(folder().join("README.md")).unwrap();
-    let (_, rest) = readme.split_once("```toml\n").unwrap();
-    let (example, _) = rest.split_once("```").unwrap();
-    Persona::parse(example).unwrap();
+    let examples: Vec<&str> = readme
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| Some(rest.split_once("```")?.0))
+        .collect();
+    assert_eq!(examples.len(), 3);
+    let persona = Persona::parse(&examples.concat()).unwrap();
+    assert_eq!(persona.books.unwrap().attempts.len(), 2);
 }
