@@ -278,10 +278,7 @@ fn rung(view: &View<'_>, step: &Step, next: Option<StepId>, turn: Option<StepId>
         RungState::Never
     } else if next == Some(step.id) {
         RungState::Next
-    } else if trial.is_some()
-        && turn != Some(step.id)
-        && (view.is_spent(step.id) || is_past(view, step.id))
-    {
+    } else if trial.is_some() && turn != Some(step.id) {
         RungState::Tried
     } else if missing.is_some() {
         RungState::Locked
@@ -299,9 +296,4 @@ fn rung(view: &View<'_>, step: &Step, next: Option<StepId>, turn: Option<StepId>
         warnings: sentences::warnings(step, view.scene),
         text: step.clone(),
     }
-}
-
-/// Taken, and overtaken by another step or by the end of the failure.
-fn is_past(view: &View<'_>, step: StepId) -> bool {
-    view.trial(step).is_some_and(Trial::is_pending)
 }

@@ -3,6 +3,7 @@
 use super::telling::{self, Cadence, Outlook};
 use super::{StoreState, Touched, Watcher};
 use crate::facts::Trust;
+use crate::ladder::Climb;
 use crate::notice::{NoticeKind, Urgency};
 use crate::policy::BackupPolicy;
 use crate::run::{CancelledBy, Phase, RunEnd, RunFailure, RunReport};
@@ -35,7 +36,7 @@ impl Watcher {
         let ask = phase == Phase::WaitingForPasscode && !running.passcode_told;
         running.passcode_told |= ask;
         if ask {
-            self.tell(udid, now, commands, |scene, _| {
+            self.tell(udid, now, commands, |scene, _, _| {
                 notices::passcode_wanted(scene)
             });
         }
@@ -77,8 +78,8 @@ impl Watcher {
             device.memory.told.remove(&settled);
         }
         let asked = end_of_run(device, now);
-        self.tell(&report.udid, now, commands, |scene, _| {
-            let draft = notices::backup_verified(scene, copy, report.refused.len());
+        self.tell(&report.udid, now, commands, |scene, _, climb| {
+            let draft = notices::backup_verified(scene, climb, copy, report.refused.len());
             // Somebody who asked waits for it.
             Draft {
                 level: if asked { Urgency::Normal } else { draft.level },
@@ -124,7 +125,7 @@ impl Watcher {
             self.store = StoreState::Missing;
         }
         if tell {
-            self.tell(udid, now, commands, |scene, memory| {
+            self.tell(udid, now, commands, |scene, memory, _| {
                 notices::backup_failed(scene, failure, memory.failures.not_before)
             });
         }
@@ -135,7 +136,7 @@ impl Watcher {
         udid: &Udid,
         now: &Now,
         commands: &mut Vec<Command>,
-        words: impl FnOnce(&Scene<'_>, &Remembered) -> Draft,
+        words: impl FnOnce(&Scene<'_>, &Remembered, &Climb) -> Draft,
     ) {
         let (Some(verdict), medium) = (self.judge(udid, now), self.medium()) else {
             return;
@@ -150,7 +151,8 @@ impl Watcher {
             medium,
             now,
         };
-        let draft = words(&outlook.scene(&device.memory), &device.memory);
+        let climb = outlook.climb(&device.memory);
+        let draft = words(&outlook.scene(&device.memory), &device.memory, &climb);
         commands.push(Command::Notify(Box::new(telling::post(
             &mut device.memory,
             draft,

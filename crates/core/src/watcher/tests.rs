@@ -1,5 +1,6 @@
 //! Stories as transcripts, the traps as a table, and properties that no story may break.
 
+mod climbing;
 mod properties;
 mod stories;
 mod story;

@@ -363,7 +363,12 @@ pub fn passcode_wanted(scene: &Scene<'_>) -> Draft {
 }
 
 /// Done and checked.
-pub fn backup_verified(scene: &Scene<'_>, copy: &LocalCopy, refused: usize) -> Draft {
+pub fn backup_verified(
+    scene: &Scene<'_>,
+    climb: &Climb,
+    copy: &LocalCopy,
+    refused: usize,
+) -> Draft {
     let mut sentences = vec![format!(
         "{}, {}, checked on this disk{}.",
         capital(&super::files(copy.files)),
@@ -382,6 +387,7 @@ pub fn backup_verified(scene: &Scene<'_>, copy: &LocalCopy, refused: usize) -> D
     }
     if scene.cloud.concern >= Concern::Stale {
         sentences.push("iCloud Backup still needs attention.".to_owned());
+        sentences.extend(steps::untaken(climb));
     }
     Draft {
         kind: NoticeKind::BackupVerified,

@@ -55,6 +55,13 @@ pub fn because(climb: &Climb) -> Option<String> {
     (cause.confidence >= Confidence::Likely).then(|| fails_because(cause))
 }
 
+/// The step to take now; nothing where there is none.
+pub fn untaken(climb: &Climb) -> Option<String> {
+    climb
+        .untaken()
+        .map(|rung| format!("Next: {}.", named(rung)))
+}
+
 /// What follows once the local backup is made; nothing where no step is known.
 pub fn afterwards(climb: &Climb) -> Option<String> {
     let turn = climb.held.and_then(|step| climb.rung(step));

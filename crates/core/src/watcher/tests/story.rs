@@ -2,8 +2,10 @@
 
 use crate::facts::{Facts, LinkKind};
 use crate::fixture::{ANNA, later, udid};
+use crate::ladder::{Climb, Mark, RungState};
 use crate::notice::{Notice, NoticeKind};
 use crate::policy::Policies;
+use crate::steps::StepId;
 use crate::time::{Now, Period};
 use crate::verdict::CloudState;
 use crate::watcher::{Attachment, BackupView, Command, DeviceView, Event, Remembered, Watcher};
@@ -150,6 +152,34 @@ impl Story {
             view.verdict.reason,
             view.verdict.next.words
         );
+    }
+
+    pub(super) fn mark(&mut self, step: StepId, mark: Mark) {
+        self.send(Event::Marked {
+            udid: udid(ANNA),
+            step,
+            mark,
+        });
+    }
+
+    pub(super) fn climb(&self) -> Climb {
+        self.watcher.climb(&udid(ANNA), &self.now).unwrap()
+    }
+
+    /// Where the ladder stands, and every step that is more than ready.
+    pub(super) fn show_ladder(&mut self) {
+        let climb = self.climb();
+        let _ = writeln!(self.transcript, "\n## {}", climb.words);
+        for rung in &climb.rungs {
+            if rung.state == RungState::Ready {
+                continue;
+            }
+            let (step, state) = (rung.step.code(), rung.state.code());
+            let _ = writeln!(self.transcript, "   {step} {state}: {}", rung.why);
+            for seen in &rung.seen {
+                let _ = writeln!(self.transcript, "      - {seen}");
+            }
+        }
     }
 
     pub(super) fn kinds(&self) -> Vec<NoticeKind> {
