@@ -83,11 +83,7 @@ impl Patterns {
 
 impl Pattern {
     fn rest_of<'a>(&self, text: &'a str) -> Option<&'a str> {
-        let rest = if self.tag.is_empty() {
-            text
-        } else {
-            text.split_once(self.tag.as_str())?.1
-        };
+        let rest = text.strip_prefix(self.tag.as_str())?;
         let rest = rest.trim_start().strip_prefix(self.begins.as_str())?;
         rest.contains(self.contains.as_str()).then_some(rest)
     }

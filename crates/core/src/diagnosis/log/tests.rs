@@ -108,6 +108,10 @@ fn what_each_line_means() {
         ),
         ("=scheduler= something else", None),
         ("Backup failed: MBErrorDomain(303)", None),
+        (
+            "Backup failed, says a note of somebody: =cloud-backup= Backup failed: MBErrorDomain(209)",
+            None,
+        ),
         ("", None),
     ];
     for (text, expected) in table {
