@@ -1,4 +1,5 @@
-//! Dates, ages and codes as the page says them: US English, the time zone of this computer.
+//! Dates, ages and codes as the page says them, in the time zone of this computer. Dates are written as in notices and on the
+//! command line.
 
 use backupwatch_core::Period;
 use backupwatch_core::words::{files, lasting, size};
@@ -8,16 +9,16 @@ use jiff::tz::TimeZone;
 use crate::api::words::Progress;
 use crate::status::{CloudStatus, DeviceStatus, LocalStatus};
 
-/// `September 25, 2026`
+/// `25 September 2026`
 pub(super) fn day(at: Timestamp, zone: &TimeZone) -> String {
     let at = at.to_zoned(zone.clone());
-    at.strftime("%B %-d, %Y").to_string()
+    at.strftime("%-d %B %Y").to_string()
 }
 
-/// `September 25, 2026 at 8:11 PM`
+/// `25 September 2026, 20:11`
 pub(super) fn moment(at: Timestamp, zone: &TimeZone) -> String {
     let at = at.to_zoned(zone.clone());
-    at.strftime("%B %-d, %Y at %-I:%M %p").to_string()
+    at.strftime("%-d %B %Y, %H:%M").to_string()
 }
 
 /// `58 days ago`; what is ahead of now is "just now", for two clocks rarely agree.

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::devices::{remarks, seen};
 use super::{Frame, Scene, evidence, frame, ladder, timeline, verdict};
-use crate::ladder::LadderDocument;
+use crate::ladder::{LadderDocument, StepEntry};
 use crate::page::timeline::{Rows, Timeline};
 use crate::page::words;
 use crate::status::{AgentStatus, DeviceStatus};
@@ -40,18 +40,17 @@ pub(in crate::page) fn page(
             div id="remarks" data-live { (remarks(&agent.remarks)) }
             (standing(scene, device, ladder))
             div class="columns" {
-                div class="wide" {
-                    (ladder::section(scene, device, ladder))
-                }
-                div class="side" {
+                div {
                     (backup(scene, device, &at))
                     (evidence::causes(ladder))
-                    (quiet(scene, device, &at))
                 }
+                (ladder::section(scene, device, ladder))
             }
             (timeline::section(scene, &past))
-            (evidence::section(scene, device, rows))
-            (notices(scene, rows))
+            div class="columns even" {
+                (evidence::section(scene, device, rows))
+                (notices(scene, device, rows, &at))
+            }
         },
     )
 }
@@ -66,10 +65,9 @@ fn what(device: &DeviceStatus) -> Markup {
 }
 
 fn standing(scene: &Scene, device: &DeviceStatus, ladder: &LadderDocument) -> Markup {
-    let step = ladder.steps.iter();
-    let step = step
-        .filter(|step| step.state == "next" || ladder.held.as_ref() == Some(&step.id))
-        .next();
+    let mut steps = ladder.steps.iter();
+    let held = |step: &StepEntry| ladder.held.as_ref() == Some(&step.id);
+    let step = steps.find(|step| step.state == "next" || held(step));
     html! {
         section id="verdict" class={ "card verdict " (device.protection) } aria-labelledby="verdict-title" data-live data-protection=(device.protection) {
             h2 id="verdict-title" { (verdict(&device.protection)) }
@@ -77,8 +75,10 @@ fn standing(scene: &Scene, device: &DeviceStatus, ladder: &LadderDocument) -> Ma
             @if !device.next.words.is_empty() {
                 p class="next" {
                     strong { "What next: " } (device.next.words) " "
-                    @if device.next.code == "show_steps" && let Some(step) = step {
-                        a href=(format!("#{}", step.id)) { "Go to the step: " (step.title) }
+                    @match (device.next.code.as_str(), step) {
+                        ("show_steps", Some(step)) => a href=(format!("#{}", step.id)) { "Go to the step: " (step.title) },
+                        ("show_steps", None) => a href="#steps" { "Go to the steps" },
+                        (_, _) => {},
                     }
                 }
             }
@@ -138,34 +138,11 @@ fn backup(scene: &Scene, device: &DeviceStatus, at: &str) -> Markup {
     }
 }
 
-fn quiet(scene: &Scene, device: &DeviceStatus, at: &str) -> Markup {
-    let action = format!("{at}/snooze");
-    html! {
-        section id="quiet" class="card" aria-labelledby="quiet-title" data-live {
-            h2 id="quiet-title" { "Notices" }
-            @match device.snoozed_until {
-                Some(until) => {
-                    p { "Nothing is said about it until " (words::moment(until, &scene.zone)) "." }
-                    (scene.form(&action, &html! { button name="days" value="0" { "Show notices again" } }))
-                }
-                None => {
-                    p { "Not now? Nothing is said, and no backup begins by itself, for" }
-                    (scene.form(&action, &html! {
-                        div class="buttons" {
-                            button name="days" value="1" { "Snooze for a day" }
-                            button name="days" value="7" { "For a week" }
-                        }
-                    }))
-                }
-            }
-        }
-    }
-}
-
-fn notices(scene: &Scene, rows: &Rows) -> Markup {
+fn notices(scene: &Scene, device: &DeviceStatus, rows: &Rows, at: &str) -> Markup {
     html! {
         section id="notices" class="card" aria-labelledby="notices-title" data-live {
             h2 id="notices-title" { "What you were told" }
+            (snooze(scene, device, &format!("{at}/snooze")))
             @if rows.notices.is_empty() { p { "Nothing so far." } }
             ol class="log" {
                 @for notice in rows.notices.iter().take(NOTICES) {
@@ -174,6 +151,26 @@ fn notices(scene: &Scene, rows: &Rows) -> Markup {
                         p { strong { (notice.title) } " " (notice.body) }
                     }
                 }
+            }
+        }
+    }
+}
+
+fn snooze(scene: &Scene, device: &DeviceStatus, action: &str) -> Markup {
+    html! {
+        @match device.snoozed_until {
+            Some(until) => {
+                p { "Nothing is said about it, and no backup begins by itself, until " (words::moment(until, &scene.zone)) "." }
+                (scene.form(action, &html! { button name="days" value="0" { "Show notices again" } }))
+            }
+            None => {
+                p { "Not now? Then nothing is said about it for a while, and no backup begins by itself." }
+                (scene.form(action, &html! {
+                    div class="buttons" {
+                        button name="days" value="1" { "Snooze for a day" }
+                        button name="days" value="7" { "For a week" }
+                    }
+                }))
             }
         }
     }

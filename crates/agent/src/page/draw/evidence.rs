@@ -19,7 +19,9 @@ pub(super) fn causes(ladder: &LadderDocument) -> Markup {
                 @for cause in &ladder.causes {
                     li data-cause=(cause.code) {
                         h3 { (cause.title) }
-                        p { (capital(&cause.because)) }
+                        p { (sentence(&cause.because)) }
+                        @if let Some(says) = &cause.says { p { "The phone’s own words: “" (says) "”" } }
+                        @if !cause.advice.is_empty() { p { (cause.advice) } }
                         p class="quiet" {
                             (words::confidence(&cause.confidence)) "."
                             @if let Some(error) = &cause.error { " Its error: " code { (error) } "." }
@@ -29,6 +31,11 @@ pub(super) fn causes(ladder: &LadderDocument) -> Markup {
             }
         }
     }
+}
+
+/// A clause as a sentence.
+fn sentence(clause: &str) -> String {
+    format!("{}.", capital(clause.trim_end_matches('.')))
 }
 
 pub(super) fn section(scene: &Scene, device: &DeviceStatus, rows: &Rows) -> Markup {
@@ -100,7 +107,7 @@ fn tried(scene: &Scene, attempt: &Attempt) -> Markup {
     }
 }
 
-/// `September 25, 2026 at 1:00 AM, for 7 minutes: it was unlocked`
+/// `25 September 2026, 01:00, for 7 minutes: it was unlocked`
 fn stretch(scene: &Scene, window: &Window) -> Markup {
     let ends = [
         (window.enabled, "iCloud Backup was switched off"),

@@ -137,7 +137,7 @@ fn legend() -> Markup {
     }
 }
 
-/// `iCloud backup failed (MBErrorDomain 303), September 25, 2026 at 8:11 PM`
+/// `iCloud backup failed (MBErrorDomain 303), 25 September 2026, 20:11`
 fn sentence(scene: &Scene, mark: &Mark) -> String {
     let (name, when) = (name(mark.sort), words::moment(mark.at, &scene.zone));
     match mark.detail.as_str() {
