@@ -6,6 +6,7 @@
 pub mod axe;
 pub mod elsewhere;
 pub mod page;
+pub mod visit;
 
 use crate::{peers, somebody, table::PATIENCE};
 use page::Page;
@@ -129,7 +130,8 @@ impl Browser {
             "Target.attachToTarget",
             json!({ "targetId": text(&target, "targetId"), "flatten": true }),
         );
-        Page::new(self, context, text(&attached, "sessionId"))
+        let (frame, session) = (text(&target, "targetId"), text(&attached, "sessionId"));
+        Page::new(self, context, frame, session)
     }
 
     /// One command, to its answer.

@@ -35,6 +35,48 @@ pub struct Shown {
     pub urgency: String,
 }
 
+/// An `xdg-open` that only writes down what it was given.
+#[derive(Debug)]
+pub struct Opener {
+    list: PathBuf,
+}
+
+impl Opener {
+    /// For a command of somebody who sits at this desktop; its files are below `folder`.
+    #[must_use]
+    pub fn at(command: &mut Command, folder: &Path, desktop: &Desktop) -> Self {
+        let programs = folder.join("programs");
+        fs::create_dir(&programs).expect("a folder can be made");
+        let list = folder.join("opened");
+        let opener = programs.join("xdg-open");
+        let script = format!("#!/bin/sh\nprintf '%s\\n' \"$@\" >> '{}'\n", list.display());
+        fs::write(&opener, script).expect("a script can be written");
+        fs::set_permissions(&opener, fs::Permissions::from_mode(0o755))
+            .expect("a script can be made to run");
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::iter::once(programs).chain(std::env::split_paths(&path));
+        command
+            .env("PATH", std::env::join_paths(path).expect("it is a path"))
+            .env("DISPLAY", &desktop.display)
+            .env("DBUS_SESSION_BUS_ADDRESS", &desktop.bus);
+        Self { list }
+    }
+
+    /// Waits until something is opened, and says what.
+    #[must_use]
+    #[track_caller]
+    pub fn opened(&self) -> String {
+        let begin = Instant::now();
+        loop {
+            match fs::read_to_string(&self.list) {
+                Ok(text) if text.ends_with('\n') => return text.trim_end().to_owned(),
+                _ => assert!(begin.elapsed() < PATIENCE, "nothing is opened"),
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
 /// Where a click hits the newest notice: dunst is told to put it into the upper left corner.
 const NOTICE: (u32, u32) = (120, 30);
 

@@ -39,6 +39,12 @@ impl Elsewhere {
         format!("http://elsewhere.test:{}/", self.address.port())
     }
 
+    /// The same as another port of this computer, which a browser takes for the same site.
+    #[must_use]
+    pub fn neighbour(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.address.port())
+    }
+
     /// The lines of the requests that came.
     #[must_use]
     pub fn asked(&self) -> Vec<String> {

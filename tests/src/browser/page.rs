@@ -15,6 +15,8 @@ use std::{
 pub struct Page<'b> {
     browser: &'b Browser,
     context: String,
+    /// Its own frame, beside those that it has inside.
+    frame: String,
     session: String,
     seen: RefCell<Seen>,
 }
@@ -60,16 +62,23 @@ const fn look(name: &'static str, width: u32, scheme: &'static str) -> Look {
 }
 
 impl<'b> Page<'b> {
-    pub(super) fn new(browser: &'b Browser, context: String, session: String) -> Self {
+    pub(super) fn new(
+        browser: &'b Browser,
+        context: String,
+        frame: String,
+        session: String,
+    ) -> Self {
         let page = Self {
             browser,
             context,
+            frame,
             session,
             seen: RefCell::default(),
         };
         for domain in ["Page", "Runtime", "Network", "Log"] {
             page.call(&format!("{domain}.enable"), json!({}));
         }
+        page.media("light");
         page
     }
 
@@ -123,6 +132,12 @@ impl<'b> Page<'b> {
     pub fn words(&self) -> String {
         let words = self.value("document.body ? document.body.innerText : ''");
         words.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Waits until this is so, in the page's own terms.
+    #[track_caller]
+    pub fn wait_until(&self, is: &str) {
+        self.wait(is, |page| page.try_value(is) == Ok(Value::Bool(true)));
     }
 
     /// Waits until these words can be read.
@@ -257,9 +272,19 @@ impl<'b> Page<'b> {
             "Emulation.setDeviceMetricsOverride",
             json!({ "width": look.width, "height": look.height, "deviceScaleFactor": 1, "mobile": look.width < 600 }),
         );
+        self.media(look.scheme);
+    }
+
+    /// Nothing moves of itself, so that everything is in its place at once.
+    fn media(&self, scheme: &str) {
+        let features = [
+            ("prefers-color-scheme", scheme),
+            ("prefers-reduced-motion", "reduce"),
+        ];
+        let features = features.map(|(name, value)| json!({ "name": name, "value": value }));
         self.call(
             "Emulation.setEmulatedMedia",
-            json!({ "features": [{ "name": "prefers-color-scheme", "value": look.scheme }] }),
+            json!({ "features": features }),
         );
     }
 
@@ -290,7 +315,9 @@ impl<'b> Page<'b> {
             match event["method"].as_str().unwrap_or_default() {
                 "Page.loadEventFired" => seen.loads += 1,
                 "Network.requestWillBeSent" => seen.requests.push(string(&what["request"]["url"])),
-                "Network.responseReceived" if what["type"] == "Document" => {
+                "Network.responseReceived"
+                    if what["type"] == "Document" && what["frameId"] == self.frame =>
+                {
                     let status = what["response"]["status"].as_u64().unwrap_or_default();
                     let address = string(&what["response"]["url"]);
                     seen.documents.push((status, address));
@@ -320,8 +347,9 @@ impl<'b> Page<'b> {
         while !is(self) {
             assert!(
                 begin.elapsed() < PATIENCE,
-                "after {PATIENCE:?} it is still not so that {what}: {:?}",
-                self.seen()
+                "after {PATIENCE:?} it is still not so that {what}: {:?}\n{}",
+                self.seen(),
+                self.words()
             );
             std::thread::sleep(Duration::from_millis(10));
         }
