@@ -51,6 +51,15 @@ pub struct CauseEntry {
     pub because: String,
     /// The error's domain and number, if one names it.
     pub error: Option<String>,
+    /// The app that it is about, if one was named: its bundle identifier.
+    #[serde(default)]
+    pub app: Option<String>,
+    /// The phone's own text of an error that is not known, without paths and names.
+    #[serde(default)]
+    pub says: Option<String>,
+    /// What to do about it or to know, for people; may be empty.
+    #[serde(default)]
+    pub advice: String,
 }
 
 impl CauseEntry {
@@ -65,6 +74,9 @@ impl CauseEntry {
                 .error
                 .as_ref()
                 .map(|error| format!("{} {}", error.domain, error.code)),
+            app: cause.app.clone(),
+            says: cause.says.clone(),
+            advice: cause.advice.clone(),
         }
     }
 }

@@ -46,6 +46,13 @@ pub fn why(terminal: Terminal, ladder: &LadderDocument, status: &Status) -> Stri
         let title = format!("{} {sure}", words::capital(&cause.title));
         let _ = writeln!(out, "{}", terminal.wrapped("  ", &title, 2));
         let _ = writeln!(out, "{}", terminal.wrapped("    ", &cause.because, 4));
+        if let Some(says) = &cause.says {
+            let says = format!("The phone’s own words: “{says}”");
+            let _ = writeln!(out, "{}", terminal.wrapped("    ", &says, 4));
+        }
+        if !cause.advice.is_empty() {
+            let _ = writeln!(out, "{}", terminal.wrapped("    ", &cause.advice, 4));
+        }
     }
     out
 }
