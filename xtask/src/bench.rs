@@ -7,6 +7,7 @@
 mod cases;
 mod clients;
 mod disk;
+mod floor;
 mod machine;
 mod measure;
 mod phone;
@@ -40,9 +41,12 @@ pub(crate) struct Options {
     /// Write docs/benchmarks.md
     #[arg(long)]
     write: bool,
-    /// Copy a tree as our store would write it, and end; the bench calls itself with this
+    /// Write a tree as our store would, and end; the bench calls itself with this
     #[arg(long, num_args = 2, value_names = ["FROM", "TO"], hide = true)]
     copy: Vec<PathBuf>,
+    /// As `--copy`, on top of the tree that is there
+    #[arg(long, num_args = 2, value_names = ["HOME", "TO"], hide = true)]
+    copy_again: Vec<PathBuf>,
 }
 
 /// What all rounds share.
@@ -61,7 +65,10 @@ struct Bench {
 
 pub(crate) fn run(options: Options) -> Result<()> {
     if let [from, to] = &options.copy[..] {
-        return disk::copy(from, to);
+        return floor::copy(from, to);
+    }
+    if let [home, to] = &options.copy_again[..] {
+        return floor::again(home, to);
     }
     let wanted = wanted(&options.cases)?;
     let started = Instant::now();

@@ -56,7 +56,7 @@ const ALL: &[Client] = &[
     Pymobiledevice3,
 ];
 /// A client that keeps nothing has nothing to build on.
-const KEEPING: &[Client] = &[Backupwatch, Idevice, Idevicebackup2, Pymobiledevice3];
+const KEEPING: &[Client] = &[Backupwatch, Copy, Idevice, Idevicebackup2, Pymobiledevice3];
 /// pymobiledevice3 would take longer than all others together.
 const FAST: &[Client] = &[Backupwatch, Copy, Drain, Idevice, Idevicebackup2];
 /// What TLS costs can be seen on a few.

@@ -1,6 +1,6 @@
 //! Who is measured: our binary, three peers, and two floors.
 
-use super::Bench;
+use super::{Bench, cases::Work};
 use crate::peers;
 use std::{
     fs,
@@ -11,7 +11,7 @@ use std::{
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Client {
     Backupwatch,
-    /// A floor: what our tree costs when no phone is there, and it is only written.
+    /// A floor: what our tree costs when no phone is there, and it is only written (`floor`).
     Copy,
     /// A floor: answers the phone and writes nothing.
     Drain,
@@ -37,6 +37,12 @@ impl<'a> Place<'a> {
             udid,
             home,
         }
+    }
+
+    /// Where our own client has its backups.
+    pub(super) fn ours(&self) -> PathBuf {
+        let home = self.home.with_file_name(Client::Backupwatch.name());
+        home.join("backups")
     }
 
     /// Where it writes its backups.
@@ -83,8 +89,8 @@ impl Client {
         (!there).then(|| format!("{} is not here (cargo xtask peers)", self.name()))
     }
 
-    /// A backup by this client; `Copy` copies the one that our own client made just before.
-    pub(super) fn backup(self, place: &Place<'_>) -> Command {
+    /// A backup by this client; `Copy` writes what our own client wrote just before.
+    pub(super) fn backup(self, place: &Place<'_>, work: Work) -> Command {
         let mut command = match self {
             Self::Backupwatch => {
                 let mut command = backupwatch(place);
@@ -95,8 +101,11 @@ impl Client {
                 // This very program: see `Options::copy`.
                 let own = std::env::current_exe().unwrap_or_else(|_| "cargo-xtask".into());
                 let mut command = Command::new(own);
-                let ours = place.home.with_file_name(Self::Backupwatch.name());
-                command.args(["bench", "--copy"]).arg(ours.join("backups"));
+                command.arg("bench");
+                match work {
+                    Work::Full | Work::Verify => command.arg("--copy").arg(place.ours()),
+                    Work::Incremental => command.arg("--copy-again").arg(place.home),
+                };
                 command
             }
             Self::Drain | Self::Idevice => {

@@ -1,11 +1,7 @@
-//! The disk that the backups are written to: its room, its peace, and how fast it takes a tree.
+//! The disk that the backups are written to: its room, and its peace.
 
 use anyhow::{Context as _, Result};
-use std::{
-    fs::{self, File},
-    io::{Read as _, Write as _},
-    path::Path,
-};
+use std::{fs::File, path::Path, time::Duration};
 
 /// Free bytes where the backups are written.
 pub(super) fn room(scratch: &Path) -> Result<u64> {
@@ -13,9 +9,9 @@ pub(super) fn room(scratch: &Path) -> Result<u64> {
     Ok(room.f_bavail.saturating_mul(room.f_frsize))
 }
 
-/// What the one before left to be written must not slow down the next.
-pub(super) fn settle(scratch: &Path) -> Result<()> {
-    let folder = File::open(scratch)?;
+/// Waits until all that was written to the file system is on the medium.
+pub(super) fn sync(folder: &Path) -> Result<()> {
+    let folder = File::open(folder)?;
     #[cfg(target_os = "linux")]
     rustix::fs::syncfs(&folder)?;
     #[cfg(not(target_os = "linux"))]
@@ -23,64 +19,63 @@ pub(super) fn settle(scratch: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes a tree as our store does, and does nothing else: each file under another name first, then one sync for all.
-pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
-    let mut buffer = vec![0; 1 << 20];
-    copy_folder(from, to, &mut buffer)?;
-    settle(to)
-}
+/// How long a disk must give nothing back to be at peace, …
+const QUIET: Duration = Duration::from_millis(250);
+/// … and how often that is waited for on one that others use too.
+const LOOKS: u32 = 40;
 
-fn copy_folder(from: &Path, to: &Path, buffer: &mut [u8]) -> Result<()> {
-    for entry in fs::read_dir(from).with_context(|| format!("failed to read {}", from.display()))? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let target = to.join(&name);
-        if entry.file_type()?.is_dir() {
-            // Our own notes are no part of a backup.
-            if name != ".backupwatch" {
-                fs::create_dir(&target)?;
-                copy_folder(&entry.path(), &target, buffer)?;
-            }
-            continue;
+/// What the one before left to be written must not slow down the next, nor what of it was removed: where a file system tells
+/// the disk of room that is free again, it does so after the sync that freed it, and goes on while nobody waits.
+pub(super) fn settle(scratch: &Path) -> Result<()> {
+    sync(scratch)?;
+    let mut before = given_back(scratch);
+    for _ in 0..LOOKS {
+        if before.is_none() {
+            break;
         }
-        let part = to.join("part");
-        let (mut source, mut sink) = (File::open(entry.path())?, File::create_new(&part)?);
-        // Not `io::copy`, which lets the file system share the blocks.
-        loop {
-            let count = source.read(buffer)?;
-            let Some(piece) = buffer.get(..count).filter(|piece| !piece.is_empty()) else {
-                break;
-            };
-            sink.write_all(piece)?;
+        std::thread::sleep(QUIET);
+        let now = given_back(scratch);
+        if now == before {
+            break;
         }
-        fs::rename(&part, &target)?;
+        before = now;
     }
     Ok(())
 }
 
+/// How often so far the disk was told of free room; unknown where the kernel does not say.
+fn given_back(scratch: &Path) -> Option<u64> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{major, minor, stat};
+        let device = stat(scratch).ok()?.st_dev;
+        let path = format!("/sys/dev/block/{}:{}/stat", major(device), minor(device));
+        discards(&std::fs::read_to_string(path).ok()?)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = scratch;
+        None
+    }
+}
+
+/// The twelfth number of a block device's `stat`.
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(dead_code, reason = "only Linux says it")
+)]
+fn discards(stat: &str) -> Option<u64> {
+    stat.split_whitespace().nth(11)?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::copy;
-    use std::fs;
+    use super::discards;
 
     #[test]
-    fn a_copy_has_every_file_and_none_of_our_notes() {
-        let folder = std::env::temp_dir().join(format!("xtask-copy-{}", std::process::id()));
-        let (from, to) = (folder.join("from"), folder.join("to"));
-        for name in ["UDID/00", "UDID/ff", ".backupwatch/state"] {
-            fs::create_dir_all(from.join(name)).unwrap();
-        }
-        fs::create_dir_all(&to).unwrap();
-        fs::write(from.join("UDID/00/one"), vec![7; (1 << 20) + 3]).unwrap();
-        fs::write(from.join("UDID/Status.plist"), "state").unwrap();
-        copy(&from, &to).unwrap();
-        assert_eq!(
-            fs::read(to.join("UDID/00/one")).unwrap().len(),
-            (1 << 20) + 3
-        );
-        assert_eq!(fs::read(to.join("UDID/Status.plist")).unwrap(), b"state");
-        assert!(to.join("UDID/ff").is_dir() && !to.join(".backupwatch").exists());
-        assert!(!to.join("UDID/00/part").exists());
-        fs::remove_dir_all(&folder).unwrap();
+    fn discards_are_read_where_the_kernel_says_them() {
+        let stat = "  1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17\n";
+        assert_eq!(discards(stat), Some(12));
+        assert_eq!(discards("1 2 3 4 5 6 7 8 9 10 11\n"), None);
     }
 }

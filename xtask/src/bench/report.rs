@@ -131,7 +131,8 @@ impl Section {
         let budget = self.case.budget;
         let mut lines = Vec::new();
         if let Some(seconds) = ours.seconds() {
-            if let Some(drain) = self.cell(Client::Drain).and_then(Cell::seconds) {
+            let drain = self.cell(Client::Drain).and_then(Cell::seconds);
+            if let Some(drain) = drain {
                 let kept = match budget {
                     Budget::TimesDrain(most) => at_most("budget", seconds / drain, most),
                     Budget::TimesBestPeer(_) | Budget::Seconds(_) | Budget::None => String::new(),
@@ -139,7 +140,11 @@ impl Section {
                 lines.push(format!("time, ours ÷ drain: {:.2}{kept}", seconds / drain));
             }
             if let Some(copy) = self.cell(Client::Copy).and_then(Cell::seconds) {
-                let kept = at_least("where the disk is the limit", copy / seconds, OF_THE_COPY);
+                let kept = if drain.is_some_and(|drain| drain > copy) {
+                    " (here the disk is not the limit)".to_owned()
+                } else {
+                    at_least("where the disk is the limit", copy / seconds, OF_THE_COPY)
+                };
                 lines.push(format!("time, copy ÷ ours: {:.2}{kept}", copy / seconds));
             }
             if let Some((name, best)) = self.best_peer(Cell::seconds) {
@@ -247,8 +252,9 @@ written is written, and its tree removed, before the next one starts.
 - **backupwatch** is `backupwatch backup`, all of it: the work tree, the hash of every file, the verification at L2, the syncs
   and the exchange. The peers verify nothing and sync nothing: after a power cut, what they called successful may be gone.
 - **drain** answers the phone and throws every file away. It is what phone, socket and TLS cost alone: a floor.
-- **copy** writes our finished tree once more from memory, each file under another name first, and syncs it once. It is what
-  the file system takes for durability alone: another floor.
+- **copy** writes files of the names and lengths of our finished tree, each under another name first, sends them on their way
+  as they come together, and syncs once. On top of a backup it links all of it, writes what changed in ours, with the syncs of
+  ours, and deletes what ours deleted. It is what the file system takes for durability alone: another floor.
 - **CPU** is user and system time of the client; on a busy machine it says more than the time on the clock. **Peak memory**
   is the resident set at its largest, `VmHWM`.
 ";

@@ -82,6 +82,13 @@ fn ratios_are_held_against_the_budget() {
     );
     assert_eq!(findings[4], "memory: 17.0 MiB (budget: at most 16, OVER)");
 
+    // A copy that takes less than the phone, the socket and TLS do: what limits ours is not the disk.
+    section.cells[2] = cell(Client::Copy, &[1.8], 0.5, 1 << 20);
+    assert_eq!(
+        section.findings()[1],
+        "time, copy ÷ ours: 0.75 (here the disk is not the limit)"
+    );
+
     section.case = case("incremental");
     section.cells[0] = cell(Client::Backupwatch, &[6.0], 1.0, 1 << 20);
     assert!(section.findings()[2].ends_with("1.67 (budget: at least 2, UNDER)"));
