@@ -28,7 +28,13 @@ pub(crate) fn fails_because(cause: &Cause) -> String {
     let title = inner(&cause.title);
     // A cause without a name has a sentence for its title.
     if is_general(cause) {
-        return format!("{}.", capital(&title));
+        return match &cause.error {
+            Some(error) => format!(
+                "The last attempt ended with error {}, which is not known here.",
+                error.code
+            ),
+            None => format!("{}.", capital(&title)),
+        };
     }
     match cause.confidence {
         Confidence::Certain => format!("It fails because {title}."),

@@ -386,7 +386,10 @@ impl Trial {
             return begins.plus(OTHERS_TIME);
         }
         let on = |host| Now { host, ..*look.now };
-        let night = self.seen.iter().find(|seen| seen.sign == Sign::Night);
+        // A first upload of everything takes more than a night.
+        let anew = matches!(self.step, StepId::S4 | StepId::S7);
+        let mut nights = self.seen.iter().filter(|_| !anew);
+        let night = nights.find(|seen| seen.sign == Sign::Night);
         let fair = match night {
             Some(night) => on(night.at).next_at(MORNING),
             None => end_of_next_night(&on(begins)).plus(UNSEEN_NIGHTS),

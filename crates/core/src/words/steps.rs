@@ -4,7 +4,7 @@ use super::{Scene, day, noun};
 use crate::diagnosis::Confidence;
 use crate::judge::Medium;
 use crate::ladder::{Climb, Rung, fails_because, inner};
-use crate::verdict::{NextCode, NextStep};
+use crate::verdict::{CloudState, NextCode, NextStep};
 
 /// "make room in iCloud (step S3)".
 fn named(rung: &Rung) -> String {
@@ -13,7 +13,11 @@ fn named(rung: &Rung) -> String {
 
 /// The one thing to do next, with the step of the ladder where that is what it comes to.
 pub fn next_step(scene: &Scene<'_>, climb: &Climb) -> NextStep {
-    let plain = super::next_step(scene);
+    let mut plain = super::next_step(scene);
+    // Late, and waiting will not cure it.
+    if scene.cloud.state == CloudState::Late && climb.next().is_some() {
+        plain.code = NextCode::ShowSteps;
+    }
     if plain.code != NextCode::ShowSteps {
         return plain;
     }

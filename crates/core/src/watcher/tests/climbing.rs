@@ -1,16 +1,16 @@
 //! The ladder in the life of a phone: what is told when, and what survives.
 
 use super::story::Story;
-use crate::evidence::{Attempt, Books, ErrorCode};
+use crate::evidence::{Attempt, Books, ErrorCode, Uploading};
 use crate::facts::{Facts, LinkKind, NoAnswer};
-use crate::fixture::{ANNA, at, earlier, facts, later, udid, verified};
-use crate::ladder::{How, Mark, RungState, Sign};
+use crate::fixture::{ANNA, at, earlier, facts, udid, verified};
+use crate::ladder::Mark;
 use crate::notice::NoticeKind;
 use crate::policy::{Mode, Policy, QuietHours};
 use crate::steps::StepId;
 use crate::time::{DeviceTime, Now, Period};
 use crate::verdict::CloudState;
-use crate::watcher::{Attachment, Command, Event, Watcher};
+use crate::watcher::{Attachment, Event, Watcher};
 
 /// Notices at any hour, backups on demand.
 fn asking() -> Policy {
@@ -111,4 +111,176 @@ fn the_seed_story() {
     story.live(Period::days(3), |now| facts(now, Period::hours(5)));
     story.show_ladder();
     insta::assert_snapshot!(story.transcript());
+}
+
+fn booked(story: &Story, code: i64) -> Event {
+    let at = story.now.host;
+    Event::BooksRead {
+        udid: udid(ANNA),
+        books: Box::new(Books {
+            at,
+            attempts: vec![Attempt {
+                at: DeviceTime(earlier(&story.now, Period::hours(6)).0),
+                chain: vec![ErrorCode {
+                    domain: "MBErrorDomain".to_owned(),
+                    code,
+                }],
+                app: None,
+                text: None,
+            }],
+            failures: None,
+            missing_key_failures: None,
+            retry_after: None,
+            windows: None,
+            account_enabled: None,
+            restored: None,
+            upload: None,
+            largest: Vec::new(),
+            total: None,
+            period: None,
+            warning_period: None,
+        }),
+    }
+}
+
+/// A full iCloud is no reason to wait for the fourth day, and none to tell it twice.
+#[test]
+fn what_waiting_will_not_cure_is_told_early() {
+    let last = at("2026-10-02T03:00:00Z");
+    let broken = since(last);
+    let mut story = Story::new(at("2026-10-03T10:00:00Z"), asking());
+    let seen = broken(&story.now);
+    story.plug_in(seen);
+    let full = booked(&story, 303);
+    story.send(full);
+    story.live(Period::hours(30), &broken);
+    assert_eq!(story.state(), CloudState::Late);
+    story.show_ladder();
+    story.live(Period::days(3), &broken);
+    assert_eq!(story.state(), CloudState::Stale);
+    let told = story.kinds();
+    let stale = told.iter().filter(|kind| **kind == NoticeKind::CloudStale);
+    assert_eq!(stale.count(), 1);
+    story.mark(StepId::S3, Mark::Did);
+    story.wait(Period::hours(3));
+    let done = facts(&story.now, Period::minutes(9));
+    probed(&mut story, done);
+    story.show_ladder();
+    insta::assert_snapshot!(story.transcript());
+}
+
+#[test]
+fn a_deleted_backup_that_is_not_begun_anew_is_reminded_of_once() {
+    let mut story = Story::new(at("2026-11-20T17:00:00Z"), asking());
+    let stale = facts(&story.now, Period::days(9));
+    story.plug_in(stale);
+    local_backup(&mut story);
+    let stale = facts(&story.now, Period::days(9));
+    story.send(Event::Probed(Box::new(stale)));
+    let before = story.notices.len();
+    story.mark(StepId::S4, Mark::Did);
+    let off = |now: &Now| Facts {
+        cloud_enabled: Ok(false),
+        cloud_last: Err(NoAnswer::Missing),
+        ..facts(now, Period::days(9))
+    };
+    let gone = off(&story.wait(Period::minutes(2)).now);
+    probed(&mut story, gone);
+    story.live(Period::days(5), off);
+    let told: Vec<NoticeKind> = story.kinds().split_off(before);
+    let about_off = told.iter().filter(|kind| **kind != NoticeKind::BackupDue);
+    assert_eq!(about_off.collect::<Vec<_>>(), [&NoticeKind::StillOff]);
+    assert_eq!(story.climb().next().unwrap().step, StepId::S4);
+}
+
+/// Weeks, restarts and a new name: a step that was taken is still watched.
+#[test]
+fn a_step_survives_restarts_weeks_and_a_new_name() {
+    let mut story = Story::new(at("2026-11-01T10:00:00Z"), asking());
+    let stale = facts(&story.now, Period::days(9));
+    story.plug_in(stale);
+    story.mark(StepId::S2, Mark::Did);
+    story.unplug();
+    story.restart();
+    story.wait(Period::days(20)).restart();
+    let climb = story.climb();
+    assert_eq!(climb.next().map(|rung| rung.step), Some(StepId::S2));
+    let done = Facts {
+        name: Ok("Bertha".to_owned()),
+        ..facts(&story.now, Period::hours(4))
+    };
+    story.plug_in(done);
+    let climb = story.climb();
+    assert_eq!(climb.recovery.unwrap().after, Some(StepId::S2));
+    let notice = story.notices.last().unwrap();
+    assert_eq!(notice.kind, NoticeKind::CloudWorks);
+    assert_eq!(notice.title, "Bertha: iCloud Backup works again");
+    assert!(notice.body.contains("after step S2 (Try another network)"));
+    story.restart();
+    story.live(Period::days(2), |now| facts(now, Period::hours(4)));
+    let works = story.kinds();
+    let works = works.iter().filter(|kind| **kind == NoticeKind::CloudWorks);
+    assert_eq!(works.count(), 1, "told once");
+}
+
+/// What `Remembered` of the release before this one looked like.
+#[test]
+fn a_memory_without_a_ladder_loads_and_gets_one() {
+    let mut story = Story::new(at("2026-11-01T10:00:00Z"), asking());
+    let stale = facts(&story.now, Period::days(9));
+    story.plug_in(stale);
+    let mut old = serde_json::to_value(&story.stored[ANNA]).unwrap();
+    let fields = old.as_object_mut().unwrap();
+    assert!(fields.remove("ladder").is_some() && fields.remove("evidence").is_some());
+    let watcher = Watcher::new(asking(), vec![serde_json::from_value(old).unwrap()]);
+    let climb = watcher.climb(&udid(ANNA), &story.now).unwrap();
+    assert_eq!(climb.next().map(|rung| rung.step), Some(StepId::S0));
+}
+
+#[test]
+fn that_a_step_did_not_help_is_told_once_and_not_in_a_snooze() {
+    let mut story = Story::new(at("2026-11-20T17:00:00Z"), asking());
+    let stale = |now: &Now| facts(now, Period::days(9));
+    story.plug_in(stale(&at("2026-11-20T17:00:00Z")));
+    story.mark(StepId::S0, Mark::Did);
+    let until = story.now.host.plus(Period::days(2));
+    story.send(Event::Snooze {
+        udid: udid(ANNA),
+        until,
+    });
+    let failed = |story: &Story| {
+        let told = story.kinds();
+        told.iter()
+            .filter(|kind| **kind == NoticeKind::StepFailed)
+            .count()
+    };
+    story.live(Period::days(2), stale);
+    assert_eq!(failed(&story), 0, "snoozed");
+    story.live(Period::days(6), stale);
+    assert_eq!(failed(&story), 1);
+}
+
+/// The phone's notes tell how far its upload is.
+#[test]
+fn an_upload_in_the_books_is_waited_for() {
+    let mut story = Story::new(at("2026-11-20T17:00:00Z"), asking());
+    let dateless = |now: &Now| Facts {
+        cloud_last: Err(NoAnswer::Missing),
+        ..facts(now, Period::ZERO)
+    };
+    let seen = dateless(&story.now);
+    story.plug_in(seen);
+    story.live(Period::days(4), dateless);
+    let told = story.notices.len();
+    let Event::BooksRead { udid, mut books } = booked(&story, 303) else {
+        unreachable!()
+    };
+    books.attempts.clear();
+    books.upload = Some(Uploading {
+        permille: 300,
+        left: None,
+    });
+    story.send(Event::BooksRead { udid, books });
+    story.live(Period::hours(20), dateless);
+    assert_eq!(story.notices.len(), told, "{:?}", story.kinds());
 }

@@ -219,6 +219,10 @@ fn said(event: &Event) -> String {
             crate::run::RunEnd::Verified(_) => "backup finished: verified".to_owned(),
             crate::run::RunEnd::Failed(failure) => format!("backup finished: {failure:?}"),
         },
+        Event::BooksRead { books, .. } => {
+            format!("books read: {} attempts", books.attempts.len())
+        }
+        Event::Marked { step, mark, .. } => format!("marked {step}: {mark:?}"),
         Event::MuxUp
         | Event::MuxDown { .. }
         | Event::Paired { .. }
@@ -240,9 +244,7 @@ fn said(event: &Event) -> String {
         | Event::AskPair { .. }
         | Event::Snooze { .. }
         | Event::LocalOnly { .. }
-        | Event::BooksRead { .. }
         | Event::Listened { .. }
-        | Event::Marked { .. }
         | Event::JobPanicked { .. }
         | Event::Woke
         | Event::Tick => format!("{event:?}"),
