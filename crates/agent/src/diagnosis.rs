@@ -175,28 +175,42 @@ pub fn document(known: &Known<'_>, now: HostTime) -> DiagnosisDocument {
     }
 }
 
-/// What would be thought of a device if these were its books: without an agent, and nothing is kept.
+/// What was found in the store just now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The newest backup of the device, if there is one.
+    pub copy: Option<LocalCopy>,
+    /// The phone's notes in it, if they were read.
+    pub books: Option<Books>,
+}
+
+/// What would be thought of a device with what was found: without an agent, and nothing is kept.
 pub fn judged(
     config: &Config,
     remembered: Vec<Remembered>,
     udid: &Udid,
-    copy: Option<LocalCopy>,
-    books: Option<Books>,
+    found: Option<Found>,
     now: &Now,
 ) -> Option<DiagnosisDocument> {
+    let mut copy = (remembered.iter())
+        .find(|one| one.udid == *udid)
+        .and_then(|one| one.past.copy.clone());
     let mut watcher = Watcher::new(config.policies.clone(), remembered);
     // What the watcher wants done about it is not done here.
     let mut tell = |event| drop(watcher.handle(now, event));
-    tell(Event::StoreScanned {
-        udid: udid.clone(),
-        copy: copy.clone(),
-        check: None,
-    });
-    if let Some(books) = books {
-        tell(Event::BooksRead {
+    if let Some(found) = found {
+        copy.clone_from(&found.copy);
+        tell(Event::StoreScanned {
             udid: udid.clone(),
-            books: Box::new(books),
+            copy: found.copy,
+            check: None,
         });
+        if let Some(books) = found.books {
+            tell(Event::BooksRead {
+                udid: udid.clone(),
+                books: Box::new(books),
+            });
+        }
     }
     let evidence = watcher.evidence(udid)?;
     let climb = watcher.climb(udid, now)?;

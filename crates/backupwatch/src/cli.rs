@@ -63,6 +63,8 @@ pub enum Command {
     Backup(Backup),
     /// Read a local backup again, and say whether it is as it arrived
     Verify(Verify),
+    /// Say why iCloud Backup fails, and how that is known
+    Diagnose(Diagnose),
     /// Show the backups of a device, and what deleting each would free
     Versions(Versions),
     /// Copy a backup to Finder's folder or another one, from where others can restore it
@@ -163,6 +165,21 @@ pub struct Verify {
     #[arg(long, value_name = "PERCENT")]
     pub sample: Option<Percent>,
     /// The result as JSON, schema 1
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Diagnose {
+    /// Which device
+    pub device: Option<String>,
+    /// Listen to the phone while you tap Back Up Now on it
+    #[arg(long, conflicts_with = "password_stdin")]
+    pub live: bool,
+    /// Read the password of an encrypted backup from standard input: one line
+    #[arg(long)]
+    pub password_stdin: bool,
+    /// As JSON, schema 1; with --live a line for each thing that is heard
     #[arg(long)]
     pub json: bool,
 }

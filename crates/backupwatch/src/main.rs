@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod failure;
 mod long_work;
+mod password;
 mod reach;
 mod setup;
 mod show;
@@ -76,6 +77,10 @@ async fn run(cli: Cli, terminal: Terminal) -> Result<ExitCode, Failure> {
         Command::Verify(wanted) => {
             let (setup, _log) = ready()?;
             commands::verify::run(terminal, &setup, &wanted).await
+        }
+        Command::Diagnose(wanted) => {
+            let (setup, _log) = ready()?;
+            commands::diagnose::run(terminal, &setup, &wanted).await
         }
         Command::Versions(wanted) => {
             let (setup, _log) = ready()?;
@@ -163,6 +168,7 @@ fn wants_json(command: Option<&Command>) -> bool {
         ) => *json,
         Some(Command::Backup(wanted)) => wanted.json,
         Some(Command::Verify(wanted)) => wanted.json,
+        Some(Command::Diagnose(wanted)) => wanted.json,
         Some(Command::Versions(wanted)) => wanted.json(),
         Some(Command::Export(wanted)) => wanted.json,
         Some(Command::Fix(wanted)) => wanted.json,

@@ -5,6 +5,7 @@ use crate::words;
 use backupwatch_agent::{
     api::words::{History, HistoryEntry, Progress, RunSummary},
     exit::ExitCode,
+    ladder::CauseEntry,
     status::{CloudStatus, DeviceStatus, LocalStatus, Status},
 };
 use jiff::{Timestamp, tz::TimeZone};
@@ -83,6 +84,28 @@ pub fn agent(status: &Status) -> String {
             "The agent is not running; {last}. Start it with `backupwatch agent`."
         ))
     }
+}
+
+/// The causes under their headline; nothing where there is none.
+pub fn causes(terminal: Terminal, causes: &[CauseEntry]) -> String {
+    let mut out = String::new();
+    if !causes.is_empty() {
+        let _ = writeln!(out, "\n{}", Tone::Bold.set("Why"));
+    }
+    for cause in causes {
+        let sure = Tone::Dim.set(&format!("({})", cause.confidence));
+        let title = format!("{} {sure}", words::capital(&cause.title));
+        let _ = writeln!(out, "{}", terminal.wrapped("  ", &title, 2));
+        let _ = writeln!(out, "{}", terminal.wrapped("    ", &cause.because, 4));
+        if let Some(says) = &cause.says {
+            let says = format!("The phone’s own words: “{says}”");
+            let _ = writeln!(out, "{}", terminal.wrapped("    ", &says, 4));
+        }
+        if !cause.advice.is_empty() {
+            let _ = writeln!(out, "{}", terminal.wrapped("    ", &cause.advice, 4));
+        }
+    }
+    out
 }
 
 fn block(

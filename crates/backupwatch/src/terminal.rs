@@ -135,6 +135,14 @@ impl Terminal {
         };
     }
 
+    /// A question that is answered on the same line.
+    pub fn prompt(self, text: &str) {
+        let mut stderr = io::stderr().lock();
+        let _ = stderr
+            .write_all(text.as_bytes())
+            .and_then(|()| stderr.flush());
+    }
+
     /// Where such a line is drawn; nowhere off a terminal.
     pub fn draw_target(self) -> ProgressDrawTarget {
         if self.is_live() {

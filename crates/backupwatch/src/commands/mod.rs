@@ -4,6 +4,7 @@ pub mod agent;
 pub mod backup;
 pub mod config;
 pub mod demo;
+pub mod diagnose;
 pub mod export;
 pub mod fix;
 pub mod history;

@@ -9,7 +9,7 @@ use crate::{
     cli::Verify,
     failure::Failure,
     long_work::{self, LongWork},
-    reach,
+    password, reach,
     setup::Setup,
     stored,
     terminal::Terminal,
@@ -23,7 +23,6 @@ use backupwatch_core::{HostTime, Level};
 use found::Found;
 use jiff::tz::TimeZone;
 use std::{
-    io::{self, Read as _},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -36,13 +35,12 @@ use tokio::{
     task::JoinError,
 };
 
-/// No password is longer, and nothing longer is read for one.
-const PASSWORD_MAX: u64 = 4 << 10;
-
 pub async fn run(terminal: Terminal, setup: &Setup, wanted: &Verify) -> Result<ExitCode, Failure> {
     let password = if wanted.password_stdin {
-        let read = tokio::task::spawn_blocking(|| read_password(io::stdin().lock()));
-        Some(read.await.map_err(|error| broken(&error))??)
+        match password::demand(terminal).await? {
+            Some(password) => Some(password),
+            None => return Ok(stopped(terminal)),
+        }
     } else {
         None
     };
@@ -71,8 +69,7 @@ pub async fn run(terminal: Terminal, setup: &Setup, wanted: &Verify) -> Result<E
         scratch: setup.paths.state.clone(),
     };
     let Some((held, report)) = look(terminal, wanted.json, order).await? else {
-        terminal.say("Stopped. The backup is as it was, and nothing is known that was not before.");
-        return Ok(ExitCode::Interrupted);
+        return Ok(stopped(terminal));
     };
     let at = now();
     let kept = store.learn(&held, &report, asked, at);
@@ -115,22 +112,9 @@ fn now() -> HostTime {
     SystemClock.now()
 }
 
-/// One line, without its end.
-fn read_password(from: impl io::Read) -> Result<Password, Failure> {
-    let wrong = |message: &str| Err(Failure::new(ExitCode::Usage, "password", message));
-    let mut line = Vec::new();
-    let mut from = io::BufReader::new(from).take(PASSWORD_MAX + 1);
-    io::BufRead::read_until(&mut from, b'\n', &mut line)?;
-    if line.len() as u64 > PASSWORD_MAX {
-        return wrong("the first line on standard input is too long for a password");
-    }
-    let line = line.strip_suffix(b"\n").unwrap_or(&line);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    match std::str::from_utf8(line) {
-        Ok("") => wrong("there is no password on standard input"),
-        Ok(text) => Ok(Password::new(text.to_owned())),
-        Err(_) => wrong("the password on standard input is not UTF-8 text"),
-    }
+fn stopped(terminal: Terminal) -> ExitCode {
+    terminal.say("Stopped. The backup is as it was, and nothing is known that was not before.");
+    ExitCode::Interrupted
 }
 
 /// What is looked at, and how.
@@ -216,34 +200,4 @@ async fn tell(setup: &Setup, root: Option<&Path>, check: Verification) -> Result
 
 fn broken(error: &JoinError) -> Failure {
     Failure::from_error(ExitCode::Internal, "internal", error)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_is_one_line() {
-        let long = "x".repeat(5_000);
-        let table = [
-            ("secret\n", Ok(())),
-            ("secret\r\nand more\n", Ok(())),
-            ("secret", Ok(())),
-            (" spaces belong to it \n", Ok(())),
-            ("", Err("no password")),
-            ("\n", Err("no password")),
-            (long.as_str(), Err("too long")),
-        ];
-        for (text, expected) in table {
-            match (read_password(text.as_bytes()), expected) {
-                (Ok(_), Ok(())) => {}
-                (Err(failure), Err(words)) => {
-                    assert!(failure.message.contains(words), "{}", failure.message);
-                    assert!(!failure.message.contains("xxx"), "it is not repeated");
-                }
-                (read, expected) => panic!("{text:?}: {read:?} instead of {expected:?}"),
-            }
-        }
-        assert!(read_password(&b"\xff\xfe\n"[..]).is_err());
-    }
 }

@@ -38,22 +38,7 @@ pub fn why(terminal: Terminal, ladder: &LadderDocument, status: &Status) -> Stri
     if !status.agent.running {
         let _ = writeln!(out, "{}", terminal.wrapped("  ", &show::agent(status), 2));
     }
-    if !ladder.causes.is_empty() {
-        let _ = writeln!(out, "\n{}", Tone::Bold.set("Why"));
-    }
-    for cause in &ladder.causes {
-        let sure = Tone::Dim.set(&format!("({})", cause.confidence));
-        let title = format!("{} {sure}", words::capital(&cause.title));
-        let _ = writeln!(out, "{}", terminal.wrapped("  ", &title, 2));
-        let _ = writeln!(out, "{}", terminal.wrapped("    ", &cause.because, 4));
-        if let Some(says) = &cause.says {
-            let says = format!("The phone’s own words: “{says}”");
-            let _ = writeln!(out, "{}", terminal.wrapped("    ", &says, 4));
-        }
-        if !cause.advice.is_empty() {
-            let _ = writeln!(out, "{}", terminal.wrapped("    ", &cause.advice, 4));
-        }
-    }
+    out.push_str(&show::causes(terminal, &ladder.causes));
     out
 }
 
