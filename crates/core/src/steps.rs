@@ -171,7 +171,7 @@ impl Step {
         ];
         let lists = step.actions.iter_mut().chain(&mut step.before);
         for text in texts.into_iter().chain(lists) {
-            *text = handset.says(text);
+            handset.put(text);
         }
         step
     }
@@ -185,20 +185,17 @@ impl Other {
 }
 
 impl Handset {
-    /// A text of `data/steps.toml` in the words of this device.
-    #[must_use]
-    pub fn says(self, text: &str) -> String {
-        let mut text = text.to_owned();
-        if self.ios.is_some_and(|ios| ios < APPLE_ACCOUNT) {
-            text = text.replace("Apple Account", "Apple ID");
+    /// Puts a text of `data/steps.toml` into the words of this device.
+    fn put(self, text: &mut String) {
+        if self.ios.is_some_and(|ios| ios < APPLE_ACCOUNT) && text.contains("Apple Account") {
+            *text = text.replace("Apple Account", "Apple ID");
         }
         if matches!(self.noun, "iPad" | "iPod") {
-            text = text.replace("iPhone", self.noun);
+            *text = text.replace("iPhone", self.noun);
             for the in ["the", "The", "this"] {
-                text = text.replace(&format!("{the} phone"), &format!("{the} {}", self.noun));
+                *text = text.replace(&format!("{the} phone"), &format!("{the} {}", self.noun));
             }
         }
-        text
     }
 }
 

@@ -1,14 +1,19 @@
 //! What no story may break, whatever happens in which order: promises P3 and P6, one backup and one question per device,
 //! and a memory that survives any restart.
 
+use crate::evidence::{Attempt, Books, ErrorCode};
 use crate::facts::{Facts, LinkKind, NoAnswer, Setup, Trust};
 use crate::fixture::{ANNA, BEN, at, copy, earlier, facts, later, udid};
+use crate::ladder::{Mark, Recovery, RungState};
 use crate::notice::NoticeKind;
 use crate::policy::Policy;
 use crate::run::{CancelledBy, Phase, RunEnd, RunFailure, RunKind, RunReport};
+use crate::steps::StepId;
 use crate::time::{DeviceTime, HostTime, Now, Period};
 use crate::verdict::{Check, CloudState, Concern, Level, Protection, SafetyNet};
-use crate::watcher::{Attachment, BackupView, Command, Event, Job, Remembered, Watcher};
+use crate::watcher::{
+    Attachment, BackupView, Command, DeviceView, Event, Job, Remembered, Watcher,
+};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,6 +55,9 @@ enum What {
     Panic(Job),
     MuxDown,
     Upload(u16),
+    Mark(StepId, Mark),
+    /// The phone's books with one attempt of so many hours ago; zero is a success.
+    Books(i64, i64),
     Woke,
     Tick,
     Restart,
@@ -110,6 +118,20 @@ fn failures() -> impl Strategy<Value = Option<RunFailure>> {
     ]
 }
 
+fn steps_of_the_ladder() -> impl Strategy<Value = StepId> {
+    let all: Vec<StepId> = crate::steps::all().iter().map(|step| step.id).collect();
+    prop::sample::select(all)
+}
+
+fn marks() -> impl Strategy<Value = Mark> {
+    prop_oneof![
+        6 => Just(Mark::Did),
+        2 => Just(Mark::DidNotHelp),
+        1 => Just(Mark::NotForMe),
+        1 => Just(Mark::Undo),
+    ]
+}
+
 fn steps() -> impl Strategy<Value = Step> {
     let what = prop_oneof![
         6 => prop_oneof![4 => Just(LinkKind::Usb), 1 => Just(LinkKind::Network)].prop_map(What::Attach),
@@ -137,6 +159,9 @@ fn steps() -> impl Strategy<Value = Step> {
         1 => prop_oneof![Just(Job::Probe), Just(Job::Pair), Just(Job::Observe), Just(Job::Backup), Just(Job::Reread)].prop_map(What::Panic),
         1 => Just(What::MuxDown),
         1 => (0_u16..1_000).prop_map(What::Upload),
+        6 => (steps_of_the_ladder(), marks()).prop_map(|(step, mark)| What::Mark(step, mark)),
+        3 => (prop::sample::select(vec![0_i64, 3, 9, 22, 209, 217, 218, 300, 303, 305]), -20_i64..200)
+            .prop_map(|(code, hours)| What::Books(code, hours)),
         1 => Just(What::Woke),
         12 => Just(What::Tick),
         1 => Just(What::Restart),
@@ -177,6 +202,10 @@ struct World {
     changes: BTreeMap<String, (u64, Signature)>,
     told: BTreeMap<(String, NoticeKind), (HostTime, u64)>,
     all_told: BTreeMap<String, Vec<HostTime>>,
+    /// Per device: how many steps were taken, and how many were told to have failed.
+    taken: BTreeMap<String, (u64, u64)>,
+    /// Per device: the last recovery that was seen.
+    recoveries: BTreeMap<String, Recovery>,
 }
 
 type Signature = (CloudState, Concern, Option<bool>);
@@ -213,6 +242,8 @@ impl World {
             changes: BTreeMap::new(),
             told: BTreeMap::new(),
             all_told: BTreeMap::new(),
+            taken: BTreeMap::new(),
+            recoveries: BTreeMap::new(),
         }
     }
 
@@ -364,6 +395,23 @@ impl World {
                 udid: id(),
                 permille: *permille,
             }),
+            What::Mark(step, mark) => {
+                if *mark == Mark::Did {
+                    self.taken.entry(name.to_owned()).or_default().0 += 1;
+                }
+                self.send(Event::Marked {
+                    udid: id(),
+                    step: *step,
+                    mark: *mark,
+                });
+            }
+            What::Books(code, hours) => {
+                let at = earlier(&self.now, Period::hours(*hours));
+                self.send(Event::BooksRead {
+                    udid: id(),
+                    books: Box::new(books(self.now.host, DeviceTime(at.0), *code)),
+                });
+            }
             What::Woke => self.send(Event::Woke),
             What::Tick => {
                 self.send(Event::Tick);
@@ -563,6 +611,11 @@ impl World {
 
     /// P6: one notice per change of verdict, then at most the cadence.
     fn check_notice(&mut self, device: &str, kind: NoticeKind) {
+        if kind == NoticeKind::StepFailed {
+            let (taken, failed) = self.taken.entry(device.to_owned()).or_default();
+            *failed += 1;
+            assert!(*failed <= *taken, "a step that failed twice");
+        }
         if !ABOUT_THE_VERDICT.contains(&kind) || self.clock_jumped {
             return;
         }
@@ -598,9 +651,55 @@ impl World {
         assert!(today <= 14, "{today} notices in a day");
     }
 
+    /// No step is offered that could only harm or that waits for a backup, and nothing works again without a date.
+    fn check_ladder(&mut self, view: &DeviceView) {
+        let device = view.udid.to_string();
+        let climb = self.watcher.climb(&view.udid, &self.now).unwrap();
+        let next: Vec<_> = climb
+            .rungs
+            .iter()
+            .filter(|rung| rung.state == RungState::Next)
+            .collect();
+        assert!(next.len() <= 1, "one thing at a time");
+        assert_eq!(view.step, next.first().map(|rung| rung.step));
+        assert_eq!(climb.rungs.len(), 13);
+        assert!(climb.held.is_none() || next.is_empty());
+        if let Some(next) = next.first() {
+            let never = climb.causes.first().map(|cause| &cause.never);
+            assert!(never.is_none_or(|never| !never.contains(&next.step)));
+            let guarded = matches!(next.step, StepId::S4 | StepId::S5 | StepId::S7);
+            if guarded && next.marked.is_none() {
+                let age = match view.verdict.net {
+                    SafetyNet::Verified { age_s, .. } => age_s,
+                    _ => i64::MAX,
+                };
+                assert!(age < 86_400, "{} without a backup", next.step);
+                let copy = &self.stored[&device].past.copy;
+                let encrypted = copy.as_ref().is_some_and(|copy| copy.encrypted);
+                assert!(next.step != StepId::S7 || encrypted);
+            }
+        }
+        let known = self.recoveries.get(&device).cloned();
+        if climb.recovery == known {
+            return;
+        }
+        match climb.recovery {
+            None => drop(self.recoveries.remove(&device)),
+            Some(recovery) => {
+                let facts = view.facts.as_ref().unwrap();
+                assert_eq!(facts.cloud_last, Ok(recovery.date), "the date that it says");
+                let clock = facts.device_clock.clone().unwrap();
+                assert!(recovery.date <= clock, "a date ahead");
+                assert!(self.is_proved_by_date(&view.facts), "works again: {view:?}");
+                self.recoveries.insert(device, recovery);
+            }
+        }
+    }
+
     /// P3: never a false green.
-    fn check_views(&self) {
+    fn check_views(&mut self) {
         for view in self.watcher.devices(&self.now) {
+            self.check_ladder(&view);
             let running = self.running.contains_key(view.udid.as_str());
             assert_eq!(
                 matches!(view.backup, BackupView::Running { .. }),
@@ -642,6 +741,33 @@ impl World {
         (Period::minutes(-10)..Period::days(2)).contains(&unseen)
             && age < Period::days(4)
             && facts.setup == Ok(Setup::Done)
+    }
+}
+
+fn books(at: HostTime, attempt: DeviceTime, code: i64) -> Books {
+    let error = ErrorCode {
+        domain: "MBErrorDomain".to_owned(),
+        code,
+    };
+    Books {
+        at,
+        attempts: vec![Attempt {
+            at: attempt,
+            chain: Some(error).filter(|_| code != 0).into_iter().collect(),
+            app: None,
+            text: None,
+        }],
+        failures: None,
+        missing_key_failures: None,
+        retry_after: None,
+        windows: None,
+        account_enabled: None,
+        restored: None,
+        upload: None,
+        largest: Vec::new(),
+        total: None,
+        period: None,
+        warning_period: None,
     }
 }
 
