@@ -13,6 +13,7 @@
 //! | `GET /devices/{udid}/events` | what changes there, as server-sent events: `progress`, `changed` |
 //! | `POST /check` | look at everything that is attached |
 //! | `POST /devices/{udid}/backup` · `…/cancel` | begin a local backup, stop it |
+//! | `POST /devices/{udid}/listen` · `…/stop-listening` | listen to its log while somebody taps *Back Up Now* on it |
 //! | `POST /devices/{udid}/snooze` (`days`: 0, 1, 3, 7) | say nothing about it |
 //! | `POST /devices/{udid}/local-only` (`chosen`) | local backups are enough for it |
 //! | `POST /devices/{udid}/steps/{step}` (`mark`) | `did`, `did_not_help`, `not_for_me`, `undo` |
@@ -28,6 +29,7 @@ mod door;
 mod draw;
 mod entrance;
 mod guard;
+mod hearing;
 mod listen;
 mod live;
 mod qr;

@@ -16,9 +16,9 @@ use hyper::body::Frame;
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use super::hearing::Hearing;
 use super::routes::{App, Named, No, device_of};
 use super::words;
-use crate::agent::Desk;
 use crate::api::story;
 use crate::api::words::{BackupEvent, Progress};
 use crate::ladder::LadderDocument;
@@ -56,7 +56,7 @@ pub(super) async fn events(State(app): State<App>, udid: Named) -> Result<Respon
 
 async fn tell(app: App, udid: Udid, lines: mpsc::Sender<Bytes>, _place: OwnedSemaphorePermit) {
     let desk = &app.context.desk;
-    let mut last = look(desk, &udid).await;
+    let mut last = look(&app, &udid).await;
     for _ in 0..LOOKS {
         if let Ok(following) = desk.follow(udid.clone()).await {
             let mut story = story::events(following, app.shutdown.clone());
@@ -75,7 +75,7 @@ async fn tell(app: App, udid: Udid, lines: mpsc::Sender<Bytes>, _place: OwnedSem
             () = lines.closed() => return,
             () = app.shutdown.cancelled() => return,
         }
-        let now = look(desk, &udid).await;
+        let now = look(&app, &udid).await;
         if now != last {
             last = now;
             if lines.send(changed()).await.is_err() {
@@ -86,7 +86,8 @@ async fn tell(app: App, udid: Udid, lines: mpsc::Sender<Bytes>, _place: OwnedSem
 }
 
 /// What is to be seen of a device, without what changes by itself.
-async fn look(desk: &Desk, udid: &Udid) -> Option<(DeviceStatus, LadderDocument)> {
+async fn look(app: &App, udid: &Udid) -> Option<(DeviceStatus, LadderDocument, Option<Hearing>)> {
+    let desk = &app.context.desk;
     let status = desk.status().await.ok()?;
     let mut devices = status.devices.into_iter();
     let mut device = devices.find(|device| device.udid == udid.as_str())?;
@@ -95,7 +96,7 @@ async fn look(desk: &Desk, udid: &Udid) -> Option<(DeviceStatus, LadderDocument)
     device.backup = None;
     let mut ladder = desk.ladder(udid.clone()).await.ok()?;
     ladder.as_of = jiff::Timestamp::UNIX_EPOCH;
-    Some((device, ladder))
+    Some((device, ladder, app.hearings.of(udid)))
 }
 
 fn progress(now: &Progress) -> Bytes {

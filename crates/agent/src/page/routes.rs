@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::entrance::Secret;
 use super::guard::{self, Form, Visit};
+use super::hearing::Hearings;
 use super::{Context, Place, draw, live, timeline};
 use crate::agent::Refusal;
 use crate::state::{self, StateError};
@@ -27,6 +28,7 @@ pub(super) struct App {
     pub(super) context: Context,
     pub(super) shutdown: CancellationToken,
     pub(super) watchers: live::Watchers,
+    pub(super) hearings: Hearings,
 }
 
 pub(super) fn router(context: Context, shutdown: CancellationToken) -> Router {
@@ -34,6 +36,7 @@ pub(super) fn router(context: Context, shutdown: CancellationToken) -> Router {
         context: context.clone(),
         shutdown,
         watchers: live::Watchers::default(),
+        hearings: Hearings::default(),
     };
     Router::new()
         .route(ENTER, get(enter))
@@ -43,6 +46,8 @@ pub(super) fn router(context: Context, shutdown: CancellationToken) -> Router {
         .route("/devices/{udid}/events", get(live::events))
         .route("/devices/{udid}/backup", post(backup))
         .route("/devices/{udid}/cancel", post(cancel))
+        .route("/devices/{udid}/listen", post(listen))
+        .route("/devices/{udid}/stop-listening", post(stop_listening))
         .route("/devices/{udid}/snooze", post(snooze))
         .route("/devices/{udid}/local-only", post(local_only))
         .route("/devices/{udid}/steps/{step}", post(mark))
@@ -141,6 +146,8 @@ async fn device(State(app): State<App>, Extension(visit): Extension<Visit>, udid
     let status = context.desk.status().await?;
     let device = find(&status.devices, &udid)?;
     let ladder = context.desk.ladder(udid.clone()).await?;
+    let diagnosis = context.desk.diagnosis(udid.clone()).await?;
+    let hearing = app.hearings.of(&udid);
     let (database, zone) = (context.database.clone(), context.zone.clone());
     let now = context.clock.now();
     let reading = move || -> Result<_, StateError> {
@@ -161,7 +168,15 @@ async fn device(State(app): State<App>, Extension(visit): Extension<Visit>, udid
         }
     };
     let scene = app.scene(&visit);
-    let page = draw::device::page(&scene, &status.agent, device, &ladder, &rows);
+    let known = draw::device::Known {
+        agent: &status.agent,
+        device,
+        ladder: &ladder,
+        diagnosis: &diagnosis,
+        hearing: hearing.as_ref(),
+        rows: &rows,
+    };
+    let page = draw::device::page(&scene, &known);
     Ok(draw::page(StatusCode::OK, page).into_response())
 }
 
@@ -193,6 +208,32 @@ async fn cancel(State(app): State<App>, Extension(visit): Extension<Visit>, udid
         said.map(|()| "The backup is being stopped. What has arrived is kept.".to_owned()),
     );
     Ok(to(&format!("/devices/{udid}#backup")))
+}
+
+/// The loop listens while somebody takes what is heard; that is not the page, which may be reloaded.
+async fn listen(State(app): State<App>, Extension(visit): Extension<Visit>, udid: Named) -> Answer {
+    let udid = device_of(udid)?;
+    let said = app.context.desk.listen(udid.clone()).await.map(|events| {
+        // Ends with the listening, and that with the loop.
+        tokio::spawn(app.hearings.clone().take(udid.clone(), events));
+        "Its log is listened to. Tap Back Up Now on its iCloud Backup page.".to_owned()
+    });
+    app.tell(&visit, said);
+    Ok(to(&format!("/devices/{udid}#evidence")))
+}
+
+async fn stop_listening(
+    State(app): State<App>,
+    Extension(visit): Extension<Visit>,
+    udid: Named,
+) -> Answer {
+    let udid = device_of(udid)?;
+    let said = app.context.desk.stop_listening(udid.clone()).await;
+    app.tell(
+        &visit,
+        said.map(|()| "Its log is not listened to any more.".to_owned()),
+    );
+    Ok(to(&format!("/devices/{udid}#evidence")))
 }
 
 async fn snooze(

@@ -3,9 +3,8 @@
 use backupwatch_core::{HostTime, Udid};
 use jiff::Timestamp;
 use rusqlite::params;
-use serde::de::DeserializeOwned;
 
-use super::read::{keyed_json, time};
+use super::read::time;
 use super::write::BODY_SCHEMA;
 use super::{State, StateError};
 
@@ -30,19 +29,8 @@ impl State {
                    FROM observations WHERE udid = ?1 AND at >= ?2 AND schema = ?3 AND date IS NOT NULL ORDER BY date";
         let params = params![udid.as_str(), since.0.as_millisecond(), BODY_SCHEMA];
         self.rows(sql, params, |row| {
-            Ok(row
-                .get_ref(0)?
-                .as_str_or_null()?
-                .and_then(|date| date.parse().ok()))
+            let date = row.get_ref(0)?.as_str().ok();
+            Ok(date.and_then(|date| date.parse().ok()))
         })
-    }
-
-    /// What is remembered of one device.
-    pub fn remembered<T: DeserializeOwned>(&self, udid: &Udid) -> Result<Option<T>, StateError> {
-        let sql = "SELECT udid, schema, remembered FROM devices WHERE udid = ?1";
-        let rows = self.rows(sql, params![udid.as_str()], |row| {
-            Ok(keyed_json(row)?.map(|(_, remembered)| remembered))
-        })?;
-        Ok(rows.into_iter().next())
     }
 }

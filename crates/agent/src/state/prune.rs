@@ -5,8 +5,11 @@ use rusqlite::params;
 
 use super::{State, StateError};
 
-/// Observations of one device: three weeks of a poll every quarter of an hour.
+/// Observations of one device.
 const OBSERVATIONS_PER_DEVICE: i64 = 2_000;
+/// The newest of them, that are all kept: ten days of a poll every quarter of an hour. Of each day before, the last one is, so that
+/// a timeline of months has room.
+const OBSERVATIONS_KEPT_WHOLE: i64 = 1_000;
 /// Runs of one device: years of a run a day.
 const RUNS_PER_DEVICE: i64 = 1_000;
 /// Later looks at the backups of one device.
@@ -26,6 +29,17 @@ impl State {
         };
         let oldest = oldest.0.as_millisecond();
         let transaction = self.connection.transaction().map_err(fail)?;
+        transaction
+            .execute(
+                "DELETE FROM observations WHERE id IN (
+                     SELECT id FROM (
+                         SELECT id, row_number() OVER (PARTITION BY udid ORDER BY at DESC, id DESC) AS n,
+                             row_number() OVER (PARTITION BY udid, at / 86400000 ORDER BY at DESC, id DESC) AS of_day
+                         FROM observations)
+                     WHERE n > ?1 AND of_day > 1)",
+                params![OBSERVATIONS_KEPT_WHOLE],
+            )
+            .map_err(fail)?;
         let statements = [
             ("observations", "at", OBSERVATIONS_PER_DEVICE),
             ("runs", "ended", RUNS_PER_DEVICE),

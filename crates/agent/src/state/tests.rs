@@ -269,6 +269,15 @@ fn the_file_stays_bounded() {
         state.add_notice(None, at(0), "info", "n", "").unwrap();
     }
     let busy = udid(5_099);
+    let day = 86_400;
+    // 1 500 days, and 2 100 polls of the day after them.
+    for n in 0..1_500 {
+        state
+            .observe(&busy, at((n - 1_500) * day), &note("o"))
+            .unwrap();
+        let later = at((n - 1_500) * day + 60);
+        state.observe(&busy, later, &note("o")).unwrap();
+    }
     for n in 0..2_100 {
         state.observe(&busy, at(n), &note("o")).unwrap();
     }
@@ -286,14 +295,16 @@ fn the_file_stays_bounded() {
         .unwrap();
     state.connection.execute_batch("COMMIT").unwrap();
 
-    state.prune(at(-80_000_000)).unwrap();
+    state.prune(at(-200 * day)).unwrap();
     assert_eq!(state.devices::<Note>().unwrap().len(), 5_000);
     let observations = state.observations::<Note>(&busy, 9_999).unwrap();
     assert_eq!(
         (observations.len(), observations[0].at),
-        (2_000, at(2_099)),
-        "the newest stay"
+        (1_200, at(2_099)),
+        "the newest stay, and one of each day before"
     );
+    let yesterday = observations[1_000].at;
+    assert_eq!(yesterday, at(60 - day), "the last one of that day");
     assert_eq!(state.observations::<Note>(&udid(0), 9).unwrap().len(), 0);
     assert_eq!(
         state.runs::<Note>(Some(&busy), 9).unwrap().len(),
@@ -304,6 +315,52 @@ fn the_file_stays_bounded() {
     state.prune(at(10_000)).unwrap();
     assert_eq!(state.observations::<Note>(&busy, 9_999).unwrap().len(), 1);
     assert_eq!(state.notices(None, 9_999).unwrap(), []);
+}
+
+#[test]
+fn what_a_timeline_needs_is_read_without_the_documents() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state.db");
+    let state = opened(&path);
+    let told = |date: serde_json::Value| serde_json::json!({ "facts": { "cloud_last": date } });
+    let (old, new) = ("2026-09-01T01:00:00Z", "2026-09-20T01:00:00Z");
+    let hour = 3_600;
+    for (hours, date) in [
+        (-2_000, serde_json::json!({ "Ok": "2026-06-01T01:00:00Z" })),
+        (0, serde_json::json!({ "Ok": new })),
+        (1, serde_json::json!({ "Ok": old })),
+        (2, serde_json::json!({ "Ok": new })),
+        (24, serde_json::json!({ "Err": "locked" })),
+        (25, serde_json::json!({ "Ok": "soon" })),
+        (26, serde_json::json!({ "Ok": 7 })),
+        (27, serde_json::json!(null)),
+    ] {
+        state
+            .observe(&udid(1), at(hours * hour), &told(date))
+            .unwrap();
+    }
+    state
+        .observe(&udid(2), at(0), &told(serde_json::json!({ "Ok": new })))
+        .unwrap();
+    state
+        .execute(
+            "UPDATE observations SET body = '{' WHERE at = ?1",
+            [at(27 * hour).0.as_millisecond()],
+        )
+        .unwrap();
+
+    let state = open_read_only(&path).unwrap();
+    let dates = state.cloud_dates(&udid(1), at(-hour)).unwrap();
+    let parse = |text: &str| text.parse::<Timestamp>().unwrap();
+    assert_eq!(dates, [parse(old), parse(new)]);
+    // The epoch of these tests is at 14:13 UTC, so that the first three are of one day and 24 to 27 hours later of the next.
+    let days = state.contacts(&udid(1), at(-hour), 0).unwrap();
+    assert_eq!(
+        days,
+        [(at(0), at(2 * hour)), (at(24 * hour), at(27 * hour))]
+    );
+    let days = state.contacts(&udid(1), at(-hour), 9 * 3_600).unwrap();
+    assert_eq!(days.len(), 3, "midnight is between them there: {days:?}");
 }
 
 /// The bytes of schema 1 as a release wrote them: what is on disks must keep opening, whatever the code becomes.

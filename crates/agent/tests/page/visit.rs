@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use backupwatch_core::steps;
+use backupwatch_sim::persona::Persona;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
@@ -12,6 +13,13 @@ use crate::{CALM, ada, up};
 
 fn device() -> String {
     format!("/devices/{ADA}")
+}
+
+/// Ada, whose passcode is entered by the test.
+fn waits() -> Persona {
+    persona("stale-58-days", |text| {
+        text.replace("answer = \"enter\"", "answer = \"wait\"")
+    })
 }
 
 #[tokio::test]
@@ -103,7 +111,8 @@ async fn what_is_said_of_a_step_is_shown_and_taken_back() {
 
 #[tokio::test]
 async fn a_backup_is_made_and_followed_from_the_page() {
-    let home = Home::with(vec![ada()]);
+    let home = Home::with(vec![waits()]);
+    let phone = home.sim.phones().into_iter().next().unwrap();
     let agent = up(&home).await;
     let browser = Browser::enter(&agent).await;
 
@@ -131,6 +140,10 @@ async fn a_backup_is_made_and_followed_from_the_page() {
                 kinds.push(kind.to_owned());
             }
             let progress = kinds.iter().any(|kind| kind == "progress");
+            if progress {
+                // Once it is followed the owner may enter the passcode; later on there is nobody who asks for it.
+                phone.enter_passcode();
+            }
             if progress && kinds.last().is_some_and(|kind| kind == "changed") {
                 break;
             }
@@ -153,10 +166,7 @@ async fn a_backup_is_made_and_followed_from_the_page() {
 
 #[tokio::test]
 async fn a_backup_is_stopped_from_the_page() {
-    let waits = persona("stale-58-days", |text| {
-        text.replace("answer = \"enter\"", "answer = \"wait\"")
-    });
-    let home = Home::with(vec![waits]);
+    let home = Home::with(vec![waits()]);
     let agent = up(&home).await;
     let browser = Browser::enter(&agent).await;
     let (backup, cancel) = (

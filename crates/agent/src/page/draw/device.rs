@@ -4,7 +4,9 @@ use maud::{Markup, html};
 
 use super::devices::{remarks, seen};
 use super::{Frame, Scene, evidence, frame, ladder, timeline, verdict};
+use crate::diagnosis::DiagnosisDocument;
 use crate::ladder::{LadderDocument, StepEntry};
+use crate::page::hearing::Hearing;
 use crate::page::timeline::{Rows, Timeline};
 use crate::page::words;
 use crate::status::{AgentStatus, DeviceStatus};
@@ -12,16 +14,29 @@ use crate::status::{AgentStatus, DeviceStatus};
 /// Notices that are shown; all of them are in `backupwatch history`.
 const NOTICES: usize = 12;
 
-pub(in crate::page) fn page(
-    scene: &Scene,
-    agent: &AgentStatus,
-    device: &DeviceStatus,
-    ladder: &LadderDocument,
-    rows: &Rows,
-) -> Markup {
+/// What is shown.
+pub(in crate::page) struct Known<'a> {
+    pub(in crate::page) agent: &'a AgentStatus,
+    pub(in crate::page) device: &'a DeviceStatus,
+    pub(in crate::page) ladder: &'a LadderDocument,
+    pub(in crate::page) diagnosis: &'a DiagnosisDocument,
+    /// What is or was listened to just now.
+    pub(in crate::page) hearing: Option<&'a Hearing>,
+    pub(in crate::page) rows: &'a Rows,
+}
+
+pub(in crate::page) fn page(scene: &Scene, known: &Known<'_>) -> Markup {
+    let Known {
+        agent,
+        device,
+        ladder,
+        diagnosis,
+        hearing,
+        rows,
+    } = *known;
     let name = words::name(device);
     let at = format!("/devices/{}", device.udid);
-    let past = Timeline::of(rows, scene.now, &scene.zone);
+    let past = Timeline::of(rows, diagnosis, scene.now, &scene.zone);
     let around = Frame {
         title: name,
         head: html! {
@@ -40,17 +55,15 @@ pub(in crate::page) fn page(
             div id="remarks" data-live { (remarks(&agent.remarks)) }
             (standing(scene, device, ladder))
             div class="columns" {
-                div {
+                div class="first" {
                     (backup(scene, device, &at))
                     (evidence::causes(ladder))
                 }
                 (ladder::section(scene, device, ladder))
-            }
-            (timeline::section(scene, &past))
-            div class="columns even" {
-                (evidence::section(scene, device, rows))
                 (notices(scene, device, rows, &at))
             }
+            (timeline::section(scene, &past))
+            (evidence::section(scene, device, diagnosis, hearing))
         },
     )
 }
@@ -74,7 +87,7 @@ fn standing(scene: &Scene, device: &DeviceStatus, ladder: &LadderDocument) -> Ma
             p class="lead" { (device.reason) }
             @if !device.next.words.is_empty() {
                 p class="next" {
-                    strong { "What next: " } (device.next.words) " "
+                    strong { "What next: " } (words::next(device)) " "
                     @match (device.next.code.as_str(), step) {
                         ("show_steps", Some(step)) => a href=(format!("#{}", step.id)) { "Go to the step: " (step.title) },
                         ("show_steps", None) => a href="#steps" { "Go to the steps" },

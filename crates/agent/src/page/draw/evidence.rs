@@ -1,12 +1,13 @@
-//! Why the agent thinks what it thinks: the causes with their "because", and what the phone itself has noted.
+//! Why the agent thinks what it thinks: the causes with their "because", what the phone itself has noted, and what is heard of it.
 
-use backupwatch_core::evidence::{Attempt, Books, Heard, Window};
+use backupwatch_core::Period;
 use backupwatch_core::words::{capital, lasting, size};
 use maud::{Markup, html};
 
 use super::Scene;
+use crate::diagnosis::{AttemptEntry, DiagnosisDocument, HeardEntry, NotesEntry, WindowEntry};
 use crate::ladder::LadderDocument;
-use crate::page::timeline::{Rows, codes};
+use crate::page::hearing::Hearing;
 use crate::page::words;
 use crate::status::DeviceStatus;
 
@@ -20,7 +21,8 @@ pub(super) fn causes(ladder: &LadderDocument) -> Markup {
                     li data-cause=(cause.code) {
                         h3 { (cause.title) }
                         p { (sentence(&cause.because)) }
-                        @if let Some(says) = &cause.says { p { "The phone’s own words: “" (says) "”" } }
+                        @if let Some(says) = &cause.says { p { "In the phone’s words: " q { (says) } } }
+                        @if let Some(app) = &cause.app { p { "The app: " code { (app) } } }
                         @if !cause.advice.is_empty() { p { (cause.advice) } }
                         p class="quiet" {
                             (words::confidence(&cause.confidence)) "."
@@ -38,107 +40,123 @@ fn sentence(clause: &str) -> String {
     format!("{}.", capital(clause.trim_end_matches('.')))
 }
 
-pub(super) fn section(scene: &Scene, device: &DeviceStatus, rows: &Rows) -> Markup {
-    let evidence = &rows.evidence;
+pub(super) fn section(
+    scene: &Scene,
+    device: &DeviceStatus,
+    diagnosis: &DiagnosisDocument,
+    hearing: Option<&Hearing>,
+) -> Markup {
     html! {
         section id="evidence" class="card" aria-labelledby="evidence-title" data-live {
             h2 id="evidence-title" { "What this rests on" }
-            @match &evidence.books {
-                Some(books) => (read(scene, books)),
-                None => p { "The phone keeps a note of its last iCloud attempts, and why they failed. It is read from each local backup made here; there is none yet." },
-            }
-            @if let Some(heard) = &evidence.heard { (listened(scene, heard)) }
-            h3 { "Watch one attempt" }
-            p {
-                "While the " (words::noun(device)) " is connected, run "
-                code { "backupwatch diagnose --live" }
-                " in a terminal, and tap Back Up Now on its iCloud Backup page. What it says while it tries is read and explained, and shown here."
-            }
+            (noted(scene, &diagnosis.notes))
+            @if let Some(heard) = &diagnosis.heard { (heard_last(scene, heard)) }
+            (listening(scene, device, hearing))
         }
     }
 }
 
-fn read(scene: &Scene, books: &Books) -> Markup {
+fn noted(scene: &Scene, notes: &NotesEntry) -> Markup {
     html! {
-        p { "From the phone’s own notes, as they were in the local backup of " (words::moment(books.at.0, &scene.zone)) "." }
-        @if !books.attempts.is_empty() {
-            h3 { "Its last attempts to back up to iCloud" }
+        p {
+            "The phone notes each attempt to back up to iCloud, and why it failed. " (notes.words)
+            @if let Some(at) = notes.as_of { " As of " (words::moment(at, &scene.zone)) "." }
+        }
+        @if !notes.attempts.is_empty() {
+            h3 { "Its last attempts" }
             div class="scroll" tabindex="0" role="region" aria-label="Table of attempts" {
                 table {
-                    thead { tr { th scope="col" { "When" } th scope="col" { "Result" } th scope="col" { "Code" } th scope="col" { "In the phone’s words" } } }
-                    tbody { @for attempt in books.attempts.iter().rev() { (tried(scene, attempt)) } }
+                    thead { tr { th scope="col" { "When" } th scope="col" { "Result" } th scope="col" { "What it means" } th scope="col" { "Code" } } }
+                    tbody { @for attempt in &notes.attempts { (tried(scene, attempt)) } }
                 }
             }
         }
-        @if let Some(windows) = &books.windows && !windows.is_empty() {
+        @if let Some(windows) = &notes.windows {
             h3 { "When it could have tried" }
             p { "It tries by itself only while it is charging, on Wi-Fi and locked, all at once." }
-            ul { @for window in windows.iter().rev() { li { (stretch(scene, window)) } } }
+            @if windows.is_empty() { p { "It has noted no such time." } }
+            ul { @for window in windows { li { (stretch(scene, window)) } } }
         }
         dl class="facts" {
-            @if let Some(failures) = books.failures { div { dt { "Failures in a row" } dd { (failures) } } }
-            @if let Some(after) = books.retry_after { div { dt { "It tries again after" } dd { (words::moment(after.0, &scene.zone)) } } }
-            @if let Some(upload) = &books.upload {
-                div {
-                    dt { "An upload under way" }
-                    dd { (upload.permille / 10) "% done" @if let Some(left) = upload.left { ", about " (lasting(left)) " left" } }
-                }
-            }
-            @if let Some(total) = books.total { div { dt { "Size of its iCloud backup" } dd { (size(total)) } } }
+            @if let Some(failures) = notes.failures { div { dt { "Failures in a row" } dd { (failures) } } }
+            @if let Some(after) = notes.retry_after { div { dt { "It tries again after" } dd { (words::moment(after, &scene.zone)) } } }
+            @if let Some(permille) = notes.upload_permille { div { dt { "An upload under way" } dd { (permille / 10) "% done" } } }
+            @if let Some(total) = notes.total { div { dt { "Size of its iCloud backup" } dd { (size(total)) } } }
         }
-        @if !books.largest.is_empty() {
+        @if !notes.largest.is_empty() {
             h3 { "The largest parts of it" }
-            ul { @for part in &books.largest { li { (part.domain) ": " (size(part.bytes)) } } }
+            ul { @for part in &notes.largest { li { (part.domain) ": " (size(part.bytes)) } } }
         }
     }
 }
 
-fn tried(scene: &Scene, attempt: &Attempt) -> Markup {
+fn tried(scene: &Scene, attempt: &AttemptEntry) -> Markup {
     html! {
         tr {
-            td { (words::moment(attempt.at.0, &scene.zone)) }
-            td { (if attempt.succeeded() { "Done" } else { "Failed" }) }
-            td { (codes(attempt)) }
+            td { (words::moment(attempt.at, &scene.zone)) }
+            td { (if attempt.ok { "Done" } else { "Failed" }) }
             td {
-                @if let Some(text) = &attempt.text { (text) }
+                @match (&attempt.means, &attempt.text) {
+                    (Some(means), _) => (means),
+                    (None, Some(text)) => q { (text) },
+                    (None, None) => {},
+                }
                 @if let Some(app) = &attempt.app { " (app " (app) ")" }
             }
+            td { (attempt.errors.join(", ")) }
         }
     }
 }
 
 /// `25 September 2026, 01:00, for 7 minutes: it was unlocked`
-fn stretch(scene: &Scene, window: &Window) -> Markup {
-    let ends = [
-        (window.enabled, "iCloud Backup was switched off"),
-        (window.on_power, "it was taken off the charger"),
-        (window.locked, "it was unlocked"),
-        (window.on_wifi, "it lost its Wi-Fi"),
-    ];
-    let ended: Vec<&str> = ends
-        .iter()
-        .filter(|(held, _)| !held)
-        .map(|(_, words)| *words)
-        .collect();
+fn stretch(scene: &Scene, window: &WindowEntry) -> Markup {
+    let ended = window.ended_by.iter().map(|why| match why.as_str() {
+        "unlocked" => "it was unlocked",
+        "power" => "it was taken off the charger",
+        "wifi" => "it lost its Wi-Fi",
+        _ => "iCloud Backup was switched off",
+    });
+    let ended: Vec<&str> = ended.collect();
     html! {
-        (words::moment(window.start.0, &scene.zone)) ", for " (lasting(window.length))
+        (words::moment(window.start, &scene.zone)) ", for " (lasting(Period::seconds(window.length_s)))
         @if !ended.is_empty() { ": " (ended.join(", ")) }
     }
 }
 
-fn listened(scene: &Scene, heard: &Heard) -> Markup {
+fn heard_last(scene: &Scene, heard: &HeardEntry) -> Markup {
     html! {
-        h3 { "Heard from the phone" }
+        h3 { "Last heard from the phone" }
         p {
-            "On " (words::moment(heard.at.0, &scene.zone)) ": "
+            "On " (words::moment(heard.at, &scene.zone)) ": "
             @match &heard.attempt {
-                Some(attempt) if attempt.succeeded() => "an iCloud backup was finished.",
-                Some(attempt) => { "an attempt failed (" (codes(attempt)) ")." }
+                Some(attempt) if attempt.ok => "an iCloud backup was finished.",
+                Some(attempt) => {
+                    "an attempt failed"
+                    @if let Some(means) = &attempt.means { ": " (means) }
+                    " (" (attempt.errors.join(", ")) ")."
+                }
                 None => "no attempt ended.",
             }
-            @if heard.forbidden { " Its management forbids iCloud backups." }
-            @if heard.nothing_due { " It said that it backed up lately and nothing is due." }
-            @if heard.put_off { " It has put the next backup off." }
+        }
+    }
+}
+
+fn listening(scene: &Scene, device: &DeviceStatus, hearing: Option<&Hearing>) -> Markup {
+    let at = format!("/devices/{}", device.udid);
+    let goes_on = hearing.is_some_and(|hearing| hearing.listening);
+    html! {
+        h3 { "Watch one attempt" }
+        p {
+            "Connect the " (words::noun(device)) ", press Listen, and tap Back Up Now on its iCloud Backup page. What it says while it tries is explained here. "
+            "In a terminal the same is " code { "backupwatch diagnose --live" } "."
+        }
+        @if let Some(hearing) = hearing {
+            ol id="heard" class="heard" role="log" aria-label="What is heard" { @for line in &hearing.lines { li { (line) } } }
+        }
+        @if goes_on {
+            (scene.form(&format!("{at}/stop-listening"), &html! { button { "Stop listening" } }))
+        } @else {
+            (scene.form(&format!("{at}/listen"), &html! { button { "Listen" } }))
         }
     }
 }
