@@ -215,9 +215,15 @@ proptest! {
         newest.chain.extend(around);
         let older = before.into_iter().filter(|attempt| attempt.at < newest.at);
         let mut all: Vec<Attempt> = older.collect();
-        all.push(newest.clone());
+        all.push(newest);
+        // A clock that runs behind would put the newest attempt into the future, where nobody believes it.
+        let mut past = past;
+        if let Some(facts) = &mut past.facts {
+            facts.device_clock = Ok(hours_ago(0));
+        }
         let causes = ask(&past, &noted(all));
-        for cause in causes.iter().filter(|cause| cause.error.as_ref().is_some_and(|error| newest.chain.contains(error))) {
+        // Unknown it is only when the attempts are settled, by a newer date for example.
+        for cause in causes.iter().filter(|cause| cause.code != "unknown") {
             for step in [StepId::S4, StepId::S5, StepId::S7] {
                 prop_assert!(!cause.steps.contains(&step), "{cause:?}");
             }
