@@ -2,7 +2,8 @@
 //! server, asks nothing of the network, and works without its script, which only keeps it fresh. It decides nothing: what is shown
 //! is the loop's answer or the state's rows, and what is pressed becomes a question to the loop.
 //!
-//! Served on 127.0.0.1 only. Who may come in is `entrance`'s business, which requests are heeded is `guard`'s.
+//! Served on 127.0.0.1 only. Whose connection it is, `peer` looks; who may come in is `entrance`'s business, which requests are heeded
+//! is `guard`'s.
 //!
 //! | route | what |
 //! |---|---|
@@ -32,6 +33,7 @@ mod guard;
 mod hearing;
 mod listen;
 mod live;
+mod peer;
 mod qr;
 mod routes;
 mod timeline;

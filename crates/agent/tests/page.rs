@@ -460,3 +460,33 @@ async fn a_taken_port_is_no_reason_to_be_without_the_page() {
     assert!(refused.to_string().contains("serves no page"), "{refused}");
     agent.end().await;
 }
+
+/// Only root can be somebody else for a moment, and only Linux tells whose connection it is.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn another_user_gets_nothing_even_with_the_cookie() {
+    use std::os::unix::process::CommandExt as _;
+    if !rustix::process::geteuid().is_root() {
+        let skipped = "skipped: nobody else can be asked, as this is not run by root\n";
+        std::io::Write::write_all(&mut std::io::stderr(), skipped.as_bytes()).unwrap();
+        return;
+    }
+    let home = Home::with(vec![ada()]);
+    let agent = up(&home).await;
+    let browser = Browser::enter(&agent).await;
+    let (port, cookie) = (browser.port, browser.cookie.clone().unwrap());
+    let script = format!(
+        "exec 3<>/dev/tcp/127.0.0.1/{port} && \
+         printf 'GET / HTTP/1.1\\r\\nHost: 127.0.0.1:{port}\\r\\nCookie: {cookie}\\r\\nConnection: close\\r\\n\\r\\n' >&3 && cat <&3"
+    );
+    for (uid, served) in [(0, true), (65_534, false)] {
+        let mut command = std::process::Command::new("bash");
+        command.args(["-c", &script]).current_dir("/").uid(uid);
+        let said = tokio::task::spawn_blocking(move || command.output());
+        let said = said.await.unwrap().unwrap();
+        let said = String::from_utf8(said.stdout).unwrap();
+        assert_eq!(said.contains("Your devices"), served, "user {uid}: {said}");
+        assert_eq!(said.is_empty(), !served, "user {uid}: {said}");
+    }
+    agent.end().await;
+}

@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::peer;
 use crate::api::listen::{converse, told};
 
 /// Connections at once: a browser opens six, and one more for each page that is watched.
@@ -65,7 +66,7 @@ impl Listener {
                 () = shutdown.cancelled() => break,
                 Some(ended) = connections.join_next() => told(ended),
                 (stream, permit) = self.accept() => {
-                    connections.spawn(converse(stream, permit, service.clone(), shutdown.clone()));
+                    connections.spawn(serve(stream, permit, service.clone(), shutdown.clone()));
                 }
             }
         }
@@ -90,5 +91,23 @@ impl Listener {
                 }
             }
         }
+    }
+}
+
+/// One connection, if it is this user's. Another user is told nothing at all.
+async fn serve(
+    stream: TcpStream,
+    permit: OwnedSemaphorePermit,
+    service: TowerToHyperService<Router>,
+    shutdown: CancellationToken,
+) {
+    let (Ok(there), Ok(here)) = (stream.peer_addr(), stream.local_addr()) else {
+        return;
+    };
+    let looking = tokio::task::spawn_blocking(move || peer::is_ours(there, here));
+    match looking.await {
+        Ok(true) => converse(stream, permit, service, shutdown).await,
+        Ok(false) => tracing::warn!("another user of this computer tried to reach the page"),
+        Err(error) => tracing::error!(%error, "looking whose connection it is broke"),
     }
 }
