@@ -264,23 +264,28 @@ impl Ladder {
         }
         let old = self.take(step);
         match (mark, old) {
-            (Mark::Undo, _) => {}
-            // Their "I did it" stands; this is how it ended.
-            (Mark::DidNotHelp, Some(old)) if old.is_pending() => self.trials.push(Trial {
-                mark,
-                end: Some(said_so(look)),
-                told: true,
-                ..old
-            }),
-            (Mark::Did | Mark::DidNotHelp | Mark::NotForMe, old) => {
-                let mut trial = Trial::begin(step, mark, look);
-                for cause in old.into_iter().flat_map(|old| old.causes) {
-                    if !trial.causes.contains(&cause) && trial.causes.len() < MOST_CAUSES {
-                        trial.causes.push(cause);
-                    }
+            (Mark::Undo, _) => {
+                if let Some(recovery) = &mut self.recovery {
+                    recovery.after = recovery.after.filter(|after| *after != step);
                 }
+            }
+            // What cured it is not taken once more while it works.
+            (_, Some(old)) if works && old.worked() => self.trials.push(old),
+            (Mark::Did | Mark::DidNotHelp | Mark::NotForMe, old) => {
+                let new = Trial::begin(step, mark, look);
+                let mut trial = match old {
+                    // Their "I did it" stands; this is how it ended.
+                    Some(old) if mark == Mark::DidNotHelp && old.was_taken() => {
+                        Trial { mark, ..old }.against(&new.causes)
+                    }
+                    Some(old) => new.against(&old.causes),
+                    None => new,
+                };
                 if mark == Mark::DidNotHelp {
-                    trial.end = Some(said_so(look));
+                    trial.end = Some(End {
+                        at: look.now.host,
+                        how: How::SaidSo,
+                    });
                     trial.told = true;
                 }
                 self.trials.push(trial);
@@ -404,12 +409,5 @@ impl Ladder {
             | StepId::S8
             | StepId::S9 => false,
         })
-    }
-}
-
-fn said_so(look: &Look<'_>) -> End {
-    End {
-        at: look.now.host,
-        how: How::SaidSo,
     }
 }

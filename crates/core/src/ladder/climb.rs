@@ -4,7 +4,7 @@
 //! never next.
 
 use super::sentences;
-use super::{Climb, How, Ladder, Rung, RungState, Trial, lock};
+use super::{Climb, Ladder, Rung, RungState, Trial, lock};
 use crate::diagnosis::{Cause, Confidence};
 use crate::past::device_now;
 use crate::steps::{self, Step, StepId};
@@ -46,7 +46,11 @@ impl Standing {
             | CloudState::Critical
             | CloudState::NoneYet
             | CloudState::Unknown(UnknownWhy::NoDate) => {
-                if scene.cloud.concern >= Concern::Stale {
+                // What the phone itself names need not be waited for.
+                let named = causes.first().is_some_and(|cause| {
+                    cause.confidence == Confidence::Certain && !cause.steps.is_empty()
+                });
+                if scene.cloud.concern >= Concern::Stale || named {
                     Self::Fails
                 } else {
                     Self::Waits
@@ -271,8 +275,7 @@ fn turn<'a>(view: &View<'_>, steps: &'a [Step]) -> Option<&'a Step> {
 fn rung(view: &View<'_>, step: &Step, next: Option<StepId>, turn: Option<StepId>) -> Rung {
     let missing = lock::missing(step.guard, view.scene);
     let trial = view.trial(step.id);
-    let worked = trial.is_some_and(|trial| trial.end.is_some_and(|end| end.how == How::Worked));
-    let state = if worked {
+    let state = if trial.is_some_and(Trial::worked) {
         RungState::Done
     } else if view.forbidder(step.id).is_some() {
         RungState::Never

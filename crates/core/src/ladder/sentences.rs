@@ -276,7 +276,7 @@ pub(super) fn seen(trial: &Trial, scene: &Scene<'_>) -> Vec<String> {
                 format!("the {noun} was disconnected and came back, as after a restart")
             }
             Sign::NewSystem { version } => {
-                format!("the {noun} runs another system, iOS {}", plain(version))
+                format!("the {noun} runs another system, {version}")
             }
             Sign::MoreRoom { bytes } => {
                 format!("the {noun} has {} more room", size(*bytes))
@@ -301,15 +301,6 @@ pub(super) fn seen(trial: &Trial, scene: &Scene<'_>) -> Vec<String> {
         Some(format!("{}: {what}.", day_and_time(seen.at.0, scene.now)))
     });
     sentences.collect()
-}
-
-/// A version as it may stand in a sentence, whatever the device called it.
-fn plain(version: &str) -> String {
-    version
-        .chars()
-        .filter(|c| c.is_ascii_alphanumeric() || *c == '.')
-        .take(16)
-        .collect()
 }
 
 /// How to find the place without the path.

@@ -28,6 +28,9 @@ const ROOM: u64 = 500_000_000;
 /// Local hours at which a phone on power is having its night.
 const SMALL_HOURS: std::ops::Range<i64> = 2 * 3_600..5 * 3_600;
 
+/// Longest version that is kept, in characters.
+const LONGEST_VERSION: usize = 16;
+
 /// An attempt dated further ahead of the device's clock than this is not believed.
 const CLOCK_GRAIN: Period = Period::minutes(10);
 
@@ -67,8 +70,6 @@ pub struct Baseline {
     pub counts_from: Option<DeviceTime>,
     /// The last date of an iCloud backup.
     pub date: Option<DeviceTime>,
-    /// The switch.
-    pub enabled: Option<bool>,
     /// Find My.
     pub find_my: Option<bool>,
     /// The system's build.
@@ -185,9 +186,24 @@ impl Trial {
         trial
     }
 
+    /// The same, taken against these causes too.
+    pub(super) fn against(mut self, causes: &[String]) -> Self {
+        for cause in causes {
+            if !self.causes.contains(cause) && self.causes.len() < MOST_CAUSES {
+                self.causes.push(cause.clone());
+            }
+        }
+        self
+    }
+
     /// Whether it is taken and has its time.
     pub fn is_pending(&self) -> bool {
         self.mark == Mark::Did && self.end.is_none()
+    }
+
+    /// Whether iCloud Backup works again since it was taken.
+    pub fn worked(&self) -> bool {
+        self.end.is_some_and(|end| end.how == How::Worked)
     }
 
     /// Whether it was taken, with whatever result.
@@ -323,9 +339,9 @@ impl Trial {
         }
         if matches!(self.step, StepId::S1 | StepId::S7)
             && let (Ok(build), Some(before)) = (&facts.build, &self.before.build)
-            && build != before
+            && plain(build) != *before
         {
-            let version = facts.os_version.clone().unwrap_or_else(|_| build.clone());
+            let version = plain(facts.os_version.as_ref().unwrap_or(build));
             self.note(at, Sign::NewSystem { version });
         }
         if is_night(facts, look.now) && at.since(self.begins()) > Period::hours(1) {
@@ -418,9 +434,8 @@ impl Baseline {
             marked: Some(marked),
             counts_from: Some(looked.map_or(marked, |looked| looked.min(marked))),
             date: look.last_date(),
-            enabled: look.past.cloud_enabled,
             find_my: facts.and_then(|facts| facts.find_my.clone().ok()),
-            build: facts.and_then(|facts| facts.build.clone().ok()),
+            build: facts.and_then(|facts| Some(plain(facts.build.as_ref().ok()?))),
             free: facts.and_then(|facts| facts.disk.as_ref().ok().map(|disk| disk.free)),
             attached: look.attached,
             error: newest(look).and_then(|attempt| attempt.chain.first().cloned()),
@@ -441,6 +456,15 @@ fn newest<'a>(look: &Look<'a>) -> Option<&'a Attempt> {
         .chain(heard)
         .filter(|attempt| attempt.at <= clock)
         .max_by_key(|attempt| attempt.at)
+}
+
+/// A version or build as it may be kept and stand in a sentence, whatever the device called it.
+fn plain(version: &str) -> String {
+    version
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '.')
+        .take(LONGEST_VERSION)
+        .collect()
 }
 
 /// Broken off by circumstances: that says nothing about a step.

@@ -214,6 +214,20 @@ fn where_only_waiting_helps_nothing_is_next() {
     assert_eq!(hand.next(), Some(StepId::S0), "it has waited");
 }
 
+/// Switched on an hour ago, and the phone says already that iCloud is full: why wait for the third day.
+#[test]
+fn what_the_phone_itself_names_is_not_waited_for() {
+    let mut hand = Hand::failing();
+    hand.sees(|facts| facts.cloud_enabled = Ok(false));
+    hand.wait(Period::hours(1))
+        .sees(|facts| facts.cloud_last = Err(NoAnswer::Missing));
+    assert_eq!(hand.next(), None);
+    let mut hand = hand.because(vec![cause("full", &[StepId::S3], &[])]);
+    assert_eq!(hand.next(), Some(StepId::S3));
+    hand.causes = vec![cause("uploading", &[], &[])];
+    assert_eq!(hand.next(), None);
+}
+
 #[test]
 fn while_a_step_has_its_time_no_other_is_next() {
     let mut hand = Hand::failing();

@@ -427,6 +427,48 @@ fn undone_is_as_if_it_had_never_been_marked() {
 }
 
 #[test]
+fn what_cured_it_stays_the_cure() {
+    let mut hand = Hand::failing();
+    hand.mark(StepId::S4, Mark::Did);
+    hand.wait(Period::hours(5)).backs_up(Period::hours(1));
+    for mark in [Mark::Did, Mark::DidNotHelp, Mark::NotForMe] {
+        hand.mark(StepId::S4, mark);
+        assert_eq!(hand.state(StepId::S4), RungState::Done, "{mark:?}");
+    }
+    hand.mark(StepId::S4, Mark::Undo);
+    assert_eq!(hand.state(StepId::S4), RungState::Locked);
+    assert_eq!(hand.ladder.recovery.clone().unwrap().after, None);
+}
+
+#[test]
+fn a_step_marked_while_all_is_well_cures_nothing() {
+    let mut hand = Hand::failing();
+    hand.backs_up(Period::hours(1));
+    let before = hand.ladder.recovery.clone();
+    hand.mark(StepId::S2, Mark::Did);
+    hand.wait(Period::days(1)).backs_up(Period::hours(1));
+    assert_eq!(hand.ladder.recovery, before);
+    assert_eq!(hand.next(), None);
+}
+
+#[test]
+fn what_is_kept_is_bounded_whatever_the_device_says() {
+    let mut hand = Hand::failing();
+    hand.mark(StepId::S1, Mark::Did);
+    hand.wait(Period::hours(1)).sees(|facts| {
+        facts.build = Ok("<script>".repeat(10_000));
+        facts.os_version = Ok("9".repeat(100_000));
+    });
+    for step in crate::steps::all() {
+        for mark in [Mark::Did, Mark::DidNotHelp, Mark::Did] {
+            hand.mark(step.id, mark);
+        }
+    }
+    let kept = serde_json::to_string(&hand.ladder).unwrap();
+    assert!(kept.len() < 8_000, "{}", kept.len());
+}
+
+#[test]
 fn a_ladder_of_today_survives_as_it_is_and_one_of_yesterday_loads() {
     let mut hand = Hand::failing();
     hand.attempts(303);

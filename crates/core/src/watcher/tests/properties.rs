@@ -671,7 +671,10 @@ impl World {
             if guarded && next.marked.is_none() {
                 let age = match view.verdict.net {
                     SafetyNet::Verified { age_s, .. } => age_s,
-                    _ => i64::MAX,
+                    SafetyNet::Damaged { .. }
+                    | SafetyNet::Unverified { .. }
+                    | SafetyNet::Elsewhere { .. }
+                    | SafetyNet::None => i64::MAX,
                 };
                 assert!(age < 86_400, "{} without a backup", next.step);
                 let copy = &self.stored[&device].past.copy;
