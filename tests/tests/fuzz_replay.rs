@@ -53,7 +53,7 @@ macro_rules! replay {
 }
 
 replay! {
-    afc api config devicelink keybag lockdown manifest pair_record property_list session store_files upload usbmux
+    afc api books config devicelink keybag lockdown manifest page pair_record phone_log property_list session store_files upload usbmux
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use backupwatch_agent::agent::Desk;
@@ -14,10 +14,12 @@ use backupwatch_agent::clock::SystemClock;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+use super::place::memory;
+
 const METHODS: [&str; 4] = ["GET", "POST", "DELETE", "PUT"];
 
 /// `{}` is the input's own.
-const ROUTES: [&str; 14] = [
+const ROUTES: [&str; 20] = [
     "/v1/version",
     "/v1/status",
     "/v1/check",
@@ -31,6 +33,12 @@ const ROUTES: [&str; 14] = [
     "/v1/devices/{}/backup",
     "/v1/page",
     "/v1/devices/00008101-000A11112222F1E5/backup",
+    "/v1/devices/{}/ladder",
+    "/v1/devices/00008101-000A11112222F1E5/steps/{}",
+    "/v1/devices/00008101-000A11112222F1E5/diagnosis",
+    "/v1/devices/00008101-000A11112222F1E5/books",
+    "/v1/devices/00008101-000A11112222F1E5/listen",
+    "/v1/devices/00008101-000A11112222F1E5/verified",
     "/{}",
 ];
 
@@ -90,16 +98,22 @@ fn ask(method: &str, route: &str, body: &[u8]) -> String {
 }
 
 fn connect() -> UnixStream {
-    let stream = UnixStream::connect(SERVER.path().join("socket")).expect("an agent");
+    let stream = SERVER.with(|folder| UnixStream::connect(folder.path().join("socket")));
+    let stream = stream.expect("an agent");
     stream
         .set_read_timeout(Some(Duration::from_secs(8)))
         .unwrap();
     stream
 }
 
-/// An agent whose loop answers nothing, with an empty history.
-static SERVER: LazyLock<TempDir> = LazyLock::new(|| {
-    let folder = TempDir::new().unwrap();
+thread_local! {
+    /// An agent whose loop answers nothing, with an empty history. Not static: what is static is never dropped, and would leave
+    /// its folder behind.
+    static SERVER: TempDir = start();
+}
+
+fn start() -> TempDir {
+    let folder = TempDir::with_prefix_in("backupwatch-fuzz-", memory()).unwrap();
     let (socket, database) = (folder.path().join("socket"), folder.path().join("state.db"));
     backupwatch_agent::state::open(&database).unwrap();
     let (ready, is_ready) = std::sync::mpsc::channel();
@@ -124,9 +138,10 @@ static SERVER: LazyLock<TempDir> = LazyLock::new(|| {
     });
     is_ready.recv().unwrap();
     folder
-});
+}
 
-fn encode(bytes: &[u8]) -> String {
+/// As it can stand in a request line.
+pub fn encode(bytes: &[u8]) -> String {
     let mut out = String::new();
     for byte in bytes {
         match byte {

@@ -6,14 +6,17 @@
 
 mod afc;
 mod api;
+mod books;
 mod bytes;
 mod config;
 mod devicelink;
 mod keybag;
 mod lockdown;
 mod manifest;
+mod page;
 mod pair_record;
 mod peer;
+mod phone_log;
 mod place;
 mod property_list;
 mod script;
@@ -26,15 +29,18 @@ mod usbmux;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is that of its binary and of its corpus.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 16] = [
     ("afc", afc::target),
     ("api", api::target),
+    ("books", books::target),
     ("config", config::target),
     ("devicelink", devicelink::target),
     ("keybag", keybag::target),
     ("lockdown", lockdown::target),
     ("manifest", manifest::target),
+    ("page", page::target),
     ("pair_record", pair_record::target),
+    ("phone_log", phone_log::target),
     ("property_list", property_list::target),
     ("session", session::target),
     ("store_files", store_files::target),

@@ -33,13 +33,14 @@ pub fn target(input: &[u8]) {
         return;
     };
     let choices = Choices(*choices);
-    let place = if choices.has(Choices::EMPTY) {
-        Place::empty()
-    } else {
-        Place::with_backup()
+    let planted = choices.has(Choices::PLANTED);
+    let place = match (choices.has(Choices::EMPTY), planted) {
+        (true, false) => Place::empty(),
+        (true, true) => Place::broken_off_at_first(),
+        (false, false) => Place::with_backup(),
+        (false, true) => Place::broken_off(),
     };
-    if choices.has(Choices::PLANTED) {
-        place.break_off();
+    if planted {
         place.plant();
     }
     let middle = if choices.has(Choices::TWICE) {

@@ -11,8 +11,7 @@ pub fn target(input: &[u8]) {
     let Some((which, content)) = input.split_first() else {
         return;
     };
-    let place = Place::with_backup();
-    place.break_off();
+    let place = Place::broken_off();
     let Some(path) = files(&place).into_iter().nth((which % 5).into()) else {
         return;
     };
