@@ -33,6 +33,7 @@ const COMMANDS: &[&[&str]] = &[
     &["versions", "prune"],
     &["export"],
     &["fix"],
+    &["diagnose"],
     &["pair"],
     &["open"],
     &["history"],

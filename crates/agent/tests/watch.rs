@@ -7,6 +7,8 @@
 )]
 
 mod common;
+#[path = "watch/notes.rs"]
+mod notes;
 #[path = "watch/reread.rs"]
 mod reread;
 

@@ -63,14 +63,14 @@ pub enum Command {
     Backup(Backup),
     /// Read a local backup again, and say whether it is as it arrived
     Verify(Verify),
-    /// Say why iCloud Backup fails, and how that is known
-    Diagnose(Diagnose),
     /// Show the backups of a device, and what deleting each would free
     Versions(Versions),
     /// Copy a backup to Finder's folder or another one, from where others can restore it
     Export(Export),
     /// Show why iCloud Backup fails, and what to do about it step by step
     Fix(Fix),
+    /// Say why iCloud Backup fails, and how that is known
+    Diagnose(Diagnose),
     /// Ask a device to trust this computer
     Pair {
         /// Which device
