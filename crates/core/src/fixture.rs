@@ -1,5 +1,6 @@
 //! What the tests of this crate share: a phone that answers everything, and moments to say it at.
 
+use crate::evidence::{Attempt, Books, ErrorCode};
 use crate::facts::{Battery, Disk, Facts, LinkKind, NoAnswer, Setup, Trust};
 use crate::run::{RunEnd, RunFailure, RunKind, RunReport};
 use crate::time::{DeviceTime, HostTime, Now, Period};
@@ -96,4 +97,37 @@ pub(crate) fn verified(now: &Now) -> Box<RunReport> {
 
 pub(crate) fn failed(now: &Now, failure: RunFailure) -> Box<RunReport> {
     report(now, RunEnd::Failed(failure))
+}
+
+/// An attempt of the phone that ended then, with this error of its own; zero is a success.
+pub(crate) fn attempt(at: DeviceTime, code: i64) -> Attempt {
+    let error = ErrorCode {
+        domain: "MBErrorDomain".to_owned(),
+        code,
+    };
+    Attempt {
+        at,
+        chain: Some(error).filter(|_| code != 0).into_iter().collect(),
+        app: None,
+        text: None,
+    }
+}
+
+/// Books that hold nothing but attempts, read now.
+pub(crate) fn books(now: &Now, attempts: Vec<Attempt>) -> Books {
+    Books {
+        at: now.host,
+        attempts,
+        failures: None,
+        missing_key_failures: None,
+        retry_after: None,
+        windows: None,
+        account_enabled: None,
+        restored: None,
+        upload: None,
+        largest: Vec::new(),
+        total: None,
+        period: None,
+        warning_period: None,
+    }
 }

@@ -12,6 +12,7 @@ mod intake;
 pub mod remembered;
 mod rereading;
 mod runs;
+mod scale;
 mod telling;
 mod view;
 
@@ -26,13 +27,15 @@ pub use view::{BackupView, DeviceView};
 use crate::facts::Trust;
 use crate::judge::{Medium, judge};
 use crate::ladder::Climb;
-use crate::policy::Policies;
+use crate::policy::{Policies, Policy};
 use crate::run::{Phase, RunPlan};
 use crate::time::HostTime;
 use crate::udid::Udid;
 use crate::words;
 use device::{Device, Running};
 use rereading::Rereading;
+use scale::scaled;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use telling::{Decided, Outlook};
 
@@ -140,7 +143,7 @@ impl Watcher {
     /// The ladder of one device, judged now.
     pub fn climb(&self, udid: &Udid, now: &Now) -> Option<Climb> {
         let device = self.devices.get(udid)?;
-        let policy = self.policies.of(udid);
+        let policy = &*self.policy(device);
         let verdict = judge(&device.memory.past, policy, self.medium(), now);
         let outlook = Outlook {
             verdict: &verdict,
@@ -152,7 +155,7 @@ impl Watcher {
     }
 
     fn view(&self, device: &Device, now: &Now) -> DeviceView {
-        let policy = self.policies.of(device.udid());
+        let policy = &*self.policy(device);
         let mut verdict = judge(&device.memory.past, policy, self.medium(), now);
         let outlook = Outlook {
             verdict: &verdict,
@@ -174,6 +177,11 @@ impl Watcher {
         )
     }
 
+    /// What holds for a device.
+    fn policy(&self, device: &Device) -> Cow<'_, Policy> {
+        scaled(self.policies.of(device.udid()), &device.memory.evidence)
+    }
+
     fn medium(&self) -> Medium {
         match self.store {
             StoreState::Missing => Medium::Missing,
@@ -191,10 +199,10 @@ impl Watcher {
     /// Decides everything that can be decided about one device now.
     fn settle(&mut self, udid: &Udid, now: &Now, commands: &mut Vec<Command>) {
         let (medium, running) = (self.medium(), self.running());
-        let policy = self.policies.of(udid);
         let Some(device) = self.devices.get_mut(udid) else {
             return;
         };
+        let policy = &*scaled(self.policies.of(udid), &device.memory.evidence);
         let verdict = judge(&device.memory.past, policy, medium, now);
         device.watch_steps(&Outlook {
             verdict: &verdict,

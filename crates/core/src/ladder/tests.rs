@@ -2,9 +2,9 @@
 
 use super::{Climb, Ladder, Look, Mark, Rung, RungState, Sign};
 use crate::diagnosis::{Cause, Confidence, diagnose};
-use crate::evidence::{Attempt, Books, ErrorCode, Evidence};
+use crate::evidence::Evidence;
 use crate::facts::{Battery, Disk, Facts, NoAnswer, Setup};
-use crate::fixture::{at, copy, earlier, facts, later};
+use crate::fixture::{at, attempt, books, copy, earlier, facts, later};
 use crate::judge::{Medium, judge};
 use crate::past::Past;
 use crate::policy::Policy;
@@ -87,34 +87,12 @@ impl Hand {
 
     /// An attempt that ended now with this code, as the phone notes it; zero is a success.
     pub(super) fn attempts(&mut self, code: i64) -> &mut Self {
-        let attempt = Attempt {
-            at: DeviceTime(self.now.host.0),
-            chain: (code != 0)
-                .then(|| ErrorCode {
-                    domain: "MBErrorDomain".to_owned(),
-                    code,
-                })
-                .into_iter()
-                .collect(),
-            app: None,
-            text: None,
-        };
-        let at = self.now.host;
-        let books = self.evidence.books.get_or_insert_with(|| Books {
-            at,
-            attempts: Vec::new(),
-            failures: None,
-            missing_key_failures: None,
-            retry_after: None,
-            windows: None,
-            account_enabled: None,
-            restored: None,
-            upload: None,
-            largest: Vec::new(),
-            total: None,
-            period: None,
-            warning_period: None,
-        });
+        let attempt = attempt(DeviceTime(self.now.host.0), code);
+        let now = &self.now;
+        let books = self
+            .evidence
+            .books
+            .get_or_insert_with(|| books(now, Vec::new()));
         books.attempts.push(attempt);
         self.watch()
     }

@@ -9,6 +9,7 @@ use crate::udid::Udid;
 use crate::verdict::{Concern, Verdict};
 use crate::watcher::device::Device;
 use crate::watcher::event::{Command, Observation};
+use crate::watcher::scale::scaled;
 use crate::words::notices;
 
 impl Watcher {
@@ -66,9 +67,11 @@ impl Watcher {
 
     /// Takes facts in. Returns whether they were news at all.
     fn absorb(&mut self, facts: Facts, now: &Now) -> bool {
-        let policy = self.policies.of(&facts.udid);
-        let device = self.devices.get_mut(&facts.udid);
-        device.is_some_and(|device| device.memory.past.absorb(facts, &policy.icloud, now))
+        let Some(device) = self.devices.get_mut(&facts.udid) else {
+            return false;
+        };
+        let policy = scaled(self.policies.of(&facts.udid), &device.memory.evidence);
+        device.memory.past.absorb(facts, &policy.icloud, now)
     }
 
     /// The question under way has ended, with an answer or without.
@@ -112,10 +115,10 @@ impl Watcher {
         let (Some(verdict), medium) = (self.judge(udid, now), self.medium()) else {
             return;
         };
-        let policy = self.policies.of(udid);
         let Some(device) = self.devices.get_mut(udid) else {
             return;
         };
+        let policy = &*scaled(self.policies.of(udid), &device.memory.evidence);
         let Some((attachment, LinkKind::Usb)) = device.best_link() else {
             return;
         };

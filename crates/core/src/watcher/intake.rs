@@ -12,6 +12,7 @@ use crate::udid::Udid;
 use crate::verdict::Verdict;
 use crate::watcher::device::{Device, Running};
 use crate::watcher::event::{Attachment, Command, Event, Job};
+use crate::watcher::scale::scaled;
 use crate::watcher::telling::Outlook;
 
 /// More attachments than this are no household; what claims them is not believed.
@@ -204,8 +205,8 @@ impl Watcher {
             return Touched::Nobody;
         };
         let medium = self.medium();
-        let policy = self.policies.of(udid);
         if let Some(device) = self.devices.get_mut(udid) {
+            let policy = &*scaled(self.policies.of(udid), &device.memory.evidence);
             let outlook = Outlook {
                 verdict: &verdict,
                 policy,
@@ -221,7 +222,7 @@ impl Watcher {
         let device = self.devices.get(udid)?;
         Some(judge(
             &device.memory.past,
-            self.policies.of(udid),
+            &self.policy(device),
             self.medium(),
             now,
         ))

@@ -13,6 +13,7 @@ use crate::verdict::{Concern, LocalCopy};
 use crate::watcher::device::Device;
 use crate::watcher::event::Command;
 use crate::watcher::remembered::{Failures, Remembered};
+use crate::watcher::scale::scaled;
 use crate::words::Scene;
 use crate::words::notices::{self, Draft};
 
@@ -141,10 +142,10 @@ impl Watcher {
         let (Some(verdict), medium) = (self.judge(udid, now), self.medium()) else {
             return;
         };
-        let policy = self.policies.of(udid);
         let Some(device) = self.devices.get_mut(udid) else {
             return;
         };
+        let policy = &*scaled(self.policies.of(udid), &device.memory.evidence);
         let outlook = Outlook {
             verdict: &verdict,
             policy,

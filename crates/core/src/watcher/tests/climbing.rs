@@ -1,9 +1,9 @@
 //! The ladder in the life of a phone: what is told when, and what survives.
 
 use super::story::Story;
-use crate::evidence::{Attempt, Books, ErrorCode, Uploading};
+use crate::evidence::Uploading;
 use crate::facts::{Facts, LinkKind, NoAnswer};
-use crate::fixture::{ANNA, at, earlier, facts, udid, verified};
+use crate::fixture::{ANNA, at, attempt, books, earlier, facts, udid, verified};
 use crate::ladder::Mark;
 use crate::notice::NoticeKind;
 use crate::policy::{Mode, Policy, QuietHours};
@@ -114,32 +114,10 @@ fn the_seed_story() {
 }
 
 fn booked(story: &Story, code: i64) -> Event {
-    let at = story.now.host;
+    let at = DeviceTime(earlier(&story.now, Period::hours(6)).0);
     Event::BooksRead {
         udid: udid(ANNA),
-        books: Box::new(Books {
-            at,
-            attempts: vec![Attempt {
-                at: DeviceTime(earlier(&story.now, Period::hours(6)).0),
-                chain: vec![ErrorCode {
-                    domain: "MBErrorDomain".to_owned(),
-                    code,
-                }],
-                app: None,
-                text: None,
-            }],
-            failures: None,
-            missing_key_failures: None,
-            retry_after: None,
-            windows: None,
-            account_enabled: None,
-            restored: None,
-            upload: None,
-            largest: Vec::new(),
-            total: None,
-            period: None,
-            warning_period: None,
-        }),
+        books: Box::new(books(&story.now, vec![attempt(at, code)])),
     }
 }
 
@@ -283,4 +261,21 @@ fn an_upload_in_the_books_is_waited_for() {
     story.send(Event::BooksRead { udid, books });
     story.live(Period::hours(20), dateless);
     assert_eq!(story.notices.len(), told, "{:?}", story.kinds());
+}
+
+/// Where Apple's server wants a backup every other day, five days without one are nothing yet.
+#[test]
+fn the_plan_of_the_phone_stretches_the_thresholds() {
+    let mut story = Story::new(at("2026-11-20T17:00:00Z"), asking());
+    let seen = facts(&story.now, Period::days(5));
+    story.plug_in(seen);
+    assert_eq!(story.state(), CloudState::Stale);
+    let Event::BooksRead { udid, mut books } = booked(&story, 0) else {
+        unreachable!()
+    };
+    books.period = Some(Period::days(2));
+    story.send(Event::BooksRead { udid, books });
+    assert_eq!(story.state(), CloudState::Late);
+    story.restart();
+    assert_eq!(story.state(), CloudState::Late);
 }

@@ -1,9 +1,8 @@
 //! What no story may break, whatever happens in which order: promises P3 and P6, one backup and one question per device,
 //! and a memory that survives any restart.
 
-use crate::evidence::{Attempt, Books, ErrorCode};
 use crate::facts::{Facts, LinkKind, NoAnswer, Setup, Trust};
-use crate::fixture::{ANNA, BEN, at, copy, earlier, facts, later, udid};
+use crate::fixture::{ANNA, BEN, at, attempt, books, copy, earlier, facts, later, udid};
 use crate::ladder::{Mark, Recovery, RungState};
 use crate::notice::NoticeKind;
 use crate::policy::Policy;
@@ -409,7 +408,7 @@ impl World {
                 let at = earlier(&self.now, Period::hours(*hours));
                 self.send(Event::BooksRead {
                     udid: id(),
-                    books: Box::new(books(self.now.host, DeviceTime(at.0), *code)),
+                    books: Box::new(books(&self.now, vec![attempt(DeviceTime(at.0), *code)])),
                 });
             }
             What::Woke => self.send(Event::Woke),
@@ -744,33 +743,6 @@ impl World {
         (Period::minutes(-10)..Period::days(2)).contains(&unseen)
             && age < Period::days(4)
             && facts.setup == Ok(Setup::Done)
-    }
-}
-
-fn books(at: HostTime, attempt: DeviceTime, code: i64) -> Books {
-    let error = ErrorCode {
-        domain: "MBErrorDomain".to_owned(),
-        code,
-    };
-    Books {
-        at,
-        attempts: vec![Attempt {
-            at: attempt,
-            chain: Some(error).filter(|_| code != 0).into_iter().collect(),
-            app: None,
-            text: None,
-        }],
-        failures: None,
-        missing_key_failures: None,
-        retry_after: None,
-        windows: None,
-        account_enabled: None,
-        restored: None,
-        upload: None,
-        largest: Vec::new(),
-        total: None,
-        period: None,
-        warning_period: None,
     }
 }
 
