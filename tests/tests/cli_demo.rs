@@ -55,7 +55,7 @@ fn the_demonstration_tells_the_whole_story_and_leaves_nothing_behind() {
         "The backup is complete and was checked on disk",
         "at risk",
         "verified (L2)",
-        ".html",
+        "/enter?key=",
     ] {
         assert!(all.contains(words), "{words}: {all}");
     }
