@@ -114,6 +114,11 @@ async fn pymobiledevice3_reads_the_lines_too() {
     assert!(line(&printed, CHAIN).contains("Adas-iPhone backupd[214] <Error>: "));
 }
 
+async fn in_time<T>(future: impl Future<Output = T>) -> T {
+    let done = tokio::time::timeout(PATIENCE, future).await;
+    done.expect("a stranger waits for nothing")
+}
+
 /// The phone as the `idevice` crate sees it.
 async fn provider(table: &Table) -> idevice::provider::UsbmuxdProvider {
     let socket = table.home().join("usbmuxd");
@@ -128,17 +133,21 @@ async fn idevice_finds_backupd_and_follows_it() {
     let table = Table::unix(persona("icloud-full"));
     let provider = provider(&table).await;
     let mut client = OsTraceRelayClient::connect(&provider).await.unwrap();
-    assert!(client.get_pid_list().await.unwrap().contains(&214));
+    let running = in_time(client.get_pid_list()).await.unwrap();
+    assert!(running.contains(&214), "{running:?}");
     let client = OsTraceRelayClient::connect(&provider).await.unwrap();
-    let mut log = client.start_trace(Some(214)).await.unwrap();
+    let mut log = in_time(client.start_trace(Some(214))).await.unwrap();
     table.phone().back_up_to_icloud_now();
-    let failed = loop {
-        let line = log.next().await.unwrap();
-        assert_eq!(line.pid, 214);
-        if line.level == LogLevel::Error {
-            break line;
+    let failed = in_time(async {
+        loop {
+            let line = log.next().await.unwrap();
+            assert_eq!(line.pid, 214);
+            if line.level == LogLevel::Error {
+                break line;
+            }
         }
-    };
+    })
+    .await;
     assert!(failed.message.starts_with(CHAIN), "{failed:?}");
     assert!(failed.filename.ends_with("/backupd"));
     assert_eq!(failed.label.unwrap().subsystem, "com.apple.mobilebackup");
@@ -150,13 +159,16 @@ async fn idevice_reads_the_lines_too() {
     let mut client = SyslogRelayClient::connect(&provider(&table).await)
         .await
         .unwrap();
-    client.next().await.unwrap();
+    in_time(client.next()).await.unwrap();
     table.phone().back_up_to_icloud_now();
-    loop {
-        let line = client.next().await.unwrap();
-        if line.contains(CHAIN) {
-            assert!(line.contains("backupd[214] <Error>: "), "{line}");
-            break;
+    let failed = in_time(async {
+        loop {
+            let line = client.next().await.unwrap();
+            if line.contains(CHAIN) {
+                break line;
+            }
         }
-    }
+    });
+    let failed = failed.await;
+    assert!(failed.contains("backupd[214] <Error>: "), "{failed}");
 }

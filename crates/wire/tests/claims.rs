@@ -5,7 +5,7 @@
 use backupwatch_wire::codec::{self, Limits};
 use backupwatch_wire::devicelink::download::DownloadDecoder;
 use backupwatch_wire::devicelink::{self, UploadDecoder};
-use backupwatch_wire::{afc, lockdown, usbmux};
+use backupwatch_wire::{afc, lockdown, os_trace, usbmux};
 
 /// Peers that claim something at the same moment.
 const PEERS: usize = 256;
@@ -16,7 +16,7 @@ const ALLOWED_KIB: usize = 64 << 10;
 /// What a peer says, and whether the reader of it is kept until all peers have said it.
 type Claim = (&'static str, fn() -> Box<dyn std::any::Any>);
 
-const CLAIMS: [Claim; 12] = [
+const CLAIMS: [Claim; 15] = [
     ("a packet of usbmuxd of 4 GiB", || packet(u32::MAX)),
     ("one as long as they may be", || packet(usbmux_limit())),
     ("a frame of lockdownd of 4 GiB", || frame(u32::MAX)),
@@ -46,6 +46,11 @@ const CLAIMS: [Claim; 12] = [
         };
         Box::new([claim(u64::MAX), claim(u32::MAX.into()), claim(4 << 20)])
     }),
+    ("an answer of the log service of 4 GiB", || {
+        log(1, [0xFF; 4])
+    }),
+    ("one as long as they may be", || log(1, [0, 0x10, 0, 0])),
+    ("a line of the log of 4 GiB", || log(2, [0xFF; 4])),
     ("counts in property lists", || {
         // An array, a dictionary, data and two kinds of text, of 4 G and of 2⁶³ parts.
         let kinds = [0xAF, 0xDF, 0x4F, 0x5F, 0x6F].into_iter();
@@ -87,6 +92,13 @@ fn usbmux_limit() -> u32 {
 fn frame(length: u32) -> Box<dyn std::any::Any> {
     let mut decoder = lockdown::FrameDecoder::new();
     decoder.push(&length.to_be_bytes());
+    let _ = decoder.next_frame();
+    Box::new(decoder)
+}
+
+fn log(kind: u8, length: [u8; 4]) -> Box<dyn std::any::Any> {
+    let mut decoder = os_trace::Decoder::new();
+    decoder.push(&[&[kind], length.as_slice()].concat());
     let _ = decoder.next_frame();
     Box::new(decoder)
 }

@@ -104,6 +104,9 @@ fn a_line_without_end_is_skipped_and_the_next_one_read() {
             assert_eq!(pieces, [Piece::Skipped, Piece::Line(line())], "{len}");
         }
     }
+    // What looks like a line is only the end of one, however the bytes were cut.
+    let pieces = read([vec![b'x'; MAX_LINE + 1].as_slice(), &line().encode()]);
+    assert_eq!(pieces, [Piece::Skipped]);
     let mut decoder = Decoder::new();
     for _ in 0..100 {
         decoder.push(&[b'x'; 4096]);
