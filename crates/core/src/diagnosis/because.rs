@@ -112,6 +112,22 @@ impl Teller<'_> {
         }
     }
 
+    /// "; it had 1.2 GB of its 64.0 GB left on 22 November 2026".
+    pub fn room(&self, facts: &Facts) -> String {
+        facts
+            .disk
+            .as_ref()
+            .map(|disk| {
+                format!(
+                    "; it had {} of its {} left on {}",
+                    words::size(disk.free),
+                    words::size(disk.total),
+                    self.host_day(facts.seen_at)
+                )
+            })
+            .unwrap_or_default()
+    }
+
     /// "; it runs iOS 16.1".
     pub fn version(&self, facts: Option<&Facts>) -> String {
         let version = facts.and_then(|facts| facts.os_version.as_ref().ok());

@@ -8,6 +8,7 @@ use crate::evidence::{Attempt, Books, Evidence, Heard, Window};
 use crate::facts::Facts;
 use crate::past::{Past, device_now};
 use crate::policy::CloudPolicy;
+use crate::steps::StepId;
 use crate::time::{DeviceTime, HostTime, Now, Period};
 use crate::verdict::Flag;
 
@@ -46,6 +47,14 @@ impl<'a> Case<'a> {
         self.evidence.books.as_ref()
     }
 
+    /// The books, unless the phone has backed up since.
+    pub fn open_books(&self) -> Option<&'a Books> {
+        self.books().filter(|books| {
+            self.settled()
+                .is_none_or(|date| DeviceTime(books.at.0) > date)
+        })
+    }
+
     /// What was heard, unless the phone has backed up since.
     pub fn heard(&self) -> Option<&'a Heard> {
         self.evidence.heard.as_ref().filter(|heard| {
@@ -74,6 +83,7 @@ impl<'a> Case<'a> {
             self.past.switched_on.map(host),
             self.past.set_up.map(|set_up| set_up.dates_before),
             self.books().and_then(|books| books.restored),
+            self.books().and_then(|books| books.account_enabled),
         ]
         .into_iter()
         .flatten()
@@ -166,7 +176,7 @@ impl<'a> Case<'a> {
         let old = self.device_now().since(attempt.at) > OLD_ERROR;
         let confidence = if known.vague || !newest {
             Confidence::Possible
-        } else if matched.certainty < Certainty::B26 || old {
+        } else if matched.certainty < Certainty::B26 || old || self.has_room_for(known) {
             Confidence::Likely
         } else {
             Confidence::Certain
@@ -188,6 +198,11 @@ impl<'a> Case<'a> {
             wait_until: self.retry_after().filter(|_| known.wait),
             ..self.cause(known, confidence, because)
         }
+    }
+
+    /// Room was made on the device since, or there was some all the time.
+    fn has_room_for(&self, known: &Known) -> bool {
+        known.code == "phone_full" && self.disk_low() == Some(false)
     }
 
     /// What else is known that belongs to this cause.
@@ -219,6 +234,11 @@ impl<'a> Case<'a> {
                 words += &format!("; {}", self.tell.week(&week));
             }
         }
+        if known.code == "phone_full"
+            && let Some(facts) = self.facts()
+        {
+            words += &self.tell.room(facts);
+        }
         if known.update {
             words += &self.tell.version(self.facts());
         }
@@ -243,17 +263,14 @@ impl<'a> Case<'a> {
     }
 
     fn missing_key_failures(&self) -> u32 {
-        self.books()
+        self.open_books()
             .and_then(|books| books.missing_key_failures)
             .unwrap_or(0)
     }
 
     /// The phone counts missing keys itself, also where the attempts are no longer listed.
     fn by_counter(&self) -> Option<Cause> {
-        let books = self.books().filter(|books| {
-            self.settled()
-                .is_none_or(|date| DeviceTime(books.at.0) > date)
-        })?;
+        let books = self.open_books()?;
         let count = books.missing_key_failures?;
         let row = self.tables.errors.iter().find(|row| {
             row.repeated
@@ -276,7 +293,7 @@ impl<'a> Case<'a> {
     /// When the phone wants to try again, if it says so and has not reached it.
     pub fn retry_after(&self) -> Option<DeviceTime> {
         let now = self.device_now();
-        self.books()?
+        self.open_books()?
             .retry_after
             .filter(|date| *date > now && *date <= now.plus(LONGEST_RETRY))
     }
@@ -309,7 +326,7 @@ impl<'a> Case<'a> {
 }
 
 /// Takes steps away from a cause.
-fn forbid(cause: &mut Cause, steps: &[crate::steps::StepId]) {
+pub(super) fn forbid(cause: &mut Cause, steps: &[StepId]) {
     cause.steps.retain(|step| !steps.contains(step));
     cause.never.extend(steps);
     cause.never.sort_unstable();

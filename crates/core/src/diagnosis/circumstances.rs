@@ -1,9 +1,8 @@
 //! What facts, windows and the phone's own scheduler say where no error does, and what is left when nothing says anything.
 
 use super::because::Week;
-use super::case::Case;
+use super::case::{Case, forbid};
 use super::{Cause, Confidence, Known, find};
-use crate::evidence::Books;
 use crate::facts::Setup;
 use crate::past::device_now;
 use crate::time::{DeviceTime, Period};
@@ -30,18 +29,22 @@ impl<'a> Case<'a> {
 
     /// What the phone itself reports.
     pub fn attempts(&self) -> Vec<Cause> {
-        let mut causes: Vec<Cause> = self.forbidden().into_iter().collect();
-        causes.extend(self.by_attempts(&self.failures()));
+        let mut causes = self.by_attempts(&self.failures());
+        if let Some(forbidden) = self.forbidden() {
+            // Heard is as good as noted: the ban of code 22 holds for whatever else went wrong.
+            for cause in &mut causes {
+                forbid(cause, &forbidden.never);
+            }
+            causes.insert(0, forbidden);
+        }
         causes
     }
 
     /// Everything that speaks for a cause, or that nothing does.
     pub fn everything(&self) -> Vec<Cause> {
-        let failures = self.failures();
-        let mut causes: Vec<Cause> = self.forbidden().into_iter().collect();
+        let silent = self.failures().is_empty();
+        let mut causes = self.attempts();
         causes.extend(self.uploading());
-        causes.extend(self.by_attempts(&failures));
-        let silent = failures.is_empty();
         // What was interrupted tells of its windows itself.
         let interrupted = causes.iter().any(|cause| cause.code == "interrupted");
         let circumstances = [
@@ -65,20 +68,23 @@ impl<'a> Case<'a> {
 
     /// The switch explains everything, unless somebody else holds it.
     pub fn switched_off(&self) -> Vec<Cause> {
-        let managed = self
-            .attempts()
-            .into_iter()
-            .filter(|cause| cause.code == "managed");
+        let attempts = self.attempts();
         let since = match self.past.switched_off {
-            Some(seen) => format!(" since {}", words::day(seen.0, self.now)),
+            Some(seen) => format!(", as was first seen on {}", words::day(seen.0, self.now)),
             None => String::new(),
         };
         let because = format!(
             "because iCloud Backup is switched off on this {}{since}",
             self.tell.noun
         );
-        managed
-            .chain(self.named("switched_off", Confidence::Certain, because))
+        let mut off = self.named("switched_off", Confidence::Certain, because);
+        if let (Some(off), Some(newest)) = (&mut off, self.failures().first()) {
+            forbid(off, self.tables.banned(&newest.chain));
+        }
+        attempts
+            .into_iter()
+            .filter(|cause| cause.code == "managed")
+            .chain(off)
             .collect()
     }
 
@@ -154,14 +160,6 @@ impl<'a> Case<'a> {
             words::day(facts.seen_at.0, self.now)
         );
         self.named("clock_wrong", Confidence::Likely, because)
-    }
-
-    /// The books, if the phone has not backed up since.
-    fn open_books(&self) -> Option<&'a Books> {
-        self.books().filter(|books| {
-            self.settled()
-                .is_none_or(|date| DeviceTime(books.at.0) > date)
-        })
     }
 
     fn short_windows(&self) -> Option<Cause> {

@@ -32,7 +32,7 @@ const OWN: &[Row] = &[
     ("MB 210", "account", "S5a", "S4 S7"),
     ("MB 211", "find_my", "S0", ""),
     ("MB 212", "setting_up", "", FULL),
-    ("MB 217", "switched_off", "S0", FULL),
+    ("MB 217", "interrupted", "S0", FULL),
     ("MB 218", "interrupted", "S0", FULL),
     ("MB 219", "interrupted", "S0", FULL),
     ("MB 220", "interrupted", "S0", FULL),

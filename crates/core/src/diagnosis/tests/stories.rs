@@ -198,6 +198,21 @@ fn situations() -> Vec<(&'static str, Past, Evidence)> {
             newest("MB 22"),
         ),
         (
+            "switched off while it backed up",
+            with(|facts| facts.cloud_enabled = Ok(false)),
+            newest("MB 217"),
+        ),
+        ("105, and there is room again", stale(), newest("MB 105")),
+        (
+            "seen switched off",
+            {
+                let mut past = with(|facts| facts.cloud_enabled = Ok(false));
+                past.switched_off = Some(host(hours_ago(24 * 3)));
+                past
+            },
+            Evidence::default(),
+        ),
+        (
             "being restored",
             with(|facts| facts.setup = Ok(Setup::Restoring)),
             newest("MB 303"),
@@ -434,6 +449,9 @@ fn a_newer_success_settles_everything() {
     let mut switched_on = stale();
     switched_on.switched_on = Some(host(hours_ago(29)));
     assert!(!codes(&ask(&switched_on, &evidence)).contains(&"icloud_full"));
+    let mut enabled = books(vec![attempt(30, "MB 303")]);
+    enabled.account_enabled = Some(hours_ago(29));
+    assert!(!codes(&ask(&stale(), &of(enabled))).contains(&"icloud_full"));
     let mut restored = stale();
     restored.set_up = Some(SetUp {
         seen: host(hours_ago(29)),
@@ -547,6 +565,41 @@ fn an_upload_that_stands_still_explains_nothing() {
     };
     assert_eq!(codes(&ask(&stale(), &uploading(2)))[0], "first_upload");
     assert_eq!(codes(&ask(&stale(), &uploading(30)))[0], "unknown");
+}
+
+/// Code 22 by another mouth.
+#[test]
+fn what_management_forbids_is_not_mended_by_a_new_copy() {
+    let attempts: Vec<Attempt> = (0..3).map(|n| attempt(60 - n * 5, "MB 209")).collect();
+    let evidence = Evidence {
+        heard: Some(Heard {
+            forbidden: true,
+            ..silence(1)
+        }),
+        ..noted(attempts)
+    };
+    let causes = ask(&stale(), &evidence);
+    assert_eq!(codes(&causes), ["managed", "missing_keys"]);
+    assert!(
+        causes
+            .iter()
+            .all(|cause| !cause.steps.contains(&StepId::S4)),
+        "{causes:?}"
+    );
+}
+
+#[test]
+fn a_count_of_before_the_last_backup_is_no_count() {
+    let mut books = Books::blank(host(hours_ago(24 * 20)));
+    books.missing_key_failures = Some(7);
+    let evidence = Evidence {
+        books: Some(books),
+        heard: Some(Heard {
+            attempt: Some(attempt(2, "MB 209")),
+            ..silence(1)
+        }),
+    };
+    assert_eq!(codes(&ask(&stale(), &evidence)), ["missing_key"]);
 }
 
 /// One iCloud backup on the first day, then "could not be completed" for a week.
