@@ -30,6 +30,7 @@ use crate::Store;
 use crate::store::RolledForward;
 use common::{UDID, World, tree};
 use phone::{Files, Phone};
+pub(crate) use power_cut::{Recorder, cuts};
 
 const CONTENTS: &str = r#"
 seed = 7
@@ -279,7 +280,7 @@ fn must_be_tidy(store: &Store, what: &str) {
     }
 }
 
-fn in_memory() -> tempfile::TempDir {
+pub(crate) fn in_memory() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() {
         tempfile::tempdir_in(memory).unwrap()
@@ -288,7 +289,7 @@ fn in_memory() -> tempfile::TempDir {
     }
 }
 
-fn copy_tree(from: &Path, to: &Path) {
+pub(crate) fn copy_tree(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

@@ -51,7 +51,7 @@ pub(super) struct Platter {
 
 /// What the power leaves of that which was not synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cut {
+pub(crate) enum Cut {
     /// All of it, as after a kill.
     Nothing,
     /// None of it.

@@ -13,7 +13,7 @@ use crate::Store;
 use crate::disk::watch::{Observer, Op, Watch, What};
 
 /// Writes down what is done, up to the cut. From then on nothing is.
-struct Recorder {
+pub(crate) struct Recorder {
     platter: Platter,
     left: usize,
     /// Whether the file system can swap two names in one step.
@@ -23,7 +23,7 @@ struct Recorder {
 }
 
 impl Recorder {
-    fn new(root: &Path, left: usize) -> Self {
+    pub(crate) fn new(root: &Path, left: usize) -> Self {
         Self {
             platter: Platter::of(root),
             left,
@@ -31,6 +31,21 @@ impl Recorder {
             cut: Arc::default(),
             last: None,
         }
+    }
+
+    /// The last change before the cut.
+    pub(crate) fn last(&self) -> Option<&Op> {
+        self.last.as_ref()
+    }
+
+    /// Whether there were fewer changes than were to be let through.
+    pub(crate) fn is_through(&self) -> bool {
+        self.left > 0
+    }
+
+    /// What a cut leaves, in `to`.
+    pub(crate) fn cut(&self, cut: Cut, to: &Path) {
+        self.platter.cut(cut, to);
     }
 }
 
@@ -58,7 +73,7 @@ impl Observer for Recorder {
 }
 
 /// With `BACKUPWATCH_TEST_THOROUGH` in the environment chance has fifteen more tries at each moment.
-fn cuts(number: u64) -> Vec<Cut> {
+pub(crate) fn cuts(number: u64) -> Vec<Cut> {
     let thorough = std::env::var_os("BACKUPWATCH_TEST_THOROUGH").is_some();
     let mut cuts = vec![Cut::Nothing, Cut::Everything, Cut::Any(!number)];
     for round in 0..if thorough { 16 } else { 1 } {

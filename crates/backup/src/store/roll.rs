@@ -226,9 +226,11 @@ pub(super) fn discard(layout: &Layout, tree: &Path) -> Result<(), StoreError> {
     Err(StoreError::io("remove", tree, Errno::EXIST.into()))
 }
 
-/// What stays is out of everybody's way, and each run tries again.
+/// What stays is out of everybody's way, and each run tries again. That it is out of the way is safe first: a power cut that takes
+/// the new name, and not what was removed under it, would leave half of a backup in its old place.
 fn remove_for_good(place: &Path) {
-    if let Err(error) = jail::remove_tree(place) {
+    let removed = durable::sync_parent(place).and_then(|()| jail::remove_tree(place));
+    if let Err(error) = removed {
         tracing::warn!(%error, "an old tree could not be removed");
     }
 }

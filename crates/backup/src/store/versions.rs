@@ -333,4 +333,6 @@ pub(super) fn changed_at(folder: &Path) -> HostTime {
 #[cfg(test)]
 mod failing;
 #[cfg(test)]
+mod power_cut;
+#[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use std::{fs, io};
 use rustix::io::Errno;
 
 use super::super::tests::{backup, commit_tree, keep_last, udid};
-use super::super::{Export, ExportError, export};
+use super::super::{Export, ExportError, Exported, export};
 use super::*;
 use crate::disk::watch::{Observer, Op, Watch, What};
 use crate::store::Store;
@@ -78,7 +78,10 @@ fn at_each_operation<T>(
     failures
 }
 
-fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+/// Everything below a folder, by path.
+type Tree = BTreeMap<PathBuf, Vec<u8>>;
+
+pub(super) fn tree(folder: &Path) -> Tree {
     fn walk(folder: &Path, at: &Path, all: &mut BTreeMap<PathBuf, Vec<u8>>) -> io::Result<()> {
         for entry in fs::read_dir(at)? {
             let path = entry?.path();
@@ -97,7 +100,7 @@ fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 /// The content of each backup that a store has.
-fn contents(root: &Path) -> BTreeMap<String, BTreeMap<PathBuf, Vec<u8>>> {
+pub(super) fn contents(root: &Path) -> BTreeMap<String, Tree> {
     let versions = Store::open(root).unwrap().versions(&udid()).unwrap();
     versions
         .iter()
@@ -108,16 +111,72 @@ fn contents(root: &Path) -> BTreeMap<String, BTreeMap<PathBuf, Vec<u8>>> {
         .collect()
 }
 
-#[test]
-fn no_failure_while_versions_are_deleted_leaves_half_of_one() {
-    let dir = tempfile::tempdir().unwrap();
-    let base = dir.path().join("base");
+/// A store with four backups, and what is in each.
+pub(super) fn versions_of_four(folder: &Path) -> (PathBuf, BTreeMap<String, Tree>) {
+    let base = folder.join("base");
     let store = Store::create(&base).unwrap();
     for day in 0..4 {
         backup(&store, day * 86_400, &format!("day {day}"));
     }
     let before = contents(&base);
     assert_eq!(before.len(), 4);
+    (base, before)
+}
+
+/// A store, and a folder with an older backup of its phone.
+pub(super) struct Exporting {
+    pub(super) base: PathBuf,
+    pub(super) udid: Udid,
+    pub(super) older: Tree,
+    pub(super) whole: Tree,
+}
+
+impl Exporting {
+    pub(super) fn over_an_older_one(folder: &Path) -> Self {
+        let base = folder.join("base");
+        let good = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/backups/plain-good");
+        let store = Store::create(&base.join("root")).unwrap();
+        let udid = commit_tree(&store, &good.join("tree"));
+        let place = base.join("to").join(udid.as_str());
+        fs::create_dir_all(&place).unwrap();
+        let older = "<plist><dict><key>SnapshotState</key><string>finished</string>\
+                     <key>Date</key><date>2001-01-02T00:00:00Z</date></dict></plist>";
+        fs::write(place.join("Status.plist"), older).unwrap();
+        Self {
+            older: tree(&place),
+            whole: tree(&store.folder(&udid)),
+            base,
+            udid,
+        }
+    }
+}
+
+/// Exports what is current in the one folder into the other.
+pub(super) fn export_into(home: &Path, udid: &Udid) -> Result<Exported, ExportError> {
+    let store = Store::open(&home.join("root"))?;
+    let held = store.open_version(udid, &Which::Current)?;
+    let wanted = Export {
+        held: &held,
+        to: &home.join("to"),
+        utc_offset_s: 0,
+    };
+    export(&wanted, &mut |_| {}, &GO)
+}
+
+/// The backups that everybody sees in the folder.
+pub(super) fn exported(home: &Path) -> Vec<Tree> {
+    let entries = fs::read_dir(home.join("to")).unwrap();
+    let shown = entries.map(|entry| entry.unwrap()).filter(|entry| {
+        let name = entry.file_name();
+        !name.to_string_lossy().starts_with('.')
+    });
+    shown.map(|entry| tree(&entry.path())).collect()
+}
+
+#[test]
+fn no_failure_while_versions_are_deleted_leaves_half_of_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (base, before) = versions_of_four(dir.path());
     let kept: Vec<_> = before.keys().skip(2).cloned().collect();
     let failures = at_each_operation(
         &base,
@@ -144,37 +203,15 @@ fn no_failure_while_versions_are_deleted_leaves_half_of_one() {
 #[test]
 fn no_failure_while_a_backup_is_exported_leaves_half_of_one_or_harms_an_older_one() {
     let dir = tempfile::tempdir().unwrap();
-    let base = dir.path().join("base");
-    let good = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/backups/plain-good");
-    let store = Store::create(&base.join("root")).unwrap();
-    let udid = commit_tree(&store, &good.join("tree"));
-    let place = base.join("to").join(udid.as_str());
-    fs::create_dir_all(&place).unwrap();
-    let older = "<plist><dict><key>SnapshotState</key><string>finished</string>\
-                 <key>Date</key><date>2001-01-02T00:00:00Z</date></dict></plist>";
-    fs::write(place.join("Status.plist"), older).unwrap();
-    let older = tree(&place);
-    let whole = tree(&store.folder(&udid));
-    let run = |home: &Path| {
-        let store = Store::open(&home.join("root"))?;
-        let held = store.open_version(&udid, &Which::Current)?;
-        let wanted = Export {
-            held: &held,
-            to: &home.join("to"),
-            utc_offset_s: 0,
-        };
-        export(&wanted, &mut |_| {}, &GO)
-    };
-    let in_folder = |home: &Path| -> Vec<BTreeMap<PathBuf, Vec<u8>>> {
-        let entries = fs::read_dir(home.join("to")).unwrap();
-        let shown = entries.map(|entry| entry.unwrap()).filter(|entry| {
-            let name = entry.file_name();
-            !name.to_string_lossy().starts_with('.')
-        });
-        shown.map(|entry| tree(&entry.path())).collect()
-    };
+    let Exporting {
+        base,
+        udid,
+        older,
+        whole,
+    } = Exporting::over_an_older_one(dir.path());
+    let run = |home: &Path| export_into(home, &udid);
     let failures = at_each_operation(&base, run, |home, done: Result<_, ExportError>, what| {
-        let there = in_folder(home);
+        let there = exported(home);
         assert!(there.contains(&older), "{what}: the older one");
         assert!(
             there.iter().all(|tree| *tree == older || *tree == whole),
