@@ -331,10 +331,17 @@ impl Ladder {
 
     fn recover(&mut self, look: &Look<'_>) {
         let Some(failure) = self.failure else { return };
-        let works = matches!(
-            look.verdict.cloud.state,
-            CloudState::Fresh | CloudState::Late
-        );
+        let works = match look.verdict.cloud.state {
+            CloudState::Fresh => true,
+            // One backup came, and the phone says already that the next will not.
+            CloudState::Late => !look.fails(),
+            CloudState::Stale
+            | CloudState::Alarm
+            | CloudState::Critical
+            | CloudState::Off
+            | CloudState::NoneYet
+            | CloudState::Unknown(_) => false,
+        };
         let Some(date) = look
             .believed_date()
             .filter(|date| works && Some(*date) > failure.date)

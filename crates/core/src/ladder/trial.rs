@@ -396,7 +396,7 @@ impl Trial {
     }
 
     /// When it has had a fair chance.
-    pub(super) fn deadline(&self, look: &Look<'_>) -> HostTime {
+    fn deadline(&self, look: &Look<'_>) -> HostTime {
         let begins = self.begins();
         if matches!(self.step, StepId::S8 | StepId::S9) {
             return begins.plus(OTHERS_TIME);

@@ -441,6 +441,27 @@ fn what_cured_it_stays_the_cure() {
 }
 
 #[test]
+fn one_backup_between_two_failures_is_no_cure() {
+    let hard = |mut cause: Cause| {
+        cause.hard = true;
+        cause
+    };
+    let mut hand = Hand::failing();
+    hand.mark(StepId::S2, Mark::Did);
+    hand.causes = vec![hard(cause("full", &[StepId::S3], &[]))];
+    hand.wait(Period::days(4)).backs_up(Period::days(3));
+    assert_eq!(hand.ladder.recovery, None);
+    assert_eq!(hand.next(), Some(StepId::S3));
+    insta::assert_snapshot!(hand.rung(StepId::S2).why, @"Taken on 20 November 2026. One backup was made after it, on 21 November 2026, and none since.");
+    hand.causes.clear();
+    hand.wait(Period::hours(1)).sees(|_| {});
+    assert_eq!(
+        hand.ladder.recovery.clone().unwrap().after,
+        Some(StepId::S2)
+    );
+}
+
+#[test]
 fn a_step_marked_while_all_is_well_cures_nothing() {
     let mut hand = Hand::failing();
     hand.backs_up(Period::hours(1));
