@@ -99,7 +99,7 @@ fn without_an_agent_the_newest_backup_says_why() {
         "MBErrorDomain 303",
         "9 failures",
         "then it was unlocked",
-        "CameraRollDomain: 9.4 GB",
+        "photos and videos: 9.4 GB",
     ];
     assert_said(&said, 3, &words);
 

@@ -97,6 +97,8 @@ pub struct WindowEntry {
 pub struct PartEntry {
     /// A backup domain, such as `AppDomain-org.example.app`.
     pub domain: String,
+    /// What people call it: `photos and videos`, or the app's identifier; absent for what only engineers know.
+    pub words: Option<String>,
     /// In bytes.
     pub bytes: u64,
 }
@@ -228,18 +230,22 @@ pub fn judged(
     Some(document(&known, now.host))
 }
 
+/// What a person reads of notes that nobody could read.
+pub(crate) const SEALED: &str = "The phone’s own notes are inside the encrypted backup; run `backupwatch diagnose` and enter its password.";
+
+/// Whether the newest notes are in an encrypted backup, and not known.
+pub(crate) fn is_sealed(books: Option<&Books>, copy: Option<&LocalCopy>) -> bool {
+    copy.is_some_and(|copy| copy.encrypted && books.is_none_or(|books| books.at < copy.at))
+}
+
 fn notes(books: Option<&Books>, copy: Option<&LocalCopy>) -> NotesEntry {
-    let is_newest = |books: &Books| copy.is_none_or(|copy| books.at >= copy.at);
     let (state, words) = match (books, copy) {
-        (Some(books), _) if is_newest(books) => ("read", "From the newest local backup."),
-        (_, Some(copy)) if copy.encrypted => (
-            "sealed",
-            "The phone’s own notes are inside the encrypted backup; run `backupwatch diagnose` and enter its password.",
-        ),
-        (Some(_), _) => (
+        _ if is_sealed(books, copy) => ("sealed", SEALED),
+        (Some(books), Some(copy)) if books.at < copy.at => (
             "read",
             "From an older local backup; the newest one has none.",
         ),
+        (Some(_), _) => ("read", "From the newest local backup."),
         (None, Some(_)) => (
             "none",
             "The local backup has no notes of the phone on its iCloud backups.",
@@ -269,6 +275,7 @@ fn notes(books: Option<&Books>, copy: Option<&LocalCopy>) -> NotesEntry {
         upload_permille: told.upload.map(|upload| upload.permille),
         largest: (told.largest.iter())
             .map(|part| PartEntry {
+                words: backupwatch_core::diagnosis::part(&part.domain),
                 domain: part.domain.clone(),
                 bytes: part.bytes,
             })

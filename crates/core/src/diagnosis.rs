@@ -125,6 +125,14 @@ pub fn meaning(attempt: &Attempt) -> Option<String> {
     is_known.then(|| words::capital(&matched.means().replace("{noun}", "phone")))
 }
 
+/// What people call a part of a phone's backup: the app, or what is in it; none for what only engineers know.
+pub fn part(domain: &str) -> Option<String> {
+    match domain.strip_prefix("AppDomain-") {
+        Some(app) => crate::evidence::app_name(app),
+        None => tables::tables()?.part(domain).map(str::to_owned),
+    }
+}
+
 /// How much is to be explained.
 enum Standing {
     /// iCloud Backup works.

@@ -261,6 +261,8 @@ impl Mind {
         }
         remarks.extend(self.medium.as_ref().and_then(Medium::remark));
         remarks.extend(troubles.iter().cloned());
+        let views = self.watcher.devices(now);
+        remarks.extend(self.sealed_notes(&views));
         let agent = AgentStatus {
             running: self.resident,
             last_poll: self.last_poll.map(|at| at.0),
@@ -276,7 +278,6 @@ impl Mind {
             .iter()
             .map(|(udid, backup)| (udid, backup.following.progress.borrow().clone()))
             .collect();
-        let views = self.watcher.devices(now);
         status::document(
             now.host,
             agent,

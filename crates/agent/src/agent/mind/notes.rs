@@ -1,7 +1,8 @@
 //! What phones noted of their iCloud backups, and who listens to one: when the notes are read, and what is known by them.
 
 use backupwatch_core::evidence::Books;
-use backupwatch_core::watcher::Event;
+use backupwatch_core::verdict::CloudState;
+use backupwatch_core::watcher::{DeviceView, Event};
 use backupwatch_core::{HostTime, LinkKind, Now, Udid};
 use std::collections::BTreeMap;
 use tokio::sync::{mpsc, oneshot};
@@ -83,6 +84,21 @@ impl Mind {
             self.notes_read(udid.clone(), Ok(books), now, acts);
         }
         self.diagnosis(udid, now)
+    }
+
+    /// For the status: whose iCloud Backup fails, and could tell why if somebody entered a password.
+    pub(super) fn sealed_notes(&self, views: &[DeviceView]) -> Vec<String> {
+        let is_sealed = |view: &&DeviceView| {
+            let evidence = self.watcher.evidence(&view.udid);
+            let books = evidence.and_then(|evidence| evidence.books.as_ref());
+            let copy = self.copies.get(&view.udid);
+            diagnosis::is_sealed(books, copy) && fails(&view.verdict.cloud.state)
+        };
+        let remark = |view: &DeviceView| {
+            let name = view.name.as_deref().unwrap_or(view.udid.as_str());
+            format!("{name}: {}", diagnosis::SEALED)
+        };
+        views.iter().filter(is_sealed).map(remark).collect()
     }
 
     /// What is known of why.
@@ -185,5 +201,17 @@ impl Mind {
     /// The job that listened broke.
     pub(super) fn listening_broke(&mut self, udid: &Udid) {
         self.notes.listeners.remove(udid);
+    }
+}
+
+/// Whether iCloud Backup is on and does not come to anything.
+fn fails(state: &CloudState) -> bool {
+    match state {
+        CloudState::Stale | CloudState::Alarm | CloudState::Critical => true,
+        CloudState::Fresh
+        | CloudState::Late
+        | CloudState::Off
+        | CloudState::NoneYet
+        | CloudState::Unknown(_) => false,
     }
 }

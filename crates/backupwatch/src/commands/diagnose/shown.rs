@@ -113,10 +113,8 @@ fn notes(
     }
     for (number, part) in notes.largest.iter().enumerate() {
         let label = if number == 0 { "Largest" } else { "" };
-        line(
-            label,
-            &format!("{}: {}", part.domain, words::bytes(part.bytes)),
-        );
+        let name = part.words.as_ref().unwrap_or(&part.domain);
+        line(label, &format!("{name}: {}", words::bytes(part.bytes)));
     }
     if let Some(total) = notes.total {
         line("In all", &words::bytes(total));
@@ -193,4 +191,77 @@ fn uncapital(text: &str) -> String {
     chars.next().map_or_else(String::new, |first| {
         first.to_lowercase().chain(chars).collect()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use backupwatch_agent::diagnosis::{HeardEntry, PartEntry};
+    use backupwatch_agent::ladder::CauseEntry;
+
+    fn attempt(at: &str, code: Option<i64>) -> AttemptEntry {
+        AttemptEntry {
+            at: at.parse().unwrap(),
+            ok: code.is_none(),
+            errors: code
+                .into_iter()
+                .map(|code| format!("MBErrorDomain {code}"))
+                .collect(),
+            means: (code == Some(303)).then(|| "iCloud storage is full".to_owned()),
+            text: code.map(|_| "Something went wrong.".to_owned()),
+            app: (code == Some(9999)).then(|| "org.example.notes".to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_whole_diagnosis_as_a_person_reads_it() {
+        let notes = NotesEntry {
+            state: "read".into(),
+            words: "From the newest local backup.".into(),
+            as_of: Some("2026-11-20T00:00:00Z".parse().unwrap()),
+            attempts: vec![
+                attempt("2026-11-19T02:00:00Z", Some(303)),
+                attempt("2026-11-18T02:00:00Z", Some(9999)),
+                attempt("2026-11-12T02:00:00Z", None),
+            ],
+            failures: Some(9),
+            missing_key_failures: Some(1),
+            retry_after: Some("2026-11-23T02:00:00Z".parse().unwrap()),
+            windows: Some(vec![WindowEntry {
+                start: "2026-11-19T02:00:00Z".parse().unwrap(),
+                length_s: 420,
+                ended_by: vec!["unlocked".into(), "wifi".into()],
+            }]),
+            upload_permille: Some(371),
+            largest: vec![PartEntry {
+                domain: "CameraRollDomain".into(),
+                words: Some("photos and videos".into()),
+                bytes: 9_400_000_000,
+            }],
+            total: Some(10_300_000_000),
+        };
+        let known = DiagnosisDocument {
+            schema: 1,
+            as_of: "2026-11-22T10:00:00Z".parse().unwrap(),
+            device: "00008110-000A1B2C3D4E5F60".into(),
+            name: Some("Anna’s iPhone".into()),
+            causes: vec![CauseEntry {
+                code: "icloud_full".into(),
+                title: "iCloud storage is full".into(),
+                confidence: "certain".into(),
+                because: "because the last attempt of this iPhone ended with that".into(),
+                error: None,
+                app: None,
+                says: None,
+                advice: String::new(),
+            }],
+            notes,
+            heard: Some(HeardEntry {
+                at: "2026-11-21T09:00:00Z".parse().unwrap(),
+                attempt: Some(attempt("2026-11-21T08:59:00Z", Some(303))),
+            }),
+        };
+        let text = whole(Terminal::of_width(80), &known, &TimeZone::UTC);
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string());
+    }
 }
