@@ -23,7 +23,6 @@ use backupwatch_agent::{
 };
 use backupwatch_backup::Clock as _;
 use backupwatch_core::{Now, Udid};
-use jiff::tz::TimeZone;
 
 /// One device as `fix` sees it.
 struct Case<'a> {
@@ -35,7 +34,6 @@ struct Case<'a> {
     /// What is known, of this device alone.
     status: Status,
     ladder: LadderDocument,
-    zone: TimeZone,
 }
 
 pub async fn run(terminal: Terminal, setup: &Setup, wanted: &Fix) -> Result<ExitCode, Failure> {
@@ -55,7 +53,6 @@ pub async fn run(terminal: Terminal, setup: &Setup, wanted: &Fix) -> Result<Exit
         udid,
         status,
         ladder,
-        zone: TimeZone::system(),
     };
     if let Some(said) = said {
         case.tell(said).await?;
@@ -80,16 +77,14 @@ pub async fn run(terminal: Terminal, setup: &Setup, wanted: &Fix) -> Result<Exit
 impl Case<'_> {
     /// Everything at once, for whoever cannot be asked.
     fn whole(&self) -> String {
-        let mut text = self.why();
-        text.push('\n');
-        text.push_str(&shown::now(self.terminal, &self.ladder, &self.zone));
-        text.push('\n');
-        text.push_str(&shown::all(self.terminal, &self.ladder));
-        if let Some(line) = shown::how_to_tell(&self.ladder) {
-            text.push('\n');
-            text.push_str(&self.terminal.wrapped("", &line, 0));
-        }
-        text
+        let parts = [
+            self.why(),
+            shown::now(self.terminal, &self.ladder),
+            shown::all(self.terminal, &self.ladder),
+            shown::how_to_tell(&self.ladder),
+        ];
+        let parts = parts.into_iter().filter(|part| !part.is_empty());
+        parts.collect::<Vec<_>>().join("\n")
     }
 
     /// The device, where it stands, how old that is, and the causes.

@@ -4,6 +4,7 @@ use super::{Case, shown};
 use crate::{
     cli::{Backup, Said},
     failure::Failure,
+    terminal::Tone,
 };
 use backupwatch_agent::exit::ExitCode;
 use backupwatch_core::{ladder::Mark, steps::StepId};
@@ -24,18 +25,30 @@ pub async fn ask(case: &mut Case<'_>) -> Result<ExitCode, Failure> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let terminal = case.terminal;
     terminal.data(&case.why())?;
+    let mut is_told = false;
     loop {
-        terminal.data(&shown::now(terminal, &case.ladder, &case.zone))?;
+        let now = shown::now(terminal, &case.ladder);
+        if !now.is_empty() && !is_told {
+            terminal.data(&format!("\n{now}"))?;
+        }
         if !shown::has_question(&case.ladder) {
             return Ok(case.exit_code());
         }
         let Some((choice, step)) = chosen(case, &mut interrupt).await? else {
             return Ok(ExitCode::Interrupted);
         };
+        is_told = choice == Choice::All;
         match choice {
             Choice::Quit => return Ok(case.exit_code()),
-            Choice::All => terminal.data(&shown::all(terminal, &case.ladder))?,
-            Choice::BackUp => back_up(case).await?,
+            Choice::All => terminal.data(&format!("\n{}", shown::all(terminal, &case.ladder)))?,
+            Choice::BackUp => {
+                let before = case.ladder.causes.clone();
+                back_up(case).await?;
+                // The phone's own notes came with the backup.
+                if case.ladder.causes != before {
+                    terminal.data(&format!("\n{}", case.why()))?;
+                }
+            }
             Choice::Say(mark) => {
                 let Some(step) = step else { continue };
                 let said = Said { step, mark };
@@ -55,9 +68,9 @@ async fn chosen(
     interrupt: &mut Signal,
 ) -> Result<Option<(Choice, Option<StepId>)>, Failure> {
     let offers = offers(case);
-    let mut lines = String::new();
+    let mut lines = "\n".to_owned();
     for (letter, _, words) in &offers {
-        lines.push_str(&format!("  {letter}  {words}\n"));
+        lines.push_str(&format!("  {}  {words}\n", Tone::Bold.set(letter)));
     }
     case.terminal.data(&lines)?;
     loop {

@@ -4,14 +4,12 @@ use crate::{
     cli::Said,
     show,
     terminal::{Terminal, Tone},
-    words,
 };
 use backupwatch_agent::{
     ladder::{LadderDocument, StepEntry},
     status::Status,
 };
 use backupwatch_core::ladder::Mark;
-use jiff::tz::TimeZone;
 use std::fmt::Write as _;
 
 /// The step that the person is at: the one to take now, or else the one whose turn it is and that is locked.
@@ -24,9 +22,10 @@ fn held(ladder: &LadderDocument) -> Option<&StepEntry> {
     ladder.steps.iter().find(|step| step.id == *held)
 }
 
-/// Whether there is something that a person could answer.
+/// Whether there is something to be done about it.
 pub fn has_question(ladder: &LadderDocument) -> bool {
-    current(ladder).is_some() || held(ladder).is_some()
+    let goes_wrong = !ladder.causes.is_empty() && ladder.recovery.is_none();
+    goes_wrong || current(ladder).is_some() || held(ladder).is_some()
 }
 
 /// The device, where it stands, how old that is, and the causes.
@@ -55,23 +54,26 @@ pub fn stand(terminal: Terminal, ladder: &LadderDocument) -> String {
     format!("{}\n", terminal.wrapped("  ", &words, 2))
 }
 
-/// The step to take now, with everything that one has to know before.
-pub fn now(terminal: Terminal, ladder: &LadderDocument, zone: &TimeZone) -> String {
-    let mut out = String::new();
-    if let Some(step) = current(ladder) {
-        let head = format!("Next: {}, {}", step.id, uncapital(&step.title));
-        let _ = writeln!(out, "{}", Tone::Bold.set(&head));
-        whole(terminal, &mut out, step, zone);
-    } else if let Some(step) = held(ladder) {
-        let head = format!("Next, but not yet: {}, {}", step.id, uncapital(&step.title));
-        let _ = writeln!(out, "{}", Tone::Bold.set(&head));
+/// The step to take now, with everything that one has to know before; of one that was taken, what was seen since.
+pub fn now(terminal: Terminal, ladder: &LadderDocument) -> String {
+    let (head, step) = match (current(ladder), held(ladder)) {
+        (Some(step), _) if step.marked.is_some() => ("Taken", step),
+        (Some(step), _) => ("Next", step),
+        (None, Some(step)) => ("Next, but not yet", step),
+        (None, None) => return String::new(),
+    };
+    let head = format!("{head}: {}, {}", step.id, uncapital(&step.title));
+    let mut out = format!("{}\n", Tone::Bold.set(&head));
+    if step.state == "locked" {
         let why = Tone::Warning.set(&step.why);
         let _ = writeln!(out, "{}", terminal.wrapped("  ", &why, 2));
+    } else {
+        details(terminal, &mut out, step);
     }
     out
 }
 
-fn whole(terminal: Terminal, out: &mut String, step: &StepEntry, zone: &TimeZone) {
+fn details(terminal: Terminal, out: &mut String, step: &StepEntry) {
     let mut put = |label: &str, text: &str, hang: usize| {
         if !text.is_empty() {
             let label = format!("  {} ", Tone::Dim.set(&format!("{label:<8}")));
@@ -80,14 +82,14 @@ fn whole(terminal: Terminal, out: &mut String, step: &StepEntry, zone: &TimeZone
     };
     let mut line = |label: &str, text: &str| put(label, text, 0);
     line("Why", &step.why);
-    if let Some(marked) = step.marked {
-        line("Done", &words::date(marked, zone));
+    for (number, seen) in step.seen.iter().enumerate() {
+        line(first(number, "Seen"), seen);
     }
-    for seen in &step.seen {
-        line("Seen", seen);
+    if step.marked.is_some() {
+        return;
     }
     line("Takes", &step.takes);
-    line("Costs", &step.loses);
+    line("Loses", &step.loses);
     line("Risk", &step.risk);
     for (number, warning) in step.warnings.iter().enumerate() {
         line(first(number, "Before"), &Tone::Warning.set(warning));
@@ -99,7 +101,7 @@ fn whole(terminal: Terminal, out: &mut String, step: &StepEntry, zone: &TimeZone
     let mut line = |label: &str, text: &str| put(label, text, 0);
     line("Where", &step.path);
     line("", &step.search);
-    line("Then", &step.sign);
+    line("Sign", &step.sign);
     if !step.link.is_empty() {
         line("Apple", &format!("{}: {}", step.link_title, step.link));
     }
@@ -110,17 +112,23 @@ fn first(number: usize, label: &'static str) -> &'static str {
     if number == 0 { label } else { "" }
 }
 
-/// Every step and how it stands.
+/// Every step and how it stands. What was said of an earlier one is not said again.
 pub fn all(terminal: Terminal, ladder: &LadderDocument) -> String {
     let mut out = format!("{}\n", Tone::Bold.set("All steps"));
-    for step in &ladder.steps {
+    for (number, step) in ladder.steps.iter().enumerate() {
         let label = format!("  {:<4} {} ", step.id, state(&step.state));
         let _ = writeln!(out, "{}", terminal.wrapped(&label, &step.title, 15));
-        // What the next one is for has been said.
-        if step.state != "next" && !step.why.is_empty() {
-            let why = Tone::Dim.set(&step.why);
-            let _ = writeln!(out, "{}", terminal.wrapped(&" ".repeat(15), &why, 15));
+        // Of the next one it has been said, and a step that may be taken needs no excuse.
+        if matches!(step.state.as_str(), "next" | "ready") || step.why.is_empty() {
+            continue;
         }
+        let mut before = ladder.steps.iter().take(number);
+        let why = match before.find(|before| before.state == step.state && before.why == step.why) {
+            Some(before) => format!("as {}", before.id),
+            None => step.why.clone(),
+        };
+        let why = terminal.wrapped(&" ".repeat(15), &Tone::Dim.set(&why), 15);
+        let _ = writeln!(out, "{why}");
     }
     out
 }
@@ -149,11 +157,14 @@ pub fn noted(terminal: Terminal, said: Said) -> String {
 }
 
 /// How to say what came of the step, where nobody asks.
-pub fn how_to_tell(ladder: &LadderDocument) -> Option<String> {
-    let step = &current(ladder)?.id;
-    Some(format!(
+pub fn how_to_tell(ladder: &LadderDocument) -> String {
+    let Some(step) = current(ladder).map(|step| &step.id) else {
+        return String::new();
+    };
+    let words = format!(
         "When you have done it: `backupwatch fix --did {step}`; if it did not help: `--did-not-help {step}`; if it is not for you: `--not-for-me {step}`."
-    ))
+    );
+    format!("{words}\n")
 }
 
 /// A title within a sentence.
@@ -171,8 +182,8 @@ mod tests {
     use backupwatch_core::{
         HostTime, Udid,
         diagnosis::{Cause, Confidence},
-        ladder::{Ladder, RungState},
-        steps::StepId,
+        ladder::{Climb, Rung, RungState},
+        steps::{self, StepId},
     };
     use jiff::Timestamp;
 
@@ -195,31 +206,32 @@ mod tests {
             never: Vec::new(),
             wait_until: None,
         };
-        let mut climb = Ladder::default().climb(vec![cause]);
-        climb.words = "Try another network next.".into();
-        for rung in &mut climb.rungs {
-            let known = [
-                (
-                    StepId::S0,
-                    RungState::Tried,
-                    "You did it on 1 October 2026.",
-                ),
-                (
-                    StepId::S2,
-                    RungState::Next,
-                    "It is the mildest one against this.",
-                ),
-                (
-                    StepId::S4,
-                    RungState::Locked,
-                    "Make a verified local backup first.",
-                ),
-            ];
-            if let Some((_, state, why)) = known.iter().find(|(id, ..)| *id == rung.step) {
-                (rung.state, rung.why) = (*state, (*why).to_owned());
+        let rungs = steps::all().iter().take(6).map(|step| {
+            let (state, why) = match step.id.code() {
+                "S0" => (RungState::Tried, "You did it on 1 October 2026."),
+                "S2" => (RungState::Next, "It is the mildest one against this."),
+                "S4" => (RungState::Locked, "Make a verified local backup first."),
+                _ => (RungState::Ready, "May be taken."),
+            };
+            Rung {
+                step: step.id,
+                state,
+                why: why.into(),
+                seen: Vec::new(),
+                marked: None,
+                path: step.path.clone(),
+                search: String::new(),
+                warnings: step.before.clone(),
+                text: step.clone(),
             }
-        }
-        climb.rungs.truncate(6);
+        });
+        let climb = Climb {
+            causes: vec![cause],
+            rungs: rungs.collect(),
+            held: None,
+            recovery: None,
+            words: "Try another network next.".into(),
+        };
         let udid: Udid = "00008110-000A1B2C3D4E001E".parse().unwrap();
         document(
             &udid,
@@ -236,9 +248,9 @@ mod tests {
     fn page(ladder: &LadderDocument) -> String {
         let terminal = Terminal::of_width(80);
         let text = [
-            now(terminal, ladder, &TimeZone::UTC),
+            now(terminal, ladder),
             all(terminal, ladder),
-            how_to_tell(ladder).unwrap_or_default(),
+            how_to_tell(ladder),
         ];
         anstream::adapter::strip_str(&text.join("\n")).to_string()
     }
@@ -256,9 +268,9 @@ mod tests {
         step.marked = Some(MARKED.parse::<Timestamp>().unwrap());
         step.seen = vec!["The phone was restarted.".into()];
         let text = page(&ladder);
-        for words in ["3 October 2026, 19:30", "The phone was restarted."] {
-            assert!(text.contains(words), "{words}: {text}");
-        }
+        assert!(text.starts_with("Taken: S2, try another network"), "{text}");
+        assert!(text.contains("Seen     The phone was restarted."), "{text}");
+        assert!(!text.contains("Join another Wi-Fi"), "it is known: {text}");
     }
 
     #[test]
@@ -269,10 +281,8 @@ mod tests {
                 step.state = "tried".into();
             }
         }
-        assert!(!has_question(&ladder));
         ladder.held = Some("S4".into());
-        assert!(has_question(&ladder));
-        let text = now(Terminal::of_width(80), &ladder, &TimeZone::UTC);
+        let text = now(Terminal::of_width(80), &ladder);
         let text = anstream::adapter::strip_str(&text).to_string();
         assert_eq!(
             text,
