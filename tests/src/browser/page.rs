@@ -156,7 +156,7 @@ impl<'b> Page<'b> {
         }
     }
 
-    /// The same for a page that only a person renews, by going there again.
+    /// The same for a page that only a person renews, by loading it again.
     #[track_caller]
     pub fn reload_until(&self, words: &str) {
         let begin = Instant::now();
@@ -167,7 +167,9 @@ impl<'b> Page<'b> {
                 self.words()
             );
             std::thread::sleep(Duration::from_millis(100));
-            self.goto(&self.address());
+            self.through(|page| {
+                page.call("Page.reload", json!({}));
+            });
         }
     }
 
