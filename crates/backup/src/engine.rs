@@ -5,6 +5,7 @@
 
 mod attend;
 mod chores;
+mod end;
 mod link;
 mod pool;
 mod receive;
@@ -21,22 +22,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backupwatch_core::run::{Phase, Progress, RunEnd, RunFailure, RunKind, RunReport};
-use backupwatch_core::{HostTime, Level, LocalCopy, Udid};
+use backupwatch_core::{LocalCopy, Udid};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::disk;
-use crate::info::{self, Extras};
+use crate::info::Extras;
 use crate::ledger::{Keeper, Ledger};
-use crate::port::{About, Clock, Opened, Phone};
+use crate::port::{Clock, Opened, Phone};
 use crate::services::afc::Afc;
 use crate::services::apps;
 use crate::services::notifications::Notifications;
 use crate::services::sync_lock::SyncLock;
-use crate::store::{Begin, Claim, Run, Store, StoreError};
-use crate::verify::{self, VerifyReport};
+use crate::store::{Begin, Claim, Planned, Run, Store, StoreError};
 use attend::Attendant;
+use end::{After, finish, put_away};
 use link::Link;
 use pool::Pool;
 pub use retain::Retention;
@@ -175,21 +175,22 @@ async fn attempt<P: Phone>(
     notes: &mut Notes,
 ) -> Result<LocalCopy, End> {
     let udid = phone.udid();
-    let claim = {
-        let (store, udid) = (store.clone(), udid.clone());
-        blocking(move || Claim::take(&store, &udid)).await??
-    };
     let cancel = attendant.cancel.clone();
     let begin = Begin {
         now: attendant.progress().started,
         force_full: options.force_full,
     };
+    let planned = {
+        let (store, udid) = (store.clone(), udid.clone());
+        blocking(move || Claim::take(&store, &udid)?.plan(&begin)).await??
+    };
+    let preview = planned.preview().map(Arc::new);
     // What a crash left is read from end to end, which can take long: no phone waits for that with its services open.
-    let tree = if claim.must_heal(&begin) {
-        let (run, ledger) = prepare(claim, begin, cancel.clone()).await?;
+    let tree = if planned.heals() {
+        let (run, ledger) = prepare(planned, cancel.clone()).await?;
         Tree::Ready(Box::new(run), ledger)
     } else {
-        Tree::Claimed(claim)
+        Tree::Planned(Box::new(planned))
     };
     let opened = tokio::select! {
         () = cancel.cancelled() => Err(Stop::Cancelled),
@@ -197,7 +198,7 @@ async fn attempt<P: Phone>(
     };
     let opened = match (opened, tree) {
         (Ok(opened), tree) => (opened, tree),
-        (Err(stop), Tree::Claimed(_)) => return Err(stop.into()),
+        (Err(stop), Tree::Planned(_)) => return Err(stop.into()),
         (Err(stop), Tree::Ready(run, ledger)) => {
             drop(ledger);
             put_away(*run, After::Nothing, notes).await;
@@ -214,26 +215,32 @@ async fn attempt<P: Phone>(
         icons,
     } = opened;
 
-    // The work tree is linked while the phone is greeted.
+    // The work tree is linked while the phone is greeted, asks for its passcode and reads the lists of its last backup.
+    let is_there = CancellationToken::new();
     let prepared = async {
+        let _told = is_there.clone().drop_guard();
         match tree {
-            Tree::Claimed(claim) => prepare(claim, begin, cancel.clone()).await,
+            Tree::Planned(planned) => prepare(*planned, cancel.clone()).await,
             Tree::Ready(run, ledger) => Ok((*run, ledger)),
         }
     };
-    let greeting = greet(
-        backup,
-        notifications,
-        afc,
-        (apps, icons),
-        attendant,
-        &mut notes.warnings,
-    );
+    let greeting = async {
+        let services = (backup, notifications, afc);
+        let mut greeted = greet(services, (apps, icons), attendant, &mut notes.warnings).await?;
+        let early = session::Early {
+            udid,
+            tree: preview.as_ref(),
+            is_there: &is_there,
+        };
+        let link = &mut greeted.link;
+        let asked = session::ask(link, attendant, &early, options.force_full, tally).await;
+        Ok((greeted, asked))
+    };
     let (prepared, greeted) = tokio::join!(prepared, greeting);
     let (run, ledger) = match prepared {
         Ok(prepared) => prepared,
         Err(stop) => {
-            if let Ok(greeted) = greeted {
+            if let Ok((greeted, _)) = greeted {
                 greeted.farewell(attendant, "stopped").await;
             }
             return Err(stop.into());
@@ -246,7 +253,13 @@ async fn attempt<P: Phone>(
     };
 
     let (talked, extras) = match greeted {
-        Ok(greeted) => talk(greeted, attendant, udid, &run, &keeper, options, tally).await,
+        Ok((greeted, Ok(asked))) => {
+            talk(
+                greeted, asked, attendant, udid, &run, &keeper, options, tally,
+            )
+            .await
+        }
+        Ok((greeted, Err(stop))) => (Err(stop), greeted.farewell(attendant, "stopped").await),
         Err(stop) => (Err(stop), Extras::default()),
     };
     let ledger = match blocking(move || keeper.finish()).await? {
@@ -300,18 +313,14 @@ async fn attempt<P: Phone>(
 
 /// The work tree, before and after it is prepared.
 enum Tree {
-    Claimed(Claim),
+    Planned(Box<Planned>),
     Ready(Box<Run>, Ledger),
 }
 
-async fn prepare(
-    claim: Claim,
-    begin: Begin,
-    cancel: CancellationToken,
-) -> Result<(Run, Ledger), Stop> {
+async fn prepare(planned: Planned, cancel: CancellationToken) -> Result<(Run, Ledger), Stop> {
     let stop = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&stop);
-    let mut work = std::pin::pin!(blocking(move || claim.prepare(&begin, &told)));
+    let mut work = std::pin::pin!(blocking(move || planned.prepare(&told)));
     let prepared = tokio::select! {
         prepared = &mut work => prepared,
         () = cancel.cancelled() => {
@@ -332,9 +341,7 @@ struct Greeted<S> {
 
 /// Takes the sync lock, reads what Info.plist wants to know, and greets mobilebackup2.
 async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
-    backup: S,
-    notifications: S,
-    afc: S,
+    (backup, notifications, afc): (S, S, S),
     (apps, icons): (Option<S>, Option<S>),
     attendant: &mut Attendant<S>,
     warnings: &mut Vec<String>,
@@ -409,8 +416,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Greeted<S> {
 }
 
 /// The backup itself, and the goodbyes.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "where the phone, its tree and what is told of both come together"
+)]
 async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
     greeted: Greeted<S>,
+    asked: session::Asked,
     attendant: &mut Attendant<S>,
     udid: &Udid,
     run: &Run,
@@ -430,7 +442,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
                 pool: &pool,
                 purgeable: options.purgeable.as_ref(),
             };
-            let talked = session::back_up(link, attendant, &hands, options.force_full, tally).await;
+            let talked = session::back_up(link, attendant, &hands, asked, tally).await;
             let ended = blocking(move || pool.end()).await;
             match ended {
                 Ok(Ok(())) => talked,
@@ -443,190 +455,6 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
     let reason = if talked.is_ok() { "done" } else { "stopped" };
     let extras = greeted.farewell(attendant, reason).await;
     (talked, extras)
-}
-
-/// Everything arrived, says the phone: proves it, and makes it the current backup.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the end of a run, where all of it comes together"
-)]
-async fn finish<S: AsyncRead + AsyncWrite + Unpin>(
-    run: Run,
-    mut ledger: Ledger,
-    clock: &dyn Clock,
-    attendant: &mut Attendant<S>,
-    udid: &Udid,
-    about: &About,
-    extras: &Extras,
-    tally: &Tally,
-    notes: &mut Notes,
-) -> Result<LocalCopy, End> {
-    attendant.phase(Phase::Verifying);
-    // What was moved goes to the medium while it is looked at.
-    run.tree().ahead().begin();
-    let now = clock.now();
-    let checked = match refused_l0(tally) {
-        Some(failure) => Err(End::NotWhole(failure)),
-        None => {
-            let tree = run.tree();
-            let guid = blocking({
-                let tree = Arc::clone(&tree);
-                move || existing_guid(&tree)
-            })
-            .await?;
-            let info = info::compose(udid, about, extras, guid, now)
-                .map_err(|e| Stop::Host(e.to_string()))?;
-            let (folder, udid, stop) =
-                (run.folder(), udid.clone(), Arc::new(AtomicBool::new(false)));
-            let told = Arc::clone(&stop);
-            let mut work = std::pin::pin!(blocking(move || {
-                write_info(&tree, &info)?;
-                let report = verify::check(&tree, &folder, &udid, Some(&mut ledger), &told);
-                match report {
-                    Ok(report) => Ok((report, ledger)),
-                    Err(verify::VerifyError::Stopped) => Err(Stop::Cancelled.into()),
-                    Err(e) if e.is_damage() => Err(End::NotWhole(RunFailure::Verification {
-                        level: Level::L1,
-                        missing: 0,
-                        detail: with_cause(&e),
-                    })),
-                    Err(e) => Err(Stop::Host(with_cause(&e)).into()),
-                }
-            }));
-            let checked = tokio::select! {
-                checked = &mut work => checked,
-                () = attendant.cancel.cancelled() => {
-                    stop.store(true, Ordering::Relaxed);
-                    work.await
-                }
-            };
-            checked.map_err(End::Stopped).and_then(|checked| checked)
-        }
-    };
-    let (report, ledger) = match checked {
-        Ok(checked) => checked,
-        Err(end) => {
-            let after = match end {
-                End::NotWhole(_) => After::NoGood,
-                End::Stopped(_) => After::Nothing,
-            };
-            put_away(run, after, notes).await;
-            return Err(end);
-        }
-    };
-    notes.warnings.extend(report.notes.iter().cloned());
-    let Some(copy) = verified(&report, now) else {
-        let failure = not_whole(&report);
-        drop(ledger);
-        put_away(run, After::NoGood, notes).await;
-        return Err(End::NotWhole(failure));
-    };
-    attendant.phase(Phase::Committing);
-    let told = copy.clone();
-    blocking(move || run.commit(ledger, &told))
-        .await?
-        .map_err(Stop::from)?;
-    Ok(copy)
-}
-
-/// L0: the phone wrote its status in this run, and nothing that it asked for was refused.
-fn refused_l0(tally: &Tally) -> Option<RunFailure> {
-    let detail = match (tally.status_written, tally.refusals()) {
-        (true, 0) => return None,
-        (false, _) => "the phone says that it finished, but it did not write its status".to_owned(),
-        (true, 1) => {
-            "a file or request of the phone was refused or could not be carried out".to_owned()
-        }
-        (true, count) => format!(
-            "{count} files or requests of the phone were refused or could not be carried out"
-        ),
-    };
-    // What was refused is in the report; no manifest has been looked at that could miss a file.
-    Some(RunFailure::Verification {
-        level: Level::L0,
-        missing: 0,
-        detail,
-    })
-}
-
-fn verified(report: &VerifyReport, at: HostTime) -> Option<LocalCopy> {
-    let level = report.level.filter(|_| report.is_verified())?;
-    Some(LocalCopy {
-        level,
-        at,
-        encrypted: report.encrypted,
-        bytes: report.bytes,
-        files: report.files,
-    })
-}
-
-fn not_whole(report: &VerifyReport) -> RunFailure {
-    let level = match report.level {
-        None | Some(Level::L0) => Level::L1,
-        Some(Level::L1 | Level::L2 | Level::L3 | Level::L4) => Level::L2,
-    };
-    let first = report.findings.first().map(ToString::to_string);
-    let detail = match (first, report.wrong) {
-        (Some(first), 0 | 1) => first,
-        (Some(first), wrong) => format!("{first}, and {} more", wrong - 1),
-        (None, _) => "the check came to no end".to_owned(),
-    };
-    RunFailure::Verification {
-        level,
-        missing: report.missing,
-        detail,
-    }
-}
-
-/// What a run says about its work tree when it is put away.
-#[derive(Clone, Copy, Debug)]
-enum After {
-    /// It is gone on with.
-    Nothing,
-    /// It is gone on with, but not for ever.
-    Fruitless,
-    /// The next run begins anew.
-    NoGood,
-}
-
-/// Ends a run that did not end well. What fails here is told with the report.
-async fn put_away(run: Run, after: After, notes: &mut Notes) {
-    let done = blocking(move || match after {
-        After::Nothing => run.pause(false),
-        After::Fruitless => run.pause(true),
-        After::NoGood => run.condemn(),
-    })
-    .await;
-    let failed = match done {
-        Ok(Ok(())) => return,
-        Ok(Err(e)) => e.to_string(),
-        Err(_) => "a thread of the store broke".to_owned(),
-    };
-    notes.warnings.push(format!(
-        "the interrupted backup was not put away in order: {failed}"
-    ));
-}
-
-fn existing_guid(tree: &crate::store::WorkTree) -> Option<String> {
-    use std::io::Read as _;
-    let mut bytes = Vec::new();
-    let file = tree.open_file("Info.plist").ok()?;
-    disk::Reading(&file)
-        .take(8 << 20)
-        .read_to_end(&mut bytes)
-        .ok()?;
-    info::guid_in(&bytes)
-}
-
-fn write_info(tree: &crate::store::WorkTree, info: &[u8]) -> Result<(), Stop> {
-    let written = tree
-        .begin("Info.plist")
-        .map_err(io::Error::from)
-        .and_then(|mut part| {
-            part.write(info)?;
-            part.keep(true)
-        });
-    written.map_err(|e| Stop::Host(format!("failed to write Info.plist: {e}")))
 }
 
 /// An error with the error behind it.

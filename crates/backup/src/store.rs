@@ -2,6 +2,7 @@
 //!
 //! Not here: what a phone does to a work tree (`engine`) and whether the result is whole (`verify`).
 
+mod begin;
 mod checked;
 mod durable;
 mod error;
@@ -34,7 +35,8 @@ pub use error::StoreError;
 pub use export::{Export, ExportError, Exported, Exporting, export};
 pub(crate) use heal::read as read_file;
 pub use roll::{Reconciled, RolledForward};
-pub(crate) use run::{Begin, Claim, Run, WorkTree};
+pub(crate) use begin::{Begin, Claim, Planned};
+pub(crate) use run::{Run, WorkTree};
 pub use space::ROOM;
 pub use versions::{Held, Measured, Pruning, Version, Which};
 

@@ -9,7 +9,7 @@ use backupwatch_wire::devicelink::{
 use backupwatch_wire::path::DevicePath;
 use rustix::io::Errno;
 
-use crate::jail::{Kind, MAX_DEPTH};
+use crate::jail::{Jail, Kind, MAX_DEPTH};
 use crate::ledger::{Change, KeeperHandle};
 use crate::store::WorkTree;
 
@@ -34,11 +34,51 @@ pub(super) struct Done {
 pub(super) fn run(tree: &WorkTree, keeper: &KeeperHandle, udid: &Udid, chore: Chore) -> Done {
     let hands = Hands { tree, keeper, udid };
     match chore {
-        Chore::List(path) => hands.list(&path),
+        Chore::List(path) => list(tree, udid, &path),
         Chore::Make(path) => one(path, |path| hands.make(path), StatusCode::Exists),
         Chore::Move(items) => hands.move_all(items),
         Chore::Remove(paths) => hands.remove_all(paths),
         Chore::Copy { from, to } => one(from, |from| hands.copy(from, &to), StatusCode::NotFound),
+    }
+}
+
+/// What is in a folder of the phone's.
+pub(super) fn list(tree: &Jail, udid: &Udid, path: &str) -> Done {
+    let entries = parse(udid, path).and_then(|path| match tree.list(path.inside()) {
+        // What is not there is empty: a -6 during a resume would be turned into 205.
+        Err(Errno::NOENT) => Ok(Vec::new()),
+        other => other.map_err(Failure::from),
+    });
+    match entries {
+        Ok(entries) => {
+            let listing = entries.into_iter().map(|entry| {
+                let kind = match entry.kind {
+                    Kind::Folder => FileKind::Directory,
+                    Kind::File => FileKind::Regular,
+                    Kind::Other => FileKind::Unknown,
+                };
+                let modified = jiff::Timestamp::from_second(entry.modified).ok();
+                let modified = modified.map(|at| std::time::SystemTime::from(at).into());
+                (
+                    entry.name,
+                    FileInfo {
+                        kind,
+                        size: entry.len,
+                        modified,
+                    },
+                )
+            });
+            let answer = StatusResponse::ok_with(Listing(listing.collect()).to_value());
+            Done {
+                answer,
+                refused: Vec::new(),
+            }
+        }
+        // Never an empty listing: the phone would believe it.
+        Err(failure) => Done {
+            answer: StatusResponse::error_with(failure.code, &failure.text),
+            refused: vec![failure.of(path)],
+        },
     }
 }
 
@@ -49,50 +89,9 @@ struct Hands<'a> {
 }
 
 impl Hands<'_> {
-    fn list(&self, path: &str) -> Done {
-        let entries = self
-            .parse(path)
-            .and_then(|path| match self.tree.list(path.inside()) {
-                // What is not there is empty: a -6 during a resume would be turned into 205.
-                Err(Errno::NOENT) => Ok(Vec::new()),
-                other => other.map_err(Failure::from),
-            });
-        match entries {
-            Ok(entries) => {
-                let listing = entries.into_iter().map(|entry| {
-                    let kind = match entry.kind {
-                        Kind::Folder => FileKind::Directory,
-                        Kind::File => FileKind::Regular,
-                        Kind::Other => FileKind::Unknown,
-                    };
-                    let modified = jiff::Timestamp::from_second(entry.modified).ok();
-                    let modified = modified.map(|at| std::time::SystemTime::from(at).into());
-                    (
-                        entry.name,
-                        FileInfo {
-                            kind,
-                            size: entry.len,
-                            modified,
-                        },
-                    )
-                });
-                let answer = StatusResponse::ok_with(Listing(listing.collect()).to_value());
-                Done {
-                    answer,
-                    refused: Vec::new(),
-                }
-            }
-            // Never an empty listing: the phone would believe it.
-            Err(failure) => Done {
-                answer: StatusResponse::error_with(failure.code, &failure.text),
-                refused: vec![failure.of(path)],
-            },
-        }
-    }
-
     /// Makes a folder and those above it, as other hosts do.
     fn make(&self, path: &str) -> Result<(), Failure> {
-        let path = self.parse(path)?;
+        let path = parse(self.udid, path)?;
         let mut made = String::new();
         let mut last = Err(Errno::EXIST);
         for name in path.names() {
@@ -179,23 +178,23 @@ impl Hands<'_> {
         Ok(())
     }
 
-    fn parse(&self, path: &str) -> Result<DevicePath, Failure> {
-        let path = DevicePath::parse(path, self.udid.as_str())
-            .map_err(|e| Failure::refused(e.to_string()))?;
-        if path.names().count() > MAX_DEPTH {
-            return Err(Failure::refused("the path is too deep".to_owned()));
-        }
-        Ok(path)
-    }
-
     /// A path that is not the phone's folder itself.
     fn parse_below(&self, path: &str) -> Result<DevicePath, Failure> {
-        let path = self.parse(path)?;
+        let path = parse(self.udid, path)?;
         if path.is_folder_itself() {
             return Err(Failure::refused("the path is the folder itself".to_owned()));
         }
         Ok(path)
     }
+}
+
+fn parse(udid: &Udid, path: &str) -> Result<DevicePath, Failure> {
+    let path =
+        DevicePath::parse(path, udid.as_str()).map_err(|e| Failure::refused(e.to_string()))?;
+    if path.names().count() > MAX_DEPTH {
+        return Err(Failure::refused("the path is too deep".to_owned()));
+    }
+    Ok(path)
 }
 
 /// Why an item was not done.

@@ -20,16 +20,16 @@ use super::link::Link;
 use super::stop::Stop;
 use super::tally::Tally;
 use crate::disk::Reading;
-use crate::store::WorkTree;
+use crate::jail::Jail;
 
 /// Frames that are read from the disk and sent at a time.
-const FRAMES: usize = 8;
+const FRAMES: usize = 4;
 
 /// Sends the files one after the other, and gives the answer that follows.
 pub(super) async fn serve<S, N>(
     link: &mut Link<S>,
     attendant: &mut Attendant<N>,
-    tree: &Arc<WorkTree>,
+    tree: &Arc<Jail>,
     udid: &Udid,
     paths: &[String],
     tally: &mut Tally,
@@ -74,7 +74,7 @@ where
 }
 
 async fn open(
-    tree: &Arc<WorkTree>,
+    tree: &Arc<Jail>,
     udid: &Udid,
     path: &str,
     tally: &mut Tally,

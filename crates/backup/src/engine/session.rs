@@ -2,6 +2,7 @@
 //! the phone's (protocol.md 9.7); nothing here relies on it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use backupwatch_core::Udid;
 use backupwatch_core::run::Phase;
@@ -10,6 +11,7 @@ use backupwatch_wire::devicelink::{
 };
 use backupwatch_wire::mobilebackup2::{self, HostCommand, Response};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
 
 use super::attend::{Attendant, BETWEEN, FIRST};
 use super::chores::{self, Chore};
@@ -19,6 +21,7 @@ use super::stop::Stop;
 use super::tally::Tally;
 use super::{Purgeable, blocking};
 use super::{receive, serve};
+use crate::jail::Jail;
 use crate::ledger::KeeperHandle;
 use crate::store::{WorkTree, space};
 
@@ -69,20 +72,38 @@ where
     Ok(())
 }
 
-/// Asks for a backup and serves the phone until it says that it is done.
-pub(super) async fn back_up<S, N>(
+/// The current backup, for a phone that reads before its work tree is there.
+pub(super) struct Early<'a> {
+    pub(super) udid: &'a Udid,
+    /// `None` when the work tree will not begin as the same.
+    pub(super) tree: Option<&'a Arc<Jail>>,
+    /// Cancelled when the work tree is there.
+    pub(super) is_there: &'a CancellationToken,
+}
+
+/// A phone that was asked for a backup.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// What it wants first, if it is known already.
+    first: Option<DeviceMessage>,
+    /// How long it may be silent.
+    limit: Duration,
+}
+
+/// Asks for a backup, and answers what only reads until the work tree is there.
+pub(super) async fn ask<S, N>(
     link: &mut Link<S>,
     attendant: &mut Attendant<N>,
-    hands: &Hands<'_>,
+    early: &Early<'_>,
     force_full: bool,
     tally: &mut Tally,
-) -> Result<(), Stop>
+) -> Result<Asked, Stop>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     N: AsyncRead + AsyncWrite + Unpin,
 {
     let command = HostCommand::Backup {
-        target: hands.udid.as_str().to_owned(),
+        target: early.udid.as_str().to_owned(),
         source: None,
         force_full,
     };
@@ -90,9 +111,81 @@ where
     attendant
         .during(BETWEEN, link.say(&command.to_message()))
         .await?;
-    let mut limit = FIRST;
+    let mut asked = Asked {
+        first: None,
+        limit: FIRST,
+    };
+    let Some(tree) = early.tree else {
+        return Ok(asked);
+    };
+    while asked.first.is_none() {
+        let message = tokio::select! {
+            biased;
+            () = early.is_there.cancelled() => break,
+            message = next(link, attendant, asked.limit) => message?,
+        };
+        let answer = match message {
+            DeviceMessage::DownloadFiles {
+                paths, progress, ..
+            } => {
+                attendant.percent(progress);
+                serve::serve(link, attendant, tree, early.udid, &paths, tally).await?
+            }
+            DeviceMessage::ContentsOfDirectory { path } => {
+                let (jail, udid) = (Arc::clone(tree), early.udid.clone());
+                let done = blocking(move || chores::list(&jail, &udid, &path)).await?;
+                account(done, tree, tally)
+            }
+            DeviceMessage::Ping { .. } => continue,
+            other @ (DeviceMessage::UploadFiles { .. }
+            | DeviceMessage::GetFreeDiskSpace
+            | DeviceMessage::PurgeDiskSpace { .. }
+            | DeviceMessage::CreateDirectory { .. }
+            | DeviceMessage::MoveItems { .. }
+            | DeviceMessage::RemoveItems { .. }
+            | DeviceMessage::RemoveDirectory { .. }
+            | DeviceMessage::CopyItem { .. }
+            | DeviceMessage::ProcessMessage(_)
+            | DeviceMessage::Disconnect { .. }
+            | DeviceMessage::Unknown { .. }
+            | DeviceMessage::VersionExchange { .. }
+            | DeviceMessage::DeviceReady) => {
+                asked.first = Some(other);
+                break;
+            }
+        };
+        attendant.during(BETWEEN, link.answer(&answer)).await?;
+        asked.goes_on(attendant);
+    }
+    Ok(asked)
+}
+
+impl Asked {
+    /// The phone asks for something, so its passcode was entered: a lock from here on is not the prompt that somebody
+    /// dismissed.
+    fn goes_on<N: AsyncRead + AsyncWrite + Unpin>(&mut self, attendant: &mut Attendant<N>) {
+        self.limit = BETWEEN;
+        attendant.prompt_seen = false;
+    }
+}
+
+/// Serves a phone that was asked for a backup until it says that it is done.
+pub(super) async fn back_up<S, N>(
+    link: &mut Link<S>,
+    attendant: &mut Attendant<N>,
+    hands: &Hands<'_>,
+    mut asked: Asked,
+    tally: &mut Tally,
+) -> Result<(), Stop>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    N: AsyncRead + AsyncWrite + Unpin,
+{
     loop {
-        let message = next(link, attendant, limit).await?;
+        let message = match asked.first.take() {
+            Some(message) => message,
+            None => next(link, attendant, asked.limit).await?,
+        };
         let goes_on = !matches!(message, DeviceMessage::Ping { .. });
         if let Some(ended) = serve_one(message, link, attendant, hands, tally).await? {
             return match ended.error {
@@ -101,10 +194,8 @@ where
             };
         }
         if goes_on {
-            limit = BETWEEN;
+            asked.goes_on(attendant);
         }
-        // It goes on, so its passcode was entered: a lock from here on is not the prompt that somebody dismissed.
-        attendant.prompt_seen &= !goes_on;
     }
 }
 
@@ -125,7 +216,15 @@ where
             paths, progress, ..
         } => {
             attendant.percent(progress);
-            serve::serve(link, attendant, hands.tree, hands.udid, &paths, tally).await?
+            serve::serve(
+                link,
+                attendant,
+                hands.tree.jail(),
+                hands.udid,
+                &paths,
+                tally,
+            )
+            .await?
         }
         DeviceMessage::UploadFiles { progress, .. } => {
             attendant.percent(progress);
@@ -196,10 +295,16 @@ async fn chore(hands: &Hands<'_>, chore: Chore, tally: &mut Tally) -> Result<Sta
         hands.udid.clone(),
     );
     let done = blocking(move || chores::run(&tree, &keeper, &udid, chore)).await?;
+    Ok(account(done, hands.tree.jail(), tally))
+}
+
+/// What was done, as the phone is told it; what was not is remembered.
+fn account(done: chores::Done, tree: &Jail, tally: &mut Tally) -> StatusResponse {
     for error in done.refused {
         tally.seen.trouble |= matches!(error.code, StatusCode::Io | StatusCode::NoSpace);
         if error.code == StatusCode::NoSpace {
-            tally.seen.disk_full = tally.seen.disk_full.or_else(|| Some(hands.pool.free()));
+            let free = || space::free(tree.as_fd()).unwrap_or(0);
+            tally.seen.disk_full = tally.seen.disk_full.or_else(|| Some(free()));
         }
         tally
             .seen
@@ -207,7 +312,7 @@ async fn chore(hands: &Hands<'_>, chore: Chore, tally: &mut Tally) -> Result<Sta
             .get_or_insert_with(|| format!("failed to change the backup: {}", error.text));
         tally.refused(&error.path, error.code, &error.text);
     }
-    Ok(done.answer)
+    done.answer
 }
 
 /// The truth, or the larger of it and what the system says it would free for us (9.5).
@@ -232,7 +337,7 @@ async fn free_space(hands: &Hands<'_>, tally: &mut Tally) -> Result<StatusRespon
 async fn next<S, N>(
     link: &mut Link<S>,
     attendant: &mut Attendant<N>,
-    limit: std::time::Duration,
+    limit: Duration,
 ) -> Result<DeviceMessage, Stop>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -253,4 +358,102 @@ fn out_of_turn(wanted: &str, message: &DeviceMessage) -> Stop {
         .and_then(plist::Value::into_string)
         .unwrap_or_default();
     Stop::Protocol(format!("the phone did not say {wanted} but {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use backupwatch_core::HostTime;
+    use backupwatch_core::run::Progress;
+    use backupwatch_wire::devicelink::{FrameDecoder, Listing};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+
+    use super::*;
+
+    const UDID: &str = "00008110-000A1B2C3D4E5F60";
+
+    fn attendant() -> Attendant<DuplexStream> {
+        let progress = Progress {
+            phase: Phase::Opening,
+            percent: None,
+            bytes: 0,
+            files: 0,
+            started: HostTime(jiff::Timestamp::UNIX_EPOCH),
+        };
+        let (told, _) = tokio::sync::watch::channel(progress.clone());
+        Attendant::new(CancellationToken::new(), progress, told)
+    }
+
+    /// The phone's end: says each of these when the one before was answered, and gives what it heard.
+    async fn talk(mut stream: DuplexStream, says: &[DeviceMessage]) -> Vec<HostMessage> {
+        let mut frames = FrameDecoder::default();
+        let mut heard = Vec::new();
+        let mut says = says.iter();
+        let mut bytes = Vec::new();
+        while stream.read_buf(&mut bytes).await.unwrap() > 0 {
+            loop {
+                let (taken, body) = frames.next(&bytes).unwrap();
+                bytes.drain(..taken);
+                let Some(body) = body else { break };
+                let value = plist::Value::from_reader(std::io::Cursor::new(body)).unwrap();
+                heard.push(HostMessage::from_value(value).unwrap());
+                match says.next() {
+                    // The host may have enough.
+                    Some(next) => drop(stream.write_all(&next.encode()).await),
+                    None => return heard,
+                }
+            }
+        }
+        heard
+    }
+
+    /// Linking takes a while, and a phone begins by reading what it knows of its last backup.
+    #[tokio::test]
+    async fn what_only_reads_is_answered_before_the_work_tree_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("Status.plist"), b"x").unwrap();
+        let jail = Arc::new(Jail::open(&dir.path().canonicalize().unwrap()).unwrap());
+        let udid = Udid::parse(UDID).unwrap();
+        let is_there = CancellationToken::new();
+        let path = UDID.to_owned();
+        let says = [
+            DeviceMessage::ContentsOfDirectory { path: path.clone() },
+            DeviceMessage::CreateDirectory { path },
+        ];
+        for (tree, answered) in [(Some(&jail), true), (None, false)] {
+            let (ours, phones) = tokio::io::duplex(1 << 16);
+            let early = Early {
+                udid: &udid,
+                tree,
+                is_there: &is_there,
+            };
+            let asking = async {
+                let mut link = Link::new(ours);
+                ask(
+                    &mut link,
+                    &mut attendant(),
+                    &early,
+                    false,
+                    &mut Tally::default(),
+                )
+                .await
+                .unwrap()
+            };
+            let (asked, heard) = tokio::join!(asking, talk(phones, &says));
+            let listings: Vec<_> = heard
+                .iter()
+                .filter_map(|message| {
+                    let HostMessage::Status(status) = message else {
+                        return None;
+                    };
+                    Listing::from_value(&status.value)
+                })
+                .collect();
+            assert_eq!(listings.len(), usize::from(answered));
+            assert!(!answered || listings[0].0.iter().any(|(name, _)| name == "Status.plist"));
+            // What changes something waits for the tree.
+            let waits = matches!(asked.first, Some(DeviceMessage::CreateDirectory { .. }));
+            assert_eq!(waits, answered);
+            assert!(!dir.path().join("Snapshot").exists());
+        }
+    }
 }
