@@ -221,6 +221,34 @@ fn off_and_delete_takes_the_date_and_off_alone_does_not() {
     }
 }
 
+fn try_now(phone: &PhoneHandle, cured: bool) {
+    if cured {
+        phone.leave_out_app();
+    }
+    phone.back_up_to_icloud_now();
+}
+
+/// Whoever observes the backup domain is told; what lockdown does not know changes in silence.
+#[test]
+fn what_changes_in_lockdown_is_posted() {
+    let hands: [(Hand, bool); 6] = [
+        (("off", |phone| phone.turn_cloud_off(false)), true),
+        (("on", PhoneHandle::turn_cloud_on), true),
+        (("out", PhoneHandle::sign_out), true),
+        (("room", PhoneHandle::free_icloud_room), false),
+        (("a failure", |phone| try_now(phone, false)), false),
+        (("a success", |phone| try_now(phone, true)), true),
+    ];
+    for ((name, hand), told) in hands {
+        let phone = broken("app");
+        let mut posts = phone.phone().posts();
+        hand(&phone);
+        let posted = std::iter::from_fn(|| posts.try_recv().ok())
+            .any(|name| name == crate::phone::BACKUP_DOMAIN_CHANGED);
+        assert_eq!(posted, told, "{name}");
+    }
+}
+
 #[test]
 fn signing_out_wipes_the_notes_and_find_my() {
     let phone = broken("sign-in");

@@ -213,6 +213,24 @@ fn a_line_that_makes_no_sense_is_skipped_and_the_next_one_read() {
     }
 }
 
+/// IDEV takes one from each of these lengths, whatever they are.
+#[test]
+fn an_empty_text_keeps_its_nul_and_an_empty_label_has_none() {
+    let empty = Record {
+        process: String::new(),
+        image: String::new(),
+        message: String::new(),
+        subsystem: String::new(),
+        category: String::new(),
+        ..record()
+    };
+    let body = empty.encode();
+    let length = |at: usize| u16::from_le_bytes([body[at], body[at + 1]]);
+    assert_eq!([37, 107, 109, 117, 121].map(length), [1, 1, 1, 0, 0]);
+    assert_eq!(body.len(), 0x81 + 3);
+    assert_eq!(Record::decode(&body), Ok(empty));
+}
+
 #[test]
 fn every_level_has_its_byte() {
     for byte in 0..=u8::MAX {
