@@ -42,6 +42,8 @@ fn posts() -> Vec<(String, &'static str)> {
         ("/check".to_owned(), ""),
         (format!("/devices/{ADA}/backup"), ""),
         (format!("/devices/{ADA}/cancel"), ""),
+        (format!("/devices/{ADA}/listen"), ""),
+        (format!("/devices/{ADA}/stop-listening"), ""),
         (format!("/devices/{ADA}/snooze"), "days=1"),
         (format!("/devices/{ADA}/local-only"), "chosen=yes"),
         (format!("/devices/{ADA}/steps/S0"), "mark=did"),

@@ -14,39 +14,34 @@
   const from = document.body.dataset.events;
   if (!from || !window.EventSource) return;
 
-  const text = (id, words) => {
-    const at = document.getElementById(id);
-    // Only what is new is written, so that a screen reader speaks it once.
-    if (at && at.textContent !== words) at.textContent = words;
-  };
+  // Each part of the page that may change, as the server sent it.
+  const live = (of) => of.querySelectorAll("[data-live]");
+  const sent = new Map();
+  for (const part of live(document)) sent.set(part.id, part.outerHTML);
 
-  // Puts what has changed in its place. What somebody is in the middle of is left alone until the next time.
+  // What is opened, and where the keyboard is, stays so.
+  const key = (details) => details.closest("[id]").id;
+  const reachable = (part) => [...part.querySelectorAll("a, button, summary, [tabindex]")];
   const put = (fresh) => {
-    for (const old of document.querySelectorAll("[data-live]")) {
-      const now = fresh.getElementById(old.id);
-      if (!now || now.outerHTML === old.dataset.shown) continue;
-      const inUse = old.contains(document.activeElement);
-      const shown = now.outerHTML;
-      const opened = [...old.querySelectorAll("details")].map((one) => one.open);
-      const place = inUse ? where(old, document.activeElement) : null;
-      const next = document.importNode(now, true);
-      if (old.id !== "steps") next.querySelectorAll("details").forEach((one, at) => { one.open = opened[at] ?? one.open; });
-      next.dataset.shown = shown;
-      old.replaceWith(next);
-      if (place) refind(next, place)?.focus({ preventScroll: true });
+    for (const old of live(document)) {
+      const next = fresh.getElementById(old.id);
+      if (!next || next.outerHTML === sent.get(old.id)) continue;
+      sent.set(old.id, next.outerHTML);
+      const opened = new Set([...old.querySelectorAll("details[open]")].map(key));
+      const focus = reachable(old).indexOf(document.activeElement);
+      const part = document.importNode(next, true);
+      for (const details of part.querySelectorAll("details")) details.open ||= opened.has(key(details));
+      old.replaceWith(part);
+      if (focus >= 0) (reachable(part)[focus] ?? reachable(part)[0])?.focus({ preventScroll: true });
     }
-    open();
   };
-  const reachable = "a, button, summary, [tabindex]";
-  const where = (section, element) => [...section.querySelectorAll(reachable)].indexOf(element);
-  const refind = (section, at) => [...section.querySelectorAll(reachable)][at] ?? section.querySelector(reachable);
 
   let asking = false;
   const refresh = async () => {
     if (asking) return;
     asking = true;
     try {
-      const answer = await fetch(location.pathname, { credentials: "same-origin", cache: "no-store" });
+      const answer = await fetch(`${location.pathname}?live`, { cache: "no-store" });
       if (answer.ok) put(new DOMParser().parseFromString(await answer.text(), "text/html"));
       else if (answer.status === 403) location.reload();
     } catch {
@@ -56,15 +51,34 @@
     }
   };
 
-  const events = new EventSource(from);
-  events.addEventListener("changed", refresh);
-  events.addEventListener("progress", (event) => {
+  const text = (id, words) => {
+    const at = document.getElementById(id);
+    // Only what is new is written, so that a screen reader speaks it once.
+    if (at && at.textContent !== words) at.textContent = words;
+  };
+  const progress = (event) => {
+    const bar = document.getElementById("bar");
+    if (!bar) return refresh();
     const now = JSON.parse(event.data);
-    if (!document.getElementById("progress")) return refresh();
     text("phase", now.phase);
     text("amount", now.amount);
-    const bar = document.getElementById("bar");
     if (now.percent === null) bar.removeAttribute("value");
     else bar.value = now.percent;
+  };
+
+  // A page that nobody looks at asks for nothing.
+  let events = null;
+  const watch = () => {
+    events?.close();
+    events = null;
+    if (document.hidden) return;
+    events = new EventSource(from);
+    events.addEventListener("changed", refresh);
+    events.addEventListener("progress", progress);
+  };
+  document.addEventListener("visibilitychange", () => {
+    watch();
+    if (!document.hidden) refresh();
   });
+  watch();
 })();

@@ -1,7 +1,7 @@
 //! The routes: each reads what is known, or asks the loop, and has it drawn. What may reach them is `guard`'s business.
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query, RawQuery, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -136,11 +136,17 @@ async fn enter(
 
 async fn devices(State(app): State<App>, Extension(visit): Extension<Visit>) -> Answer {
     let status = app.context.desk.status().await?;
-    let scene = app.scene(&visit);
+    let mut scene = app.scene(&visit);
+    scene.said = visit.said(&app.context.door);
     Ok(draw::page(StatusCode::OK, draw::devices::page(&scene, &status)).into_response())
 }
 
-async fn device(State(app): State<App>, Extension(visit): Extension<Visit>, udid: Named) -> Answer {
+async fn device(
+    State(app): State<App>,
+    Extension(visit): Extension<Visit>,
+    RawQuery(query): RawQuery,
+    udid: Named,
+) -> Answer {
     let udid = device_of(udid)?;
     let context = &app.context;
     let status = context.desk.status().await?;
@@ -167,7 +173,11 @@ async fn device(State(app): State<App>, Extension(visit): Extension<Visit>, udid
             timeline::Rows::default()
         }
     };
-    let scene = app.scene(&visit);
+    let mut scene = app.scene(&visit);
+    // The script only fetches what has changed; what is said once is for the page that the person sees next.
+    if query.as_deref() != Some("live") {
+        scene.said = visit.said(&app.context.door);
+    }
     let known = draw::device::Known {
         agent: &status.agent,
         device,
@@ -315,7 +325,7 @@ impl App {
     fn scene(&self, visit: &Visit) -> draw::Scene {
         draw::Scene {
             token: visit.token,
-            said: visit.said(&self.context.door),
+            said: None,
             now: self.context.clock.now().0,
             zone: self.context.zone.clone(),
         }

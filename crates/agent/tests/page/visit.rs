@@ -92,6 +92,11 @@ async fn what_is_said_of_a_step_is_shown_and_taken_back() {
         step.state.clone()
     };
     let marked = agent.client.ladder(&udid).await.unwrap();
+    let fetched = browser.get(&format!("{}?live", device())).await.body;
+    assert!(
+        !fetched.contains("Noted."),
+        "it is for the person, not for the script"
+    );
     let page = browser.get(&device()).await.body;
     assert!(page.contains("Noted. The step is left out."), "{page}");
     let card = |page: &str| between(page, "<li id=\"S0\"", "</li><li id=").to_owned();
@@ -255,5 +260,51 @@ async fn nobody_yet_and_a_phone_that_is_away() {
         "{page}"
     );
     assert!(page.contains("not connected now"), "{page}");
+    agent.end().await;
+}
+
+#[tokio::test]
+async fn a_phone_is_listened_to_from_the_page() {
+    const BEA: &str = "/devices/00008140-000A11112222C001";
+    let home = Home::with(vec![persona("icloud-full", |text| text)]);
+    let phone = home.sim.phones().into_iter().next().unwrap();
+    let agent = home.agent(CALM).up().await;
+    agent
+        .when("the phone is known", |status| {
+            status.devices.iter().any(|one| one.seen_at.is_some())
+        })
+        .await;
+    let browser = Browser::enter(&agent).await;
+    let shows = async |words: &str| {
+        for _ in 0..400 {
+            let page = browser.get(BEA).await.body;
+            if page.contains(words) {
+                return page;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("the page does not come to say {words}");
+    };
+    let listen = format!("{BEA}/listen");
+    assert_eq!(browser.post(&listen, "").await.status, 303);
+    let page = shows("Listening. Now tap Back Up Now").await;
+    assert!(page.contains("Stop listening"), "{page}");
+    browser.post(&listen, "").await;
+    shows("Somebody listens to this device already.").await;
+
+    phone.back_up_to_icloud_now();
+    let page = shows("The attempt has ended.").await;
+    assert!(page.contains("iCloud storage is full"), "{page}");
+    let page = shows("Last heard from the phone").await;
+    assert!(page.contains("data-cause=\"icloud_full\""), "{page}");
+    assert!(
+        page.contains("iCloud backup failed (MBErrorDomain 303"),
+        "{page}"
+    );
+
+    browser.post(&listen, "").await;
+    shows("Listening. Now tap Back Up Now").await;
+    browser.post(&format!("{BEA}/stop-listening"), "").await;
+    shows(">Listen</button>").await;
     agent.end().await;
 }

@@ -89,7 +89,7 @@ fn standing(scene: &Scene, device: &DeviceStatus, ladder: &LadderDocument) -> Ma
                 p class="next" {
                     strong { "What next: " } (words::next(device)) " "
                     @match (device.next.code.as_str(), step) {
-                        ("show_steps", Some(step)) => a href=(format!("#{}", step.id)) { "Go to the step: " (step.title) },
+                        ("show_steps", Some(step)) => a href=(format!("#{}", step.id)) { "Go to step " (step.id) },
                         ("show_steps", None) => a href="#steps" { "Go to the steps" },
                         (_, _) => {},
                     }

@@ -78,14 +78,14 @@ fn noted(scene: &Scene, notes: &NotesEntry) -> Markup {
             ul { @for window in windows { li { (stretch(scene, window)) } } }
         }
         dl class="facts" {
-            @if let Some(failures) = notes.failures { div { dt { "Failures in a row" } dd { (failures) } } }
+            @if let Some(failures) = notes.failures.filter(|failures| *failures > 0) { div { dt { "Failures in a row" } dd { (failures) } } }
             @if let Some(after) = notes.retry_after { div { dt { "It tries again after" } dd { (words::moment(after, &scene.zone)) } } }
             @if let Some(permille) = notes.upload_permille { div { dt { "An upload under way" } dd { (permille / 10) "% done" } } }
             @if let Some(total) = notes.total { div { dt { "Size of its iCloud backup" } dd { (size(total)) } } }
         }
         @if !notes.largest.is_empty() {
             h3 { "The largest parts of it" }
-            ul { @for part in &notes.largest { li { (part.domain) ": " (size(part.bytes)) } } }
+            ul { @for part in &notes.largest { li { (words::part(&part.domain)) ": " (size(part.bytes)) } } }
         }
     }
 }

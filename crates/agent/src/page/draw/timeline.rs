@@ -137,6 +137,19 @@ fn legend() -> Markup {
     }
 }
 
+/// `25 September 2026`, or from one day to another.
+fn days(scene: &Scene, first: Timestamp, last: Timestamp) -> String {
+    let (first, last) = (
+        words::day(first, &scene.zone),
+        words::day(last, &scene.zone),
+    );
+    if first == last {
+        first
+    } else {
+        format!("{first} to {last}")
+    }
+}
+
 /// `iCloud backup failed (MBErrorDomain 303), 25 September 2026, 20:11`
 fn sentence(scene: &Scene, mark: &Mark) -> String {
     let (name, when) = (name(mark.sort), words::moment(mark.at, &scene.zone));
@@ -184,7 +197,7 @@ fn table(scene: &Scene, past: &Timeline) -> Markup {
                     }
                     @for (first, last) in past.seen.iter().rev() {
                         tr {
-                            td { (words::day(first.0, &scene.zone)) " to " (words::day(last.0, &scene.zone)) }
+                            td { (days(scene, first.0, last.0)) }
                             td { "Connected to this computer" }
                             td {}
                         }
