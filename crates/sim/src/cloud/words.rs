@@ -13,7 +13,7 @@ const SUBSYSTEM: &str = "com.apple.mobilebackup";
 const ENGINE: &str = "backupd.engine";
 const SCHEDULER: &str = "backupd.scheduler";
 
-/// The states of a backup whose names are public, and how long each takes here.
+/// The states of a backup, and how long each takes here. That a line names one is known; these names are ours.
 const STATES: [(&str, &str); 5] = [
     ("Preparing", "0.412"),
     ("Locking", "0.008"),
