@@ -203,6 +203,9 @@ fn what_was_opened_with_the_password_stays_with_the_agent() {
     });
     let known = json(&run(&table, &["diagnose", "--json"]));
     assert_eq!(known["notes"]["state"], "sealed");
+    let hint = "Ada’s iPhone: The phone’s own notes are inside the encrypted backup";
+    let status = run(&table, &["status"]);
+    assert!(status.out.contains(hint), "{status:?}");
     let ask = ["diagnose", "--password-stdin", "--json"];
     let known = json(&with_input(&table, &ask, &format!("{PASSWORD}\n")));
     assert_eq!(known["causes"][0]["code"], "icloud_full");
@@ -210,6 +213,8 @@ fn what_was_opened_with_the_password_stays_with_the_agent() {
     assert_eq!(known["notes"]["state"], "read", "without the password");
     let fix = json(&run(&table, &["fix", "--json"]));
     assert_eq!(fix["causes"][0]["code"], "icloud_full", "the ladder knows");
+    let status = run(&table, &["status"]);
+    assert!(!status.out.contains(hint), "{status:?}");
     agent.end();
 }
 

@@ -188,3 +188,52 @@ async fn it_can_be_stopped() {
         .books(Some(&password), world.outside.path(), &go(true));
     assert!(matches!(read, Err(NotRead::Stopped)), "{read:?}");
 }
+
+/// A phone of the fixtures, without TLS and without a passcode.
+fn phone(name: &str) -> Persona {
+    let phones = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/phones");
+    let mut phone = Persona::load(&phones.join(name).with_extension("toml")).unwrap();
+    phone.lockdown.session_ssl = false;
+    phone.services.ssl = backupwatch_sim::persona::ServiceSsl::Never;
+    phone.passcode.set = false;
+    phone
+}
+
+/// Phones whose iCloud Backup fails for a reason of its own, plain and encrypted: the same notes, and the reason is the last of
+/// the attempts.
+#[tokio::test]
+async fn the_notes_of_phones_whose_icloud_backup_fails() {
+    for name in ["icloud-full", "icloud-bad-app", "icloud-missing-key"] {
+        let mut phone = phone(name);
+        let failure: Vec<_> = (phone.icloud.failure.chain.iter())
+            .map(|link| (link.domain.clone(), link.code))
+            .collect();
+        let plain = read(&backed_up(phone.clone()).await, None).unwrap();
+        phone.backup.password = Some("1234".to_owned());
+        (phone.backup.dpic, phone.backup.iter) = (10, 10);
+        let sealed = read(&backed_up(phone).await, Some("1234")).unwrap();
+        let told = |books: &Books| {
+            let chains = books.attempts.iter().map(|attempt| attempt.chain.clone());
+            let windows = books.windows.as_ref().map(Vec::len);
+            (chains.collect::<Vec<_>>(), books.failures, windows)
+        };
+        assert_eq!(told(&plain), told(&sealed), "{name}");
+        let last = plain.attempts.last().unwrap();
+        let chain: Vec<_> = (last.chain.iter())
+            .map(|link| (link.domain.clone(), link.code))
+            .collect();
+        assert_eq!(chain, failure, "{name}");
+        assert!(!chain.is_empty() && plain.windows.is_some(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn absurd_notes_stay_within_their_bounds() {
+    for (name, readable) in [("hostile-books", true), ("hostile-books-deep", false)] {
+        let read = read(&backed_up(phone(name)).await, None);
+        assert_eq!(read.is_ok(), readable, "{name}: {read:?}");
+        if let Ok(books) = read {
+            assert_eq!(books.clone().bounded(), books, "{name}");
+        }
+    }
+}
