@@ -101,7 +101,7 @@ pub fn diagnose(past: &Past, evidence: &Evidence, policy: &CloudPolicy, now: &No
     };
     let mut causes = match standing(&state, past, policy, now) {
         Standing::Well => case.hard_ones(),
-        Standing::Waiting => case.attempts(),
+        Standing::Waiting => case.while_waiting(),
         Standing::SettingUp => case.setting_up().into_iter().collect(),
         Standing::Off => case.switched_off(),
         Standing::Trouble => case.everything(),

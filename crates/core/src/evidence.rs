@@ -216,6 +216,11 @@ impl ErrorCode {
         }
     }
 
+    /// Whether it stands for an error that could not be kept.
+    pub fn is_nameless(&self) -> bool {
+        *self == Self::nameless()
+    }
+
     fn is_plausible(&self) -> bool {
         is_name(&self.domain)
     }

@@ -36,27 +36,28 @@ impl Teller<'_> {
         words::day(moment.0, self.now)
     }
 
-    /// "because iCloud storage is full: the last attempt … ended with that on 22 November 2026 (error 303)".
-    pub fn attempt(
-        &self,
-        attempt: &Attempt,
-        newest: bool,
-        means: &str,
-        number: Option<&ErrorCode>,
-    ) -> String {
-        let which = if newest {
+    /// "because the last attempt of this iPhone, on 22 November 2026, failed with error 303, as did 8 before"; with what the error
+    /// means where the title does not say that already.
+    pub fn attempt(&self, told: &Told<'_>) -> String {
+        let which = if told.newest {
             format!("the last attempt of this {}", self.noun)
         } else {
             "an earlier attempt".to_owned()
         };
-        let number = number
-            .map(|error| format!(" ({})", self.number(error)))
-            .unwrap_or_default();
-        format!(
-            "because {}: {which} ended with that on {}{number}",
-            self.fill(means),
-            self.day(attempt.at),
-        )
+        let is_title = words::capital(told.means) == told.title;
+        let how = match told.number {
+            Some(error) if error.is_nameless() => " without saying why".to_owned(),
+            Some(error) if is_title => format!(" with {}", self.number(error)),
+            Some(error) => format!(": {} ({})", self.fill(told.means), self.number(error)),
+            None => String::new(),
+        };
+        let before = match told.before {
+            0 => String::new(),
+            1 => ", as did one before".to_owned(),
+            more => format!(", as did {more} before"),
+        };
+        let day = self.day(told.attempt.at);
+        format!("because {which}, on {day}, failed{how}{before}")
     }
 
     /// "error 303", "error 25 of CKErrorDomain".
@@ -67,16 +68,6 @@ impl Teller<'_> {
             format!("error {}", error.code)
         } else {
             format!("error {} of {}", error.code, error.domain)
-        }
-    }
-
-    /// ", as it did twice before".
-    pub fn again(&self, before: u32) -> String {
-        match before {
-            0 => String::new(),
-            1 => ", as it did once before".to_owned(),
-            2 => ", as it did twice before".to_owned(),
-            more => format!(", as it did {more} times before"),
         }
     }
 
@@ -176,6 +167,20 @@ impl Teller<'_> {
         };
         format!("{before} {state} {least}{times}, {longest}{end}")
     }
+}
+
+/// What is told of one attempt.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told<'a> {
+    pub attempt: &'a Attempt,
+    /// The last one, or an earlier one.
+    pub newest: bool,
+    /// The title of its cause, which stands above the sentence.
+    pub title: &'a str,
+    pub means: &'a str,
+    pub number: Option<&'a ErrorCode>,
+    /// How many failed of the same cause before.
+    pub before: u32,
 }
 
 /// What ended a stretch on charger and Wi-Fi.

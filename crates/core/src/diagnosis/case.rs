@@ -1,6 +1,6 @@
 //! One device's case: which attempts still count, what the last of them says, and what the circumstances say beside it.
 
-use super::because::{End, Teller, Week};
+use super::because::{End, Teller, Told, Week};
 use super::matching::{Match, cause_of, repeated, succeeded};
 use super::tables::{Certainty, Known, Tables};
 use super::{Cause, Confidence};
@@ -181,12 +181,21 @@ impl<'a> Case<'a> {
         } else {
             Confidence::Certain
         };
-        let number = matched.number(attempt);
-        let mut because = self.tell.attempt(attempt, newest, matched.means(), number);
-        because += &self.tell.again(counted.saturating_sub(1));
+        let mut because = self.tell.attempt(&Told {
+            attempt,
+            newest,
+            title: &known.title,
+            means: if known.code == matched.cause.code {
+                matched.means()
+            } else {
+                &known.means
+            },
+            number: matched.number(attempt),
+            before: counted.saturating_sub(1),
+        });
         because += &self.beside(attempt, matched, known);
         Cause {
-            error: matched.error.cloned(),
+            error: matched.error.filter(|error| !error.is_nameless()).cloned(),
             app: attempt
                 .app
                 .clone()

@@ -40,6 +40,14 @@ impl<'a> Case<'a> {
         causes
     }
 
+    /// What the phone itself reports while it has its time, and that its first upload is on its way.
+    pub fn while_waiting(&self) -> Vec<Cause> {
+        let mut causes = self.attempts();
+        // With a date before it, it is an upload like any other night's.
+        causes.extend(self.uploading().filter(|_| self.past.cloud_last.is_none()));
+        causes
+    }
+
     /// Everything that speaks for a cause, or that nothing does.
     pub fn everything(&self) -> Vec<Cause> {
         let silent = self.failures().is_empty();
@@ -69,12 +77,15 @@ impl<'a> Case<'a> {
     /// The switch explains everything, unless somebody else holds it.
     pub fn switched_off(&self) -> Vec<Cause> {
         let attempts = self.attempts();
-        let since = match self.past.switched_off {
-            Some(seen) => format!(", as was first seen on {}", words::day(seen.0, self.now)),
-            None => String::new(),
-        };
+        let seen = self
+            .past
+            .switched_off
+            .or(self.facts().map(|facts| facts.seen_at));
+        let on = seen
+            .map(|seen| format!(" on {}", words::day(seen.0, self.now)))
+            .unwrap_or_default();
         let because = format!(
-            "because iCloud Backup is switched off on this {}{since}",
+            "because iCloud Backup was found switched off on this {}{on}",
             self.tell.noun
         );
         let mut off = self.named("switched_off", Confidence::Certain, because);

@@ -310,6 +310,25 @@ fn situations() -> Vec<(&'static str, Past, Evidence)> {
             Evidence::default(),
         ),
         (
+            "the first upload of a new phone",
+            {
+                let mut past =
+                    with(|facts| facts.cloud_last = Err(crate::facts::NoAnswer::Missing));
+                past.dateless_since = Some(host(hours_ago(30)));
+                past.note_upload(430, &now());
+                past
+            },
+            Evidence::default(),
+        ),
+        (
+            "a failure that names no error",
+            stale(),
+            noted(vec![Attempt {
+                chain: vec![ErrorCode::nameless()],
+                ..attempt(20, "")
+            }]),
+        ),
+        (
             "old software",
             with(|facts| facts.os_version = Ok("15.8.2".to_owned())),
             newest("MB 203"),
@@ -613,7 +632,7 @@ fn the_seed_story_ends_at_a_new_copy() {
     let week = ask(&stale(), &noted(attempts(7).collect())).remove(0);
     assert_eq!(list(&week.steps), "S1 S2 S4");
     assert!(
-        week.because.contains("as it did 6 times before"),
+        week.because.ends_with(", as did 6 before"),
         "{}",
         week.because
     );
