@@ -244,29 +244,7 @@ impl<'t> Broken<'t> {
             "{}: the backup before the last one is no version",
             self.at
         );
-        for (what, left) in [
-            ("work", work),
-            ("a journal", self.journal()),
-            (
-                "a ledger",
-                self.ours("work").join(format!("{}.ledger", table.udid())),
-            ),
-        ] {
-            assert!(!left.exists(), "{}: {what} is left over", self.at);
-        }
-        assert_eq!(
-            Tree::of(&self.ours("trash")).names(),
-            Vec::<String>::new(),
-            "{}: something is left in the trash",
-            self.at
-        );
-        let udid = Udid::parse(&table.udid()).expect("a UDID");
-        let store = Store::open(&table.root()).expect("it is a store");
-        assert!(
-            store.current(&udid).is_ok_and(|copy| copy.is_some()),
-            "{}: the new backup is not known to be verified",
-            self.at
-        );
+        assert_tidy(table, &self.at);
     }
 
     fn ours(&self, name: &str) -> PathBuf {
@@ -277,6 +255,33 @@ impl<'t> Broken<'t> {
         self.ours("journal")
             .join(format!("{}.json", self.table.udid()))
     }
+}
+
+/// What broke off before is forgotten: nothing of it is left over, and what is current is known to be verified.
+pub fn assert_tidy(table: &Table, at: &str) {
+    let (ours, udid) = (table.root().join(".backupwatch"), table.udid());
+    let work = ours.join("work");
+    for (what, left) in [
+        ("work", work.join(&udid)),
+        (
+            "a journal",
+            ours.join("journal").join(format!("{udid}.json")),
+        ),
+        ("a ledger", work.join(format!("{udid}.ledger"))),
+    ] {
+        assert!(!left.exists(), "{at}: {what} is left over");
+    }
+    assert_eq!(
+        Tree::of(&ours.join("trash")).names(),
+        Vec::<String>::new(),
+        "{at}: something is left in the trash"
+    );
+    let store = Store::open(&table.root()).expect("it is a store");
+    let udid = Udid::parse(&udid).expect("a UDID");
+    assert!(
+        store.current(&udid).is_ok_and(|copy| copy.is_some()),
+        "{at}: the new backup is not known to be verified"
+    );
 }
 
 /// The phone's own word in the work tree, which begins as links to the current one.

@@ -3,9 +3,12 @@
 //!
 //! Every system call instead of every message: `crates/backup/tests/killed.rs`.
 
+use backupwatch_backup::Store;
+use backupwatch_core::Udid;
 use backupwatch_e2e::{
     agent::{WATCH_ONLY, configure},
-    blow::{Blow, Broken, Moment, Tally, change, few, step, strike},
+    blow::{Blow, Broken, Moment, Tally, assert_tidy, change, few, step, strike},
+    story::heal,
     table::{PASSWORD, Running, Table},
 };
 use std::time::{Duration, Instant};
@@ -54,6 +57,51 @@ fn at_every_message(password: Option<&str>, arguments: &[&str], blow: Blow) {
 #[test]
 fn killed_at_every_message_of_a_full_backup() {
     at_every_message(None, &["--full"], Blow::Kill);
+}
+
+/// There is no backup before it that must stay. What is there afterwards is whole, or nothing; and the next run ends well.
+#[test]
+fn killed_at_every_message_of_a_first_backup() {
+    let mut messages = 0;
+    loop {
+        let table = Table::unix(few(None));
+        let at = format!("a first backup, killed at message {messages}");
+        table.phone().single_step(true);
+        let mut run = table.start_backup(&[]);
+        if !step(&table, &mut run, messages, &mut Vec::new()) {
+            table.phone().single_step(false);
+            let said = run.end();
+            assert!(said.ok(), "with all {messages} messages: {said:?}");
+            break;
+        }
+        assert!(strike(&table, run, Blow::Kill, &at), "{at}: it had ended");
+        assert_whole_or_nothing(&table, &at);
+        heal(&table);
+        // Whoever is killed at first may have made no store yet.
+        if let Ok(store) = Store::open(&table.root())
+            && messages % 2 == 1
+        {
+            for _ in 0..2 {
+                store.reconcile().expect("the journal reconciles");
+            }
+            assert_whole_or_nothing(&table, &at);
+        }
+        table.back_up_well(&[]);
+        assert_tidy(&table, &at);
+        messages += 1;
+    }
+    assert!(messages > 50, "{messages}");
+}
+
+/// What has the place of the backup, and what is called verified, is the phone's to the byte.
+fn assert_whole_or_nothing(table: &Table, at: &str) {
+    let udid = Udid::parse(&table.udid()).expect("a UDID");
+    let said = Store::open(&table.root()).and_then(|store| store.current(&udid));
+    let is_called_verified = said.is_ok_and(|copy| copy.is_some());
+    assert_eq!(is_called_verified, table.tree().exists(), "{at}");
+    if is_called_verified {
+        table.assert_whole();
+    }
 }
 
 #[test]
