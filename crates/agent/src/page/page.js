@@ -11,6 +11,8 @@
   addEventListener("hashchange", open);
   open();
 
+  setTimeout(() => document.getElementById("said")?.classList.add("read"), 8000);
+
   const from = document.body.dataset.events;
   if (!from || !window.EventSource) return;
 

@@ -25,8 +25,9 @@ pub(super) fn causes(ladder: &LadderDocument) -> Markup {
                         @if let Some(app) = &cause.app { p { "The app: " code { (app) } } }
                         @if !cause.advice.is_empty() { p { (cause.advice) } }
                         p class="quiet" {
-                            (words::confidence(&cause.confidence)) "."
-                            @if let Some(error) = &cause.error { " Its error: " code { (error) } "." }
+                            // Not knowing is not a matter of confidence.
+                            @if cause.code != "unknown" { (words::confidence(&cause.confidence)) ". " }
+                            @if let Some(error) = &cause.error { "Its error: " code { (error) } "." }
                         }
                     }
                 }
