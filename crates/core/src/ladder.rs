@@ -67,6 +67,9 @@ pub struct Failure {
     pub since: HostTime,
     /// The last date before it.
     pub date: Option<DeviceTime>,
+    /// It was seen to fail. Without that a person has only taken a step against what was late or unknown.
+    #[serde(default)]
+    pub seen: bool,
 }
 
 /// A ladder that is over.
@@ -300,8 +303,13 @@ impl Ladder {
 
     /// Takes in what is known now: signs of the steps, their end, and that iCloud Backup works again or fails anew.
     pub fn watch(&mut self, look: &Look<'_>) {
-        if self.failure.is_none() && look.fails() {
-            self.begin(look);
+        if look.fails() {
+            if self.failure.is_none() {
+                self.begin(look);
+            }
+            if let Some(failure) = &mut self.failure {
+                failure.seen = true;
+            }
         }
         if self.failure.is_none() {
             return;
@@ -326,6 +334,7 @@ impl Ladder {
         self.failure = Some(Failure {
             since: look.now.host,
             date: look.last_date(),
+            seen: false,
         });
     }
 
@@ -333,8 +342,8 @@ impl Ladder {
         let Some(failure) = self.failure else { return };
         let works = match look.verdict.cloud.state {
             CloudState::Fresh => true,
-            // One backup came, and the phone says already that the next will not.
-            CloudState::Late => !look.fails(),
+            // Late is better than failing, unless the phone says already that no other will come; it is no better than late.
+            CloudState::Late => failure.seen && !look.fails(),
             CloudState::Stale
             | CloudState::Alarm
             | CloudState::Critical

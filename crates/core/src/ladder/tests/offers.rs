@@ -161,10 +161,13 @@ fn what_a_cause_forbids_is_never_offered() {
     let mut hand = Hand::failing()
         .with_copy(|copy| copy.encrypted = true)
         .because(vec![full()]);
+    let mut offered = Vec::new();
     while let Some(step) = hand.next() {
-        assert!(![S4, S5, S7].contains(&step), "{step}");
+        offered.push(step.code());
         hand.mark(step, Mark::NotForMe);
     }
+    // And what comes after them is.
+    assert_eq!(offered, ["S3", "S0", "S1", "S2", "S5a", "S6", "S9"]);
     assert_eq!(hand.state(S4), RungState::Never);
     // A guess does not open what a certainty forbids, nor the other way round.
     let guess = |mut cause: Cause| {

@@ -461,6 +461,25 @@ fn one_backup_between_two_failures_is_no_cure() {
     );
 }
 
+/// Nobody failed: a step that was taken against what was only late is no cure before all is well.
+#[test]
+fn what_was_only_late_is_cured_when_it_is_fresh() {
+    let mut hand = Hand::failing();
+    hand.backs_up(Period::days(3));
+    let before = hand.ladder.recovery.clone();
+    hand.mark(StepId::S0, Mark::Did);
+    hand.wait(Period::days(3)).backs_up(Period::hours(50));
+    assert_eq!(
+        (hand.ladder.recovery.clone(), before.is_some()),
+        (None, true)
+    );
+    hand.wait(Period::hours(9)).backs_up(Period::hours(1));
+    assert_eq!(
+        hand.ladder.recovery.clone().unwrap().after,
+        Some(StepId::S0)
+    );
+}
+
 #[test]
 fn a_step_marked_while_all_is_well_cures_nothing() {
     let mut hand = Hand::failing();

@@ -207,7 +207,8 @@ struct World {
     recoveries: BTreeMap<String, Recovery>,
 }
 
-type Signature = (CloudState, Concern, Option<bool>);
+/// What one notice each may follow: another verdict, or another cause.
+type Signature = (CloudState, Concern, Option<bool>, Option<String>);
 
 const ABOUT_THE_VERDICT: [NoticeKind; 8] = [
     NoticeKind::CloudStale,
@@ -597,7 +598,7 @@ impl World {
     fn note_changes(&mut self) {
         for view in self.watcher.devices(&self.now) {
             let cloud = view.verdict.cloud;
-            let signature = (cloud.state, cloud.concern, cloud.enabled);
+            let signature = (cloud.state, cloud.concern, cloud.enabled, view.cause);
             let entry = self
                 .changes
                 .entry(view.udid.to_string())
@@ -681,8 +682,10 @@ impl World {
                 assert!(next.step != StepId::S7 || encrypted);
             }
         }
-        let known = self.recoveries.get(&device).cloned();
-        if climb.recovery == known {
+        // That its step was taken back is no other recovery.
+        let which = |recovery: &Recovery| (recovery.at, recovery.date);
+        let known = self.recoveries.get(&device).map(which);
+        if climb.recovery.as_ref().map(which) == known {
             return;
         }
         match climb.recovery {
