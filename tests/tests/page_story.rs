@@ -71,7 +71,8 @@ fn a_notice_leads_to_the_page_and_the_page_to_a_backup_that_works() {
     // The notice, and the click.
     let notice = desktop.wait_for_notice("no iCloud backup");
     assert!(notice.summary.contains("Ada’s iPhone"), "{notice:?}");
-    desktop.choose("Show Steps");
+    desktop.click_notice();
+    desktop.click_notice();
     let page = browser.somebody();
     enter(&page, &opener.opened());
     page.wait_for("Unprotected");
