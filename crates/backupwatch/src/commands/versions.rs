@@ -19,6 +19,7 @@ use backupwatch_backup::Clock as _;
 use jiff::tz::TimeZone;
 use listed::Listed;
 use pruned::Pruned;
+use tokio::signal::unix::{SignalKind, signal};
 
 pub async fn run(
     terminal: Terminal,
@@ -65,7 +66,15 @@ async fn prune(terminal: Terminal, setup: &Setup, wanted: &Prune) -> Result<Exit
             store.prune(&udid, &policy, offset)
         }
     });
-    let pruning = pruning.await?.map_err(|error| stored::refused(&error))?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let pruning = tokio::select! {
+        pruning = pruning => pruning?,
+        _ = tokio::signal::ctrl_c() => return Ok(stopped(terminal)),
+        _ = terminate.recv() => return Ok(stopped(terminal)),
+        _ = hangup.recv() => return Ok(stopped(terminal)),
+    };
+    let pruning = pruning.map_err(|error| stored::refused(&error))?;
     let pruned = Pruned::of(&device, &pruning, dry_run);
     if wanted.json {
         super::json(terminal, &pruned)?;
@@ -73,6 +82,12 @@ async fn prune(terminal: Terminal, setup: &Setup, wanted: &Prune) -> Result<Exit
         terminal.data(&pruned::words(&pruned, &pruning))?;
     }
     Ok(ExitCode::Ok)
+}
+
+/// Nobody waits for what is being deleted: a version goes out of sight in one step, and the next backup sweeps up behind it.
+fn stopped(terminal: Terminal) -> ExitCode {
+    terminal.say("Stopped. What was not deleted yet is whole.");
+    ExitCode::Interrupted
 }
 
 /// Work on the disk, beside what waits for sockets.

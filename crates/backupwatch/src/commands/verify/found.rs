@@ -303,7 +303,13 @@ fn damaged(found: &Found, zone: &TimeZone) -> String {
         1 => ("1 file".to_owned(), "is"),
         many => (words::files(many), "are"),
     };
-    format!("{files} of the {} {are} damaged:", found.the_backup(zone))
+    let backup = found.the_backup(zone);
+    // What is too much harms no other file.
+    let strays = found.findings.iter().filter(|one| one.code == "stray");
+    if strays.count() as u64 == found.wrong {
+        return format!("{files} in the {backup} {are} not of the phone’s making:");
+    }
+    format!("{files} of the {backup} {are} damaged:")
 }
 
 fn one(wrong: &Wrong) -> String {
