@@ -5,6 +5,8 @@ use backupwatch_core::HostTime;
 use backupwatch_core::diagnosis::meaning;
 use backupwatch_core::evidence::{Books, LONGEST_TEXT, MOST_ATTEMPTS, MOST_LINKS, MOST_PARTS};
 
+use super::bytes::names_something;
+
 const AT: HostTime = HostTime(jiff::Timestamp::constant(1_700_000_000, 0));
 
 pub fn target(input: &[u8]) {
@@ -18,7 +20,7 @@ pub fn target(input: &[u8]) {
         assert!(attempt.chain.len() <= MOST_LINKS);
         if let Some(text) = &attempt.text {
             assert!(text.chars().count() <= LONGEST_TEXT, "{text}");
-            assert!(!text.contains(['/', '@', '\n']), "names something: {text}");
+            assert!(!names_something(text), "names something: {text}");
         }
         let _words = meaning(attempt);
     }

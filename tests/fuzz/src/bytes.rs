@@ -58,3 +58,16 @@ pub fn settles_as_xml<T, E: std::fmt::Debug>(
     let once = read(&write(value)).expect("what we write, we read");
     settles(&once, write, read);
 }
+
+/// Whether a text that is kept of a phone's own words could name a file or a person: an address, a path, a second line. A slash
+/// between an error's domain and its number is neither.
+pub fn names_something(text: &str) -> bool {
+    // A text that was cut may end at the slash.
+    let is_code =
+        |text: &str| text.is_empty() || text.starts_with(|c: char| c.is_ascii_digit() || c == '-');
+    let is_path = |word: &str| match word.split_once('/') {
+        Some((_, code)) => code.contains('/') || !is_code(code),
+        None => false,
+    };
+    text.contains(['@', '\n']) || text.split_whitespace().any(is_path)
+}

@@ -146,8 +146,6 @@ impl Place {
 
     /// One backup of a phone that says these bytes.
     pub fn run(&self, said: Vec<u8>, services: Option<&[u8]>) -> (RunReport, Vec<u8>) {
-        static REAL: LazyLock<Runtime> = LazyLock::new(|| runtime(false));
-        static PAUSED: LazyLock<Runtime> = LazyLock::new(|| runtime(true));
         let heard = Arc::new(Mutex::new(Vec::new()));
         let backup = Peer::saying(said).heard_by(&heard);
         let [notifications, afc, apps, icons] = match services {
@@ -190,8 +188,10 @@ impl Place {
             CancellationToken::new(),
         );
         // Services that make us wait do it by the clock.
-        let runtime = if services.is_some() { &PAUSED } else { &REAL };
+        let runtime = runtime(services.is_some());
         let report = runtime.block_on(run);
+        // Waits for its threads: what an idle one holds looks like a leak, and what a late one does like the next input's.
+        drop(runtime);
         let heard = std::mem::take(&mut *heard.lock().unwrap());
         (report, heard)
     }
