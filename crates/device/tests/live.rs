@@ -34,13 +34,17 @@ impl Ear {
     }
 
     async fn at(stage: &Stage) -> Self {
+        Self::of(stage, "backupd").await
+    }
+
+    async fn of(stage: &Stage, program: &'static str) -> Self {
         let attached: Attached = stage.attached().await;
         let (sender, events) = mpsc::channel(256);
         let cancel = CancellationToken::new();
         let (token, address, timeouts) = (cancel.clone(), stage.address.clone(), stage.timeouts);
         let task = tokio::spawn(async move {
             live(
-                &address, &attached, &timeouts, &Noon, "backupd", sender, token,
+                &address, &attached, &timeouts, &Noon, program, sender, token,
             )
             .await
         });
@@ -133,6 +137,28 @@ async fn a_phone_that_lets_nobody_listen_says_so() {
         matches!(ended, Err(DeviceError::Refused { .. })),
         "{ended:?}"
     );
+}
+
+/// A program that does not run has no number, and everything is listened to for it.
+#[tokio::test]
+async fn what_others_say_is_not_passed_on() {
+    for service in [
+        "",
+        "[services.refuse]\n\"com.apple.os_trace_relay\" = \"InvalidService\"\n",
+    ] {
+        let stage = Stage::with(&format!("{service}{FULL}"));
+        let mut ear = Ear::of(&stage, "nobody").await;
+        assert_eq!(
+            soon("a start", ear.events.recv()).await,
+            Some(LogEvent::Listening)
+        );
+        stage.phone().back_up_to_icloud_now();
+        // What was said until now is heard by then; a slow machine only makes this test forgive more.
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        stage.phone().unplug();
+        assert_eq!(soon("the end", ear.events.recv()).await, None, "not a line");
+        soon("the end", ear.task).await.unwrap().unwrap_err();
+    }
 }
 
 #[tokio::test]
