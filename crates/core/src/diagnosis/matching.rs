@@ -94,11 +94,19 @@ pub(super) fn cause_of<'a>(
     if cause.code == "network" && names_certificate() {
         return by_sign("certificate_named", Some(error));
     }
+    // What the phone's own number says as well is as certain as that number.
+    let agreeing = attempt
+        .chain
+        .iter()
+        .filter_map(|link| tables.row(link, &attempt.chain))
+        .filter(|other| other.cause.is_some() && other.cause == row.cause);
     Some(Match {
         cause,
         row: Some(row),
         error: Some(error),
-        certainty: row.certainty,
+        certainty: agreeing
+            .map(|other| other.certainty)
+            .fold(row.certainty, Certainty::max),
         banned,
     })
 }

@@ -96,6 +96,7 @@ const UNDERLYING: &[Row] = &[
     ("MB 13, HTTP 423", "cloud_copy_broken", "S4", ""),
     ("MB 306, HTTP 424", "cloud_copy_broken", "S4", ""),
     ("MB 1, CK 11", "cloud_copy_broken", "S4", ""),
+    ("MB 4, CK 11", "cloud_copy_broken", "S4", ""),
     ("MB 1, CK 14", "cloud_copy_broken", "S4", ""),
     ("MB 1, CK 21", "cloud_copy_broken", "S4", ""),
     ("MB 1, CK 26", "cloud_copy_broken", "S4", ""),
