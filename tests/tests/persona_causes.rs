@@ -3,11 +3,10 @@
 
 #![cfg(unix)]
 
-use backupwatch_agent::ladder::LadderDocument;
+use backupwatch_agent::{api::words::BackupRequest, ladder::LadderDocument};
 use backupwatch_e2e::{
     agent::{Agent, WATCH_ONLY, configure},
-    peers,
-    table::{PATIENCE, Said, Table, persona},
+    table::{Table, persona},
 };
 use std::fmt::Write as _;
 
@@ -45,8 +44,14 @@ fn every_cause_its_first_step_and_its_words() {
             && status.devices.iter().all(|device| device.seen_at.is_some())
     });
     for udid in &udids {
-        let said: Said = peers::run(&mut table.ours(&["backup", udid]), PATIENCE).into();
-        assert_eq!(said.code, Some(0), "{said:?}");
+        let (udid, request) = (udid.parse().unwrap(), BackupRequest { full: false });
+        // Two at a time; for the others that is no refusal, they follow.
+        let _ = table.wait("it is asked for", agent.client().backup(&udid, &request));
+    }
+    for udid in &udids {
+        agent.when_device(udid, "it is backed up", |device| {
+            device.local.state == "verified"
+        });
     }
     agent.when("the notes of all are read", |_| {
         let log = agent.words();
