@@ -3,10 +3,12 @@
 mod codes;
 mod data;
 mod laws;
+mod situations;
 mod stories;
 
 use super::*;
-use crate::evidence::{Attempt, Books, Heard, Window};
+use crate::evidence::{Attempt, Books, Conditions, Heard, Window};
+use crate::facts::Facts;
 use crate::fixture::{at, earlier, facts};
 use crate::time::HostTime;
 
@@ -128,3 +130,32 @@ fn list(steps: &[StepId]) -> String {
     let names: Vec<&str> = steps.iter().map(|step| step.code()).collect();
     names.join(" ")
 }
+
+/// A phone whose last iCloud backup is nine days old, with something else about it.
+fn with(change: impl FnOnce(&mut Facts)) -> Past {
+    let then = now();
+    let mut facts = facts(&then, Period::days(9));
+    change(&mut facts);
+    let mut past = Past::default();
+    past.absorb(facts, &CloudPolicy::default(), &then);
+    past
+}
+
+fn books_with(change: impl FnOnce(&mut Books)) -> Evidence {
+    let mut books = books(Vec::new());
+    change(&mut books);
+    of(books)
+}
+
+fn heard_with(change: impl FnOnce(&mut Heard)) -> Evidence {
+    let mut hearing = silence(1);
+    change(&mut hearing);
+    heard(hearing)
+}
+
+const ALL_WELL: Conditions = Conditions {
+    enabled: true,
+    locked: true,
+    on_power: true,
+    on_wifi: true,
+};
