@@ -98,7 +98,7 @@ pub struct UsbmuxdOwn {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogOwn {
-    /// In the words of `EnvFilter`, for example `"info,backupwatch_device=debug"`.
+    /// In the words of `Targets`, for example `"info,backupwatch_device=debug"`.
     pub filter: String,
 }
 

@@ -9,10 +9,12 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use tracing::{Level, Metadata};
-use tracing_appender::non_blocking::WorkerGuard;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{Builder, Rotation};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// The log files that are kept, one a day.
 const DAYS: usize = 14;
@@ -68,22 +70,25 @@ pub struct LogGuard {
     _worker: Option<WorkerGuard>,
 }
 
-/// Starts the log of this process. `filter` is in the words of `EnvFilter`, for example `info,backupwatch_device=debug`.
+/// Lines that wait for the disk; what is more is not written. The room for all of them is taken at once.
+const LINES: usize = 2048;
+
+/// Starts the log of this process. `filter` is in the words of [`Targets`], for example `info,backupwatch_device=debug`.
 pub fn start(sink: Sink<'_>, filter: &str, ansi: bool) -> Result<LogGuard, LoggingError> {
-    let parsed = EnvFilter::builder()
-        .parse(filter)
-        .map_err(|source| LoggingError::Filter {
-            filter: filter.to_owned(),
-            source,
-        })?;
+    let parsed: Targets = filter.parse().map_err(|source| LoggingError::Filter {
+        filter: filter.to_owned(),
+        source,
+    })?;
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(parsed)
+        .with_max_level(LevelFilter::TRACE)
         .with_target(true);
     match sink {
         Sink::Stderr => {
             builder
                 .with_ansi(ansi)
                 .with_writer(Shortening(io::stderr))
+                .finish()
+                .with(parsed)
                 .try_init()
                 .map_err(|_| LoggingError::Twice)?;
             Ok(LogGuard { _worker: None })
@@ -108,10 +113,14 @@ pub fn start(sink: Sink<'_>, filter: &str, ansi: bool) -> Result<LogGuard, Loggi
                     path: path.to_owned(),
                     source,
                 })?;
-            let (writer, worker) = tracing_appender::non_blocking(appender);
+            let (writer, worker) = NonBlockingBuilder::default()
+                .buffered_lines_limit(LINES)
+                .finish(appender);
             builder
                 .with_ansi(false)
                 .with_writer(Shortening(writer))
+                .finish()
+                .with(parsed)
                 .try_init()
                 .map_err(|_| LoggingError::Twice)?;
             Ok(LogGuard {
