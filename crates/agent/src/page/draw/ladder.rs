@@ -8,6 +8,9 @@ use crate::page::{qr, words};
 use crate::status::DeviceStatus;
 
 pub(super) fn section(scene: &Scene, device: &DeviceStatus, ladder: &LadderDocument) -> Markup {
+    // The reason is said with the verdict already.
+    let words = ladder.words.strip_prefix(&device.reason);
+    let standing = words.unwrap_or(&ladder.words).trim_start();
     html! {
         section id="steps" aria-labelledby="steps-title" data-live {
             h2 id="steps-title" { "Steps to get iCloud Backup going again" }
@@ -17,7 +20,7 @@ pub(super) fn section(scene: &Scene, device: &DeviceStatus, ladder: &LadderDocum
                     @if let Some(step) = &recovery.after { ", after step " (step) } "."
                 }
             }
-            @if !ladder.words.is_empty() { p class="lead" id="standing" { (ladder.words) } }
+            @if !standing.is_empty() { p class="lead" id="standing" { (standing) } }
             ol class="steps" { @for entry in &ladder.steps { (one(scene, device, entry, ladder.held.as_ref())) } }
             p class="quiet" { "Menu names differ a little between releases of iOS. The search field in Settings finds “iCloud Backup”." }
         }
