@@ -218,6 +218,15 @@ fn what_was_opened_with_the_password_stays_with_the_agent() {
     agent.end();
 }
 
+/// An agent that has seen the phone.
+fn watching(table: &Table) -> Agent<'_> {
+    let agent = Agent::start(table);
+    agent.when_device(&table.udid(), "it was visited", |device| {
+        !device.links.is_empty() && device.trust == "trusted" && device.seen_at.is_some()
+    });
+    agent
+}
+
 /// Waits until the phone is listened to.
 fn wait_until_heard(table: &Table) {
     let begin = Instant::now();
@@ -232,7 +241,7 @@ fn wait_until_heard(table: &Table) {
 fn an_attempt_is_heard_while_it_fails() {
     for with_agent in [true, false] {
         let table = table(persona("icloud-full"), WATCH_ONLY);
-        let agent = with_agent.then(|| Agent::start(&table));
+        let agent = with_agent.then(|| watching(&table));
         let child = piped(&mut table.ours(&["diagnose", "--live"]));
         wait_until_heard(&table);
         table.phone().back_up_to_icloud_now();
@@ -259,7 +268,7 @@ fn an_attempt_is_heard_while_it_fails() {
 #[test]
 fn what_is_heard_as_lines_for_programs() {
     let table = table(persona("icloud-no-network"), WATCH_ONLY);
-    let agent = Agent::start(&table);
+    let agent = watching(&table);
     let child = piped(&mut table.ours(&["diagnose", "--live", "--json"]));
     wait_until_heard(&table);
     table.phone().back_up_to_icloud_now();
@@ -292,7 +301,7 @@ fn what_is_heard_as_lines_for_programs() {
 fn listening_is_stopped_politely_and_one_listens_at_a_time() {
     for with_agent in [true, false] {
         let table = table(persona("icloud-full"), WATCH_ONLY);
-        let agent = with_agent.then(|| Agent::start(&table));
+        let agent = with_agent.then(|| watching(&table));
         let child = piped(&mut table.ours(&["diagnose", "--live"]));
         wait_until_heard(&table);
         let second = run(&table, &["diagnose", "--live"]);
@@ -324,7 +333,7 @@ fn a_phone_whose_log_lies_ends_in_a_sentence() {
         let mut nell = persona("hostile-log");
         nell.log.trace = vec![rogue];
         let table = table(nell, WATCH_ONLY);
-        let agent = Agent::start(&table);
+        let agent = watching(&table);
         let said = run(&table, &["diagnose", "--live"]);
         assert_said(&said, code, &[words]);
         assert!(!said.all().contains("script"), "{said:?}");
