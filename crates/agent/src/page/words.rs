@@ -2,7 +2,7 @@
 //! command line.
 
 use backupwatch_core::Period;
-use backupwatch_core::words::{capital, files, lasting, size};
+use backupwatch_core::words::{files, lasting, size};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -42,12 +42,6 @@ pub(super) fn noun(device: &DeviceStatus) -> &'static str {
         Some(model) if model.starts_with("iPad") => "iPad",
         Some(_) | None => "device",
     }
-}
-
-/// What to do, for behind "What next:".
-pub(super) fn next(device: &DeviceStatus) -> String {
-    let words = device.next.words.as_str();
-    capital(words.strip_prefix("Next: ").unwrap_or(words))
 }
 
 pub(super) fn protection(code: &str) -> &'static str {

@@ -184,10 +184,10 @@ pub(super) fn why(
                 || "It is the mildest step that has not been tried.".to_owned(),
                 |cause| match cause.confidence {
                     Confidence::Certain | Confidence::Likely => {
-                        format!("Its turn, because {}.", inner(&cause.title))
+                        format!("It comes next, because {}.", inner(&cause.title))
                     }
                     Confidence::Possible => {
-                        format!("Its turn, for perhaps {}.", inner(&cause.title))
+                        format!("It comes next, because perhaps {}.", inner(&cause.title))
                     }
                 },
             ),

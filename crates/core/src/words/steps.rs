@@ -1,6 +1,6 @@
 //! How verdicts and notices speak of the ladder. What the ladder itself says is in `ladder`.
 
-use super::{Scene, day, noun};
+use super::{Scene, capital, day, noun};
 use crate::diagnosis::Confidence;
 use crate::judge::Medium;
 use crate::ladder::{Climb, Rung, fails_because, inner};
@@ -33,7 +33,7 @@ pub fn next_step(scene: &Scene<'_>, climb: &Climb) -> NextStep {
                 ),
             },
             None => NextStep {
-                words: format!("Next: {}.", named(rung)),
+                words: capital(&format!("{}.", named(rung))),
                 ..plain
             },
         };
@@ -44,7 +44,12 @@ pub fn next_step(scene: &Scene<'_>, climb: &Climb) -> NextStep {
                 Medium::There => NextCode::BackUpNow,
                 Medium::Missing => NextCode::ConnectStore,
             },
-            words: format!("Next: {}. {}", named(rung), rung.why),
+            words: format!(
+                "Step {} ({}) is next. {}",
+                rung.step,
+                inner(&rung.text.title),
+                rung.why
+            ),
         },
         None => NextStep {
             words: climb.words.clone(),

@@ -87,7 +87,7 @@ fn standing(scene: &Scene, device: &DeviceStatus, ladder: &LadderDocument) -> Ma
             p class="lead" { (device.reason) }
             @if !device.next.words.is_empty() {
                 p class="next" {
-                    strong { "What next: " } (words::next(device)) " "
+                    strong { "What next: " } (device.next.words) " "
                     @match (device.next.code.as_str(), step) {
                         ("show_steps", Some(step)) => a href=(format!("#{}", step.id)) { "Go to step " (step.id) },
                         ("show_steps", None) => a href="#steps" { "Go to the steps" },

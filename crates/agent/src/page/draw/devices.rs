@@ -64,7 +64,7 @@ fn one(scene: &Scene, device: &DeviceStatus) -> Markup {
             p { (verdict(&device.protection)) }
             p { (device.reason) }
             @if !device.next.words.is_empty() {
-                p class="next" { strong { "What next: " } (words::next(device)) }
+                p class="next" { strong { "What next: " } (device.next.words) }
             }
             p class="quiet" { (seen(scene, device)) }
         }
