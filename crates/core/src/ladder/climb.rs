@@ -33,12 +33,13 @@ pub(super) enum Standing {
 
 impl Standing {
     fn of(causes: &[Cause], scene: &Scene<'_>) -> Self {
-        let known = causes
+        // What the phone itself names need not be waited for.
+        let named = causes
             .first()
-            .is_some_and(|cause| cause.confidence >= Confidence::Likely);
+            .is_some_and(|cause| cause.confidence >= Confidence::Likely && !cause.steps.is_empty());
         match &scene.cloud.state {
             CloudState::Fresh => Self::Works,
-            CloudState::Late if known => Self::Fails,
+            CloudState::Late if named => Self::Fails,
             CloudState::Late => Self::Waits,
             CloudState::Off => Self::Off,
             CloudState::Stale
@@ -46,10 +47,6 @@ impl Standing {
             | CloudState::Critical
             | CloudState::NoneYet
             | CloudState::Unknown(UnknownWhy::NoDate) => {
-                // What the phone itself names need not be waited for.
-                let named = causes.first().is_some_and(|cause| {
-                    cause.confidence == Confidence::Certain && !cause.steps.is_empty()
-                });
                 if scene.cloud.concern >= Concern::Stale || named {
                     Self::Fails
                 } else {
