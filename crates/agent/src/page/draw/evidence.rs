@@ -15,7 +15,7 @@ pub(super) fn causes(ladder: &LadderDocument) -> Markup {
     html! {
         section id="causes" class="card" aria-labelledby="causes-title" data-live {
             h2 id="causes-title" { "Why it may fail" }
-            @if ladder.causes.is_empty() { p { "No cause is known. The steps begin with the mildest." } }
+            @if ladder.causes.is_empty() { p { "Nothing is known to be wrong with it." } }
             ul class="causes" {
                 @for cause in &ladder.causes {
                     li data-cause=(cause.code) {
