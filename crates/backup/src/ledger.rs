@@ -179,7 +179,7 @@ impl Ledger {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = disk::query(path, || {
             let db = Connection::open_with_flags(path, flags)?;
-            db.execute_batch("PRAGMA cache_size=-1024; PRAGMA temp_store=FILE;")?;
+            db.execute_batch("PRAGMA cache_size=-256; PRAGMA temp_store=FILE;")?;
             must_be_sound(&db)?;
             Ok(db)
         })?;
@@ -450,7 +450,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     // The file is synced as a whole before it counts; until then only a crash of this process must not damage it, and for
     // that the rollback journal without syncs is enough.
     db.execute_batch(
-        "PRAGMA journal_mode=DELETE; PRAGMA synchronous=OFF; PRAGMA cache_size=-512; PRAGMA temp_store=FILE;
+        "PRAGMA journal_mode=DELETE; PRAGMA synchronous=OFF; PRAGMA cache_size=-256; PRAGMA temp_store=FILE;
          PRAGMA locking_mode=EXCLUSIVE; PRAGMA user_version=1;
          CREATE TABLE IF NOT EXISTS files (
              path TEXT PRIMARY KEY NOT NULL, len INTEGER NOT NULL, hash BLOB NOT NULL

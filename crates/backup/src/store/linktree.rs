@@ -19,9 +19,9 @@ use rustix::io::Errno;
 use crate::disk::{self, CWD};
 use crate::jail::{MAX_DEPTH, is_part};
 
-/// Threads that link. Each folder is one's own, so they hardly meet; more than this do not help on any disk tried. One in the
-/// crate's own tests, which are to know what is done first.
-const THREADS: usize = if cfg!(test) { 1 } else { 4 };
+/// Threads that link. Each folder is one's own, so they hardly meet; each has memory of its own, and the phone reads meanwhile.
+/// One in the crate's own tests, which are to know what is done first.
+const THREADS: usize = if cfg!(test) { 1 } else { 2 };
 
 /// Why there is no tree of links.
 #[derive(Debug, thiserror::Error)]
