@@ -234,7 +234,7 @@ const SCHEMA_1: &str = "
 .as_of
 .devices[]
 .devices[].backup.bytes .devices[].backup.files .devices[].backup.percent .devices[].backup.phase
-.devices[].due
+.devices[].cause .devices[].due
 .devices[].icloud.age_s .devices[].icloud.enabled .devices[].icloud.last .devices[].icloud.state .devices[].icloud.why
 .devices[].links[]
 .devices[].local.age_s .devices[].local.damaged .devices[].local.encrypted .devices[].local.last .devices[].local.level
@@ -242,7 +242,7 @@ const SCHEMA_1: &str = "
 .devices[].model .devices[].name
 .devices[].next.code .devices[].next.words
 .devices[].nickname .devices[].os_version .devices[].protection .devices[].reason .devices[].seen_at
-.devices[].snoozed_until .devices[].trust .devices[].udid
+.devices[].snoozed_until .devices[].step .devices[].trust .devices[].udid
 .schema
 .store.free .store.root .store.state .store.words";
 

@@ -29,13 +29,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::disk::{self, CWD};
 
+pub(crate) use begin::{Begin, Claim, Planned};
 pub use checked::LookError;
 pub(crate) use durable::SYNC_EACH_FILE;
 pub use error::StoreError;
 pub use export::{Export, ExportError, Exported, Exporting, export};
 pub(crate) use heal::read as read_file;
 pub use roll::{Reconciled, RolledForward};
-pub(crate) use begin::{Begin, Claim, Planned};
 pub(crate) use run::{Run, WorkTree};
 pub use space::ROOM;
 pub use versions::{Held, Measured, Pruning, Version, Which};
