@@ -228,9 +228,10 @@ async fn cancelling_is_polite_and_resumable() {
             .into_iter()
             .rev()
             .find(|seen| seen.name.starts_with("DLMessage"));
-        // In the middle of a stream of files there is no place for a goodbye, and the link just ends.
+        // In the middle of a stream of files there is no place for a goodbye, and the link just ends. A watcher that is slow
+        // may have let the phone get that far in both cases.
         let last = last.unwrap().name;
-        let in_a_stream = moment != "Browse" && last == "DLMessageStatusResponse";
+        let in_a_stream = last == "DLMessageStatusResponse";
         assert!(
             last == "DLMessageDisconnect" || in_a_stream,
             "{moment}: {last}"
