@@ -174,6 +174,16 @@ fn without_an_agent_it_shows_what_was_known_and_keeps_nothing() {
     assert_eq!(after["steps"], without["steps"]);
 }
 
+#[test]
+fn without_any_agent_the_notes_in_the_backup_are_read() {
+    let table = table();
+    let said: Said = peers::run(&mut table.ours(&["backup"]), PATIENCE).into();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let ladder = json(&fix(&table, &["--json"]));
+    assert_eq!(ladder["causes"][0]["code"], "icloud_full");
+    assert_eq!(step(&ladder, "S3")["state"], "next");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_person_is_asked_and_hears_what_comes_next() {

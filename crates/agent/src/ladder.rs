@@ -1,9 +1,10 @@
 //! The ladder of one device as a document, schema 1: the same for the local API and `fix --json`. A contract with scripts, additive
 //! changes only.
 
+use backupwatch_core::evidence::Books;
 use backupwatch_core::ladder::{Climb, Rung};
 use backupwatch_core::steps::Guard;
-use backupwatch_core::watcher::Watcher;
+use backupwatch_core::watcher::{Event, Watcher};
 use backupwatch_core::{HostTime, Now, Udid, diagnosis};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -138,18 +139,24 @@ pub struct RecoveryEntry {
     pub after: Option<String>,
 }
 
-/// The document as it can be judged from what the last agent left behind; none when the device is not known. As of when that agent
-/// last looked.
+/// The document as it can be judged from what the last agent left behind, and from the phone's notes if somebody found some;
+/// none when the device is not known. As of when that agent last looked.
 pub fn from_state(
     state: &State,
     config: &Config,
     udid: &Udid,
+    books: Option<Books>,
     now: &Now,
 ) -> Result<Option<LadderDocument>, StateError> {
     let looked = state.agent()?.last_poll.unwrap_or(now.host);
     let devices = state.devices()?.into_iter();
     let remembered = devices.map(|device| device.remembered).collect();
-    let watcher = Watcher::new(config.policies.clone(), remembered);
+    let mut watcher = Watcher::new(config.policies.clone(), remembered);
+    if let Some(books) = books.map(Box::new) {
+        let udid = udid.clone();
+        // What the watcher wants done about it is not done here.
+        drop(watcher.handle(now, Event::BooksRead { udid, books }));
+    }
     let Some(climb) = watcher.climb(udid, now) else {
         return Ok(None);
     };

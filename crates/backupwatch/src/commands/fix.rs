@@ -10,7 +10,7 @@ use crate::{
     failure::Failure,
     reach,
     setup::Setup,
-    show,
+    show, stored,
     terminal::Terminal,
 };
 use backupwatch_agent::{
@@ -21,8 +21,9 @@ use backupwatch_agent::{
     state,
     status::Status,
 };
-use backupwatch_backup::Clock as _;
-use backupwatch_core::{Now, Udid};
+use backupwatch_backup::{Clock as _, Which};
+use backupwatch_core::{Now, Udid, evidence::Books};
+use std::sync::Arc;
 
 /// One device as `fix` sees it.
 struct Case<'a> {
@@ -132,10 +133,21 @@ async fn known(
         host: clock.now(),
         utc_offset_s: clock.utc_offset_s(),
     };
+    let books = notes(setup, udid).await;
     let ladder = state::open_read_only(&setup.paths.database)
-        .and_then(|state| ladder::from_state(&state, &setup.config, udid, &now))
+        .and_then(|state| ladder::from_state(&state, &setup.config, udid, books, &now))
         .map_err(|error| Failure::from_error(ExitCode::Internal, "state", &error))?;
     ladder.ok_or_else(choice::none_known)
+}
+
+/// The phone's notes, where they can be read without a password. An agent reads them after each backup; a single command does
+/// not wait for that.
+async fn notes(setup: &Setup, udid: &Udid) -> Option<Books> {
+    let store = stored::open(setup, None).ok()?;
+    let held = store.open_version(udid, &Which::Current).ok()?;
+    let scratch = setup.paths.state.clone();
+    let read = move || held.books(None, &scratch, &Arc::default()).ok();
+    tokio::task::spawn_blocking(read).await.ok()?
 }
 
 fn nobody_to_tell() -> Failure {
