@@ -46,6 +46,10 @@ pub struct NotesEntry {
     pub words: String,
     /// When the backup was made from which they are; absent when none were ever read.
     pub as_of: Option<Timestamp>,
+    /// Whether iCloud Backup was switched on then.
+    pub enabled: Option<bool>,
+    /// When the last iCloud backup before it ended, by the device's clock.
+    pub last: Option<Timestamp>,
     /// The last attempts, newest first.
     pub attempts: Vec<AttemptEntry>,
     /// Failures in a row, as the phone counts them.
@@ -267,6 +271,8 @@ fn notes(books: Option<&Books>, copy: Option<&LocalCopy>) -> NotesEntry {
         state: state.to_owned(),
         words: words.to_owned(),
         as_of: books.map(|books| books.at.0),
+        enabled: told.enabled,
+        last: told.last.map(|at| at.0),
         attempts: told.attempts.iter().rev().map(attempt).collect(),
         failures: told.failures,
         missing_key_failures: told.missing_key_failures,

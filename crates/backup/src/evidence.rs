@@ -24,6 +24,9 @@ pub use parse::parse;
 /// `HomeDomain-Library/Preferences/com.apple.MobileBackup.plist`, as SHA-1.
 const ID: &str = "2f0b2af6ff2371fcfaf405572b94d0e8551c5659";
 
+/// `HomeDomain-Library/Preferences/com.apple.mobile.ldbackup.plist`, what lockdown tells of.
+const ID_BESIDE: &str = "2f771621fd3c627d0db75fe173f3dae8ce50e98b";
+
 /// Longest file that is read. Those of phones have some ten kilobytes.
 pub const MAX: usize = 8 << 20;
 
@@ -53,9 +56,18 @@ impl Held {
 }
 
 fn books(tree: &Tree<'_>, at: HostTime) -> Result<Books, NotRead> {
-    let bytes = single::read(tree, ID, MAX)?;
-    parse(&bytes, at)
-        .map_err(|_| NotRead::Unreadable("the phone's notes are not in a form that is known"))
+    let (bytes, beside) = single::read(tree, ID, ID_BESIDE, MAX)?;
+    let books = parse(&bytes, at)
+        .map_err(|_| NotRead::Unreadable("the phone's notes are not in a form that is known"))?;
+    // Without it there is one thing less to show, and nothing to be told.
+    Ok(match beside.and_then(|bytes| parse::beside(&bytes, at)) {
+        Some((enabled, last)) => Books {
+            enabled,
+            last,
+            ..books
+        },
+        None => books,
+    })
 }
 
 #[cfg(test)]

@@ -37,6 +37,14 @@ fn with_books(mut persona: Persona) -> Persona {
           </dict></array></dict>
           <key>FailureCount</key><integer>5</integer>
         </dict></plist>"""
+        [[files]]
+        domain = "HomeDomain"
+        path = "Library/Preferences/com.apple.mobile.ldbackup.plist"
+        text = """
+        <plist version="1.0"><dict>
+          <key>CloudBackupEnabled</key><true/>
+          <key>LastCloudBackupDate</key><integer>769034247</integer>
+        </dict></plist>"""
     "#;
     let more: backupwatch_sim::contents::Contents = toml::from_str(books).unwrap();
     persona.contents.files.extend(more.files);
@@ -71,11 +79,21 @@ fn go(stopped: bool) -> Arc<AtomicBool> {
 }
 
 fn says_full(books: &Books) -> bool {
-    books.failures == Some(5) && (books.attempts.iter()).any(|attempt| attempt.chain[0].code == 303)
+    let last = books.last.map(|last| last.to_string());
+    books.failures == Some(5)
+        && (books.attempts.iter()).any(|attempt| attempt.chain[0].code == 303)
+        && books.enabled == Some(true)
+        && last.as_deref() == Some("2025-05-15T20:37:27Z")
 }
 
 fn blob(world: &World) -> PathBuf {
     world.store.folder(&world.udid()).join(BLOB)
+}
+
+/// The file beside them, of which nothing is told when it cannot be read.
+fn beside(world: &World) -> PathBuf {
+    let blob = "2f/2f771621fd3c627d0db75fe173f3dae8ce50e98b";
+    world.store.folder(&world.udid()).join(blob)
 }
 
 /// Puts something else where the books are.
@@ -96,6 +114,24 @@ async fn the_books_of_a_plain_backup() {
         books,
         "a password that nobody needs does no harm"
     );
+}
+
+#[tokio::test]
+async fn what_lockdown_tells_of_is_shown_where_it_can_be_read() {
+    let world = backed_up(with_books(persona())).await;
+    let whole = read(&world, None).unwrap();
+    let without = Books {
+        enabled: None,
+        last: None,
+        ..whole.clone()
+    };
+    for rubbish in ["", "rubbish", "<plist><array/></plist>"] {
+        std::fs::remove_file(beside(&world)).unwrap();
+        std::fs::write(beside(&world), rubbish).unwrap();
+        assert_eq!(read(&world, None).unwrap(), without, "{rubbish}");
+    }
+    std::fs::remove_file(beside(&world)).unwrap();
+    assert_eq!(read(&world, None).unwrap(), without);
 }
 
 #[tokio::test]

@@ -52,6 +52,12 @@ pub struct Books {
     pub at: HostTime,
     /// The last attempts, oldest first, at most [`MOST_ATTEMPTS`].
     pub attempts: Vec<Attempt>,
+    /// The switch of iCloud Backup then.
+    #[serde(default)]
+    pub enabled: Option<bool>,
+    /// The date of the last iCloud backup then.
+    #[serde(default)]
+    pub last: Option<DeviceTime>,
     /// `FailureCount`.
     pub failures: Option<u32>,
     /// `MissingEncryptionKeyFailureCount`.
@@ -82,6 +88,8 @@ impl Books {
         Self {
             at,
             attempts: Vec::new(),
+            enabled: None,
+            last: None,
             failures: None,
             missing_key_failures: None,
             retry_after: None,

@@ -116,6 +116,8 @@ pub(crate) fn attempt(at: DeviceTime, code: i64) -> Attempt {
 /// Books that hold nothing but attempts, read now.
 pub(crate) fn books(now: &Now, attempts: Vec<Attempt>) -> Books {
     Books {
+        enabled: None,
+        last: None,
         at: now.host,
         attempts,
         failures: None,

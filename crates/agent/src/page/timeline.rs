@@ -213,6 +213,8 @@ mod tests {
             name: None,
             causes: Vec::new(),
             notes: NotesEntry {
+                enabled: None,
+                last: None,
                 state: "read".to_owned(),
                 words: String::new(),
                 as_of: None,

@@ -25,7 +25,7 @@ pub const ADA: &str = "00008101-000A111122225058";
 /// The phone that the program is made for: its iCloud backup is 58 days old, its owner enters the passcode at once.
 pub fn ada() -> Persona {
     persona("stale-58-days", |text| {
-        text.replace("after_s = 3.0", "after_s = 0.2")
+        text.replace("after_s = 3.0", "after_s = 0.5")
     })
 }
 

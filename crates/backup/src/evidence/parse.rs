@@ -62,6 +62,17 @@ pub fn parse(bytes: &[u8], at: HostTime) -> Result<Books, DecodeError> {
     Ok(books.bounded())
 }
 
+/// The switch and the date of the last backup, from the bytes of `com.apple.mobile.ldbackup.plist`, as they were then.
+pub(super) fn beside(bytes: &[u8], at: HostTime) -> Option<(Option<bool>, Option<DeviceTime>)> {
+    let Ok(Value::Dictionary(list)) = codec::decode(bytes, Limits::of_bytes(MAX)) else {
+        return None;
+    };
+    let dates = Dates { at };
+    let enabled = fields::boolean(&list, "CloudBackupEnabled").ok().flatten();
+    let last = number(&list, "LastCloudBackupDate").and_then(DeviceTime::from_reference_seconds);
+    Some((enabled, last.filter(|date| dates.is_sane(*date, AHEAD))))
+}
+
 /// Which dates can be true in a backup of that moment.
 pub(super) struct Dates {
     at: HostTime,

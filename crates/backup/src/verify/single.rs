@@ -3,6 +3,7 @@
 //! The name of a blob follows from where the file was on the phone, so that it is not there is known without the password.
 //! Nothing is proved of the bytes here; what is in them is for whoever asks.
 
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use backupwatch_core::Udid;
 use rustix::io::Errno;
 
 use super::keybag::{Keybag, Keys, NotOpened};
-use super::manifest::{self, Looked};
+use super::manifest::{self, Looked, Manifest};
 use super::plists::{self, Locks};
 use super::reader::is_the_files;
 use super::sealed::{self, Opener};
@@ -71,31 +72,46 @@ impl From<io::Error> for NotRead {
 const DAMAGED: NotRead = NotRead::Unreadable("the backup is damaged");
 const TOO_LONG: NotRead = NotRead::Unreadable("it is longer than it can be");
 
-/// The file of this id, if it has at most `max` bytes.
-pub(crate) fn read(tree: &Tree<'_>, id: &str, max: usize) -> Result<Vec<u8>, NotRead> {
+/// The file of this id, if it has at most `max` bytes, and the one beside it, if that can be read likewise: a password is
+/// tried once for both.
+pub(crate) fn read(
+    tree: &Tree<'_>,
+    id: &str,
+    beside: &str,
+    max: usize,
+) -> Result<(Vec<u8>, Option<Vec<u8>>), NotRead> {
     let mut report = VerifyReport::new();
     let locks = plists::check(tree.jail, tree.udid, &mut report)?;
     if report.wrong > 0 {
         return Err(DAMAGED);
     }
-    let path = format!("{}/{id}", id.get(..2).unwrap_or_default());
-    let file = match tree.jail.open_file(&path) {
-        Ok(file) => file,
-        Err(Errno::NOENT) => return Err(NotRead::NotThere),
-        Err(e) if is_the_files(e) => return Err(DAMAGED),
-        Err(e) => return Err(io::Error::from(e).into()),
-    };
-    let key = if report.encrypted {
-        key_of(tree, &locks, id, &mut report)?
+    let file = open(tree, id)?;
+    let keys = if report.encrypted {
+        let mut opened = unsealed(tree, &locks, &mut report)?;
+        [opened.key_of(id)?, opened.key_of(beside).unwrap_or(None)]
     } else {
-        None
+        [None, None]
     };
-    let most = max as u64;
-    let most = sealed::sealed_len(most, key.is_some());
+    let [key, key_beside] = keys;
+    let bytes = contents(&file, key, max)?;
+    let beside = open(tree, beside).and_then(|file| contents(&file, key_beside, max));
+    Ok((bytes, beside.ok()))
+}
+
+fn open(tree: &Tree<'_>, id: &str) -> Result<File, NotRead> {
+    let path = format!("{}/{id}", id.get(..2).unwrap_or_default());
+    match tree.jail.open_file(&path) {
+        Ok(file) => Ok(file),
+        Err(Errno::NOENT) => Err(NotRead::NotThere),
+        Err(e) if is_the_files(e) => Err(DAMAGED),
+        Err(e) => Err(io::Error::from(e).into()),
+    }
+}
+
+fn contents(file: &File, key: Option<Opener>, max: usize) -> Result<Vec<u8>, NotRead> {
+    let most = sealed::sealed_len(max as u64, key.is_some());
     let mut bytes = Vec::new();
-    disk::Reading(&file)
-        .take(most + 1)
-        .read_to_end(&mut bytes)?;
+    disk::Reading(file).take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
         return Err(TOO_LONG);
     }
@@ -110,13 +126,17 @@ pub(crate) fn read(tree: &Tree<'_>, id: &str, max: usize) -> Result<Vec<u8>, Not
     Ok(bytes)
 }
 
-/// What decrypts the file; `None` where the phone gave it no key, as it does with empty ones.
-fn key_of(
+/// An encrypted backup, opened with its password.
+struct Unsealed {
+    keys: Keys,
+    manifest: Manifest,
+}
+
+fn unsealed(
     tree: &Tree<'_>,
     locks: &Locks,
-    id: &str,
     report: &mut VerifyReport,
-) -> Result<Option<Opener>, NotRead> {
+) -> Result<Unsealed, NotRead> {
     let password = tree.password.ok_or(NotRead::PasswordWanted)?;
     let Some(Looked::Sealed(list)) = manifest::look(tree.jail, tree.folder, tree.stop, report)?
     else {
@@ -125,15 +145,22 @@ fn key_of(
     let keys = unlock(locks, password, tree.stop)?;
     let key = keys.unwrap(&locks.manifest_key).map_err(|_| DAMAGED)?;
     let manifest = sealed::open_manifest(list, &key, tree.scratch, &|_| {}, tree.stop, report)?;
-    let row = manifest.ok_or(DAMAGED)?.find(id);
     if tree.stop.load(Ordering::Relaxed) {
         return Err(NotRead::Stopped);
     }
-    let Some(wrapped) = row.ok_or(DAMAGED)?.key else {
-        return Ok(None);
-    };
-    let key = keys.unwrap(&wrapped).map_err(|_| DAMAGED)?;
-    Ok(Some(Opener::new(&key)))
+    let manifest = manifest.ok_or(DAMAGED)?;
+    Ok(Unsealed { keys, manifest })
+}
+
+impl Unsealed {
+    /// What decrypts the file; `None` where the phone gave it no key, as it does with empty ones.
+    fn key_of(&mut self, id: &str) -> Result<Option<Opener>, NotRead> {
+        let Some(wrapped) = self.manifest.find(id).ok_or(DAMAGED)?.key else {
+            return Ok(None);
+        };
+        let key = self.keys.unwrap(&wrapped).map_err(|_| DAMAGED)?;
+        Ok(Some(Opener::new(&key)))
+    }
 }
 
 fn unlock(locks: &Locks, password: &Password, stop: &AtomicBool) -> Result<Keys, NotRead> {

@@ -68,6 +68,12 @@ fn notes(
         let label = format!("  {} ", Tone::Dim.set(&format!("{label:<14}")));
         let _ = writeln!(out, "{}", terminal.wrapped(&label, text, HANG));
     };
+    if let Some(enabled) = notes.enabled {
+        line("iCloud Backup", if enabled { "on" } else { "off" });
+    }
+    if let Some(last) = notes.last {
+        line("Last backup", &words::date(last, zone));
+    }
     if notes.attempts.is_empty() {
         line("Last attempts", "none are noted");
     }
@@ -216,6 +222,8 @@ mod tests {
     #[test]
     fn a_whole_diagnosis_as_a_person_reads_it() {
         let notes = NotesEntry {
+            enabled: Some(true),
+            last: None,
             state: "read".into(),
             words: "From the newest local backup.".into(),
             as_of: Some("2026-11-20T00:00:00Z".parse().unwrap()),
