@@ -100,7 +100,7 @@ fn round(
         let run = match case.work {
             Work::Full => {
                 if client != Client::Copy {
-                    clear(bench)?;
+                    clear(bench, client)?;
                 }
                 back_up(bench, phone, client, Work::Full)
             }
@@ -196,8 +196,11 @@ fn home(bench: &Bench, client: Client) -> PathBuf {
     bench.scratch.join(client.name())
 }
 
-fn clear(bench: &Bench) -> Result<()> {
-    for home in Client::ALL.map(|client| home(bench, client)) {
+/// Makes room for a client. Ours stays until its own turn comes: the floor is made of it, after the last round as well.
+fn clear(bench: &Bench, whose: Client) -> Result<()> {
+    let goes = |client: &Client| *client != Client::Backupwatch || whose == *client;
+    for client in Client::ALL.into_iter().filter(goes) {
+        let home = home(bench, client);
         if home.exists() {
             let gone = fs::remove_dir_all(&home);
             gone.with_context(|| format!("failed to remove {}", home.display()))?;
