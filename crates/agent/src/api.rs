@@ -9,10 +9,11 @@ pub mod words;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use axum::http::StatusCode;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::Desk;
+use crate::agent::{Desk, Refusal};
 use crate::clock::Clock;
 use crate::page::Door;
 use listen::Listener;
@@ -37,6 +38,20 @@ impl std::fmt::Debug for Context {
         f.debug_struct("Context")
             .field("database", &self.database)
             .finish_non_exhaustive()
+    }
+}
+
+/// What HTTP calls it when the loop says no.
+pub(crate) fn status_of(refusal: &Refusal) -> StatusCode {
+    match refusal {
+        Refusal::UnknownDevice => StatusCode::NOT_FOUND,
+        Refusal::NotAttached
+        | Refusal::NotNow { .. }
+        | Refusal::NoStore { .. }
+        | Refusal::Listening
+        | Refusal::NotListening
+        | Refusal::NoBackup => StatusCode::CONFLICT,
+        Refusal::Ending => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 

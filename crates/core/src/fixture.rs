@@ -116,20 +116,7 @@ pub(crate) fn attempt(at: DeviceTime, code: i64) -> Attempt {
 /// Books that hold nothing but attempts, read now.
 pub(crate) fn books(now: &Now, attempts: Vec<Attempt>) -> Books {
     Books {
-        enabled: None,
-        last: None,
-        at: now.host,
         attempts,
-        failures: None,
-        missing_key_failures: None,
-        retry_after: None,
-        windows: None,
-        account_enabled: None,
-        restored: None,
-        upload: None,
-        largest: Vec::new(),
-        total: None,
-        period: None,
-        warning_period: None,
+        ..Books::blank(now.host)
     }
 }

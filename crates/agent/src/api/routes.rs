@@ -106,18 +106,8 @@ impl IntoResponse for No {
 
 impl From<Refusal> for No {
     fn from(refusal: Refusal) -> Self {
-        let status = match refusal {
-            Refusal::UnknownDevice => StatusCode::NOT_FOUND,
-            Refusal::NotAttached
-            | Refusal::NotNow { .. }
-            | Refusal::NoStore { .. }
-            | Refusal::Listening
-            | Refusal::NotListening
-            | Refusal::NoBackup => StatusCode::CONFLICT,
-            Refusal::Ending => StatusCode::SERVICE_UNAVAILABLE,
-        };
         Self::of(failure(
-            status,
+            super::status_of(&refusal),
             refusal.code(),
             &refusal.to_string(),
             refusal.next(),

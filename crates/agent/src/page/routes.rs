@@ -17,6 +17,7 @@ use super::guard::{self, Form, Visit};
 use super::hearing::Hearings;
 use super::{Context, Place, draw, live, timeline};
 use crate::agent::Refusal;
+use crate::api;
 use crate::state::{self, StateError};
 use crate::status::DeviceStatus;
 
@@ -78,17 +79,7 @@ impl IntoResponse for No {
 
 impl From<Refusal> for No {
     fn from(refusal: Refusal) -> Self {
-        let status = match refusal {
-            Refusal::UnknownDevice => StatusCode::NOT_FOUND,
-            Refusal::NotAttached
-            | Refusal::NotNow { .. }
-            | Refusal::NoStore { .. }
-            | Refusal::Listening
-            | Refusal::NotListening
-            | Refusal::NoBackup => StatusCode::CONFLICT,
-            Refusal::Ending => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        no(status, &sentence(&refusal))
+        no(api::status_of(&refusal), &sentence(&refusal))
     }
 }
 
