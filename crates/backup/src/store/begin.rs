@@ -97,6 +97,13 @@ impl Claim {
             Found::Journal(journal) => plan(journal, base.as_ref()),
             Found::Damaged | Found::Nothing => Plan::Fresh(Next::Current),
         };
+        // Before the phone is told of what the tree begins with: a tree that turns out to be empty would be no good to it.
+        let plan = match (plan, &base) {
+            (Plan::Fresh(Next::Current), Some(tree)) if !can_be_proved(layout, udid, tree)? => {
+                Plan::Fresh(Next::Empty)
+            }
+            (plan, _) => plan,
+        };
         Ok(Planned {
             claim: self,
             now: begin.now,
@@ -168,11 +175,11 @@ impl Planned {
         };
         let ledger_path = layout.work_ledger(udid);
         let ledger = match Ledger::open(&ledger_path) {
-            // Without its hashes nothing that the tree began with can be proved.
+            // Without its hashes nothing that was gone on with can be proved.
             Err(e) if e.is_damage() => {
                 tracing::warn!(
                     udid = udid.short(),
-                    "the hashes of the backup are damaged, so it is begun with nothing"
+                    "the hashes of the interrupted backup are damaged, so it is begun with nothing"
                 );
                 (origin, begun) = begin_anew(Next::Empty)?;
                 Ledger::open(&ledger_path)
@@ -232,6 +239,22 @@ fn plan(journal: Journal, base: Option<&TreeId>) -> Plan {
         },
         State::Condemned { next } => Plan::Fresh(next),
         State::Verified { .. } => Plan::Fresh(Next::Current),
+    }
+}
+
+/// Whether the hashes of a tree can be trusted, or there never were any.
+fn can_be_proved(layout: &Layout, udid: &Udid, tree: &TreeId) -> Result<bool, StoreError> {
+    let path = layout.ledger(udid, tree);
+    match Ledger::look(&path) {
+        Ok(_) => Ok(true),
+        Err(e) if e.is_damage() => {
+            tracing::warn!(
+                udid = udid.short(),
+                "the hashes of the backup are damaged, so it is begun with nothing"
+            );
+            Ok(false)
+        }
+        Err(e) => Err(StoreError::io("open", &path, e.into())),
     }
 }
 
