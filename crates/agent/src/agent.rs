@@ -12,7 +12,8 @@ use std::time::Duration;
 use backupwatch_core::run::CancelledBy;
 use backupwatch_core::watcher::{Event, Job, Remembered};
 use backupwatch_core::{HostTime, Now, Udid};
-use backupwatch_notify::{Answer, Notifier};
+use backupwatch_notify::menu::MenuBar;
+use backupwatch_notify::{FromDesktop, Notifier};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -53,8 +54,10 @@ pub struct Parts<P> {
     pub resident: bool,
     /// Shows notices.
     pub notifier: Arc<dyn Notifier>,
-    /// What people choose on them.
-    pub answers: mpsc::Receiver<Answer>,
+    /// What people choose on them and in the menu, and what else the desktop tells.
+    pub answers: mpsc::Receiver<FromDesktop>,
+    /// The item in the menu bar, where there is one.
+    pub menu: Option<Arc<dyn MenuBar>>,
     /// Opens links.
     pub open_page: OpenPage,
     /// The clock.
@@ -82,7 +85,7 @@ impl<P> fmt::Debug for Parts<P> {
 enum Turn {
     News(Event),
     Done(Done),
-    Answer(Answer),
+    Desktop(FromDesktop),
     Ask(Ask),
     Time,
 }
@@ -100,6 +103,7 @@ pub async fn run<P: Phones>(
         notifier,
         door,
         open_page,
+        menu,
         ..
     } = parts;
     let (news_in, mut news) = mpsc::channel(NEWS);
@@ -110,8 +114,10 @@ pub async fn run<P: Phones>(
         rereading: None,
         keeper,
         notifier,
+        menu,
         door,
         open_page,
+        shutdown: shutdown.clone(),
     };
     let now = look(&*clock);
     let mut mind = Mind::new(
@@ -144,7 +150,13 @@ pub async fn run<P: Phones>(
                 hands.done(&done);
                 mind.on_done(done, &now, &mut acts);
             }
-            Some(Turn::Answer(answer)) => mind.on_answer(&answer, &now, &mut acts),
+            Some(Turn::Desktop(FromDesktop::Answer(answer))) => {
+                mind.on_answer(&answer, &now, &mut acts)
+            }
+            Some(Turn::Desktop(FromDesktop::Menu(choice))) => {
+                mind.on_choice(choice, &now, &mut acts)
+            }
+            Some(Turn::Desktop(FromDesktop::Woke)) => mind.woke(&now, &mut acts),
             Some(Turn::Ask(ask)) => mind.on_ask(ask, &now, &troubles, &mut acts),
             Some(Turn::Time) | None => {}
         }
@@ -162,7 +174,7 @@ pub async fn run<P: Phones>(
             done = hands.jobs.next() => Turn::Done(done),
             Some(event) = news.recv() => Turn::News(event),
             answer = answers.recv(), if has_answers => match answer {
-                Some(answer) => Turn::Answer(answer),
+                Some(said) => Turn::Desktop(said),
                 None => { has_answers = false; Turn::Time }
             },
             ask = asks.recv(), if has_asks => match ask {
@@ -231,8 +243,10 @@ struct Hands<P> {
     rereading: Option<CancellationToken>,
     keeper: Keeper,
     notifier: Arc<dyn Notifier>,
+    menu: Option<Arc<dyn MenuBar>>,
     door: Option<Door>,
     open_page: OpenPage,
+    shutdown: CancellationToken,
 }
 
 impl<P: Phones> Hands<P> {
@@ -291,6 +305,7 @@ impl<P: Phones> Hands<P> {
                 Some(Err(error)) => tracing::warn!(%error, "no link to the page can be made"),
                 None => tracing::warn!("there is no page to be opened"),
             },
+            Act::Quit => self.shutdown.cancel(),
             Act::Write(write) => self.keeper.write(write).await,
         }
     }
@@ -323,7 +338,9 @@ impl<P: Phones> Hands<P> {
             .notifier
             .trouble()
             .map(|why| format!("Notices cannot be shown: {why}."));
-        state.into_iter().chain(screen).collect()
+        let menu = self.menu.as_ref().and_then(|menu| menu.trouble());
+        let menu = menu.map(|why| format!("There is no item in the menu bar: {why}."));
+        state.into_iter().chain(screen).chain(menu).collect()
     }
 }
 

@@ -10,7 +10,8 @@ use std::time::Duration;
 use backupwatch_core::policy::Mode;
 use backupwatch_core::watcher::Remembered;
 use backupwatch_core::{HostTime, Udid};
-use backupwatch_notify::{Answer, Notifier};
+use backupwatch_notify::menu::MenuBar;
+use backupwatch_notify::{FromDesktop, Notifier};
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -47,8 +48,10 @@ pub struct Setup<P> {
     pub phones: P,
     /// Shows notices.
     pub notifier: Arc<dyn Notifier>,
-    /// What people choose on them.
-    pub answers: mpsc::Receiver<Answer>,
+    /// What people choose on them and in the menu, and what else the desktop tells.
+    pub answers: mpsc::Receiver<FromDesktop>,
+    /// The item in the menu bar, where there is one.
+    pub menu: Option<Arc<dyn MenuBar>>,
     /// Opens links for the person.
     pub open_page: OpenPage,
     /// The clock.
@@ -297,6 +300,7 @@ impl Start {
             resident,
             notifier: setup.notifier,
             answers: setup.answers,
+            menu: setup.menu,
             open_page: setup.open_page,
             clock: setup.clock,
             keeper: self.keeper,

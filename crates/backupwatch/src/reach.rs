@@ -12,7 +12,7 @@ use backupwatch_agent::{
     process::{self, InProcess, StartError},
 };
 use backupwatch_device::MuxAddress;
-use backupwatch_notify::{Answer, Notifier};
+use backupwatch_notify::{FromDesktop, Notifier};
 use std::{path::Path, sync::Arc};
 use tokio::sync::mpsc;
 
@@ -51,7 +51,7 @@ pub fn process_setup(
     setup: &Setup,
     root: Option<&Path>,
     notifier: Arc<dyn Notifier>,
-    answers: mpsc::Receiver<Answer>,
+    answers: mpsc::Receiver<FromDesktop>,
 ) -> Result<process::Setup<Usbmuxd>, Failure> {
     Ok(process_setup_at(
         mux_address(setup)?,
@@ -68,7 +68,7 @@ pub fn process_setup_at(
     setup: &Setup,
     root: Option<&Path>,
     notifier: Arc<dyn Notifier>,
-    answers: mpsc::Receiver<Answer>,
+    answers: mpsc::Receiver<FromDesktop>,
 ) -> process::Setup<Usbmuxd> {
     let mut paths = setup.paths.clone();
     let mut origin = setup.origin();
@@ -83,6 +83,7 @@ pub fn process_setup_at(
         phones: Usbmuxd::new(address, host_name()),
         notifier,
         answers,
+        menu: None,
         open_page: Arc::new(browser::open),
         clock: Arc::new(SystemClock),
     }

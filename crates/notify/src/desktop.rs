@@ -3,7 +3,7 @@
 //! Each notice has one task that shows it and waits for its answer. A newer notice about the same matter takes the
 //! older one's place on the screen and ends its task; there are never more than [`WAITING`] of them.
 
-use crate::{Answer, Notifier, chosen};
+use crate::{FromDesktop, Notifier, chosen};
 use backupwatch_core::notice::{Notice, Urgency};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle};
@@ -16,7 +16,7 @@ const WAITING: usize = 64;
 pub struct Desktop {
     runtime: Handle,
     shared: Arc<Shared>,
-    answers: mpsc::Sender<Answer>,
+    answers: mpsc::Sender<FromDesktop>,
 }
 
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ struct Waiting {
 impl Desktop {
     /// Tasks run on `runtime`; what people choose arrives on `answers`.
     #[must_use]
-    pub fn new(runtime: Handle, answers: mpsc::Sender<Answer>) -> Self {
+    pub fn new(runtime: Handle, answers: mpsc::Sender<FromDesktop>) -> Self {
         Self {
             runtime,
             shared: Arc::default(),
@@ -83,7 +83,7 @@ async fn show(
     notice: Notice,
     place: Arc<Mutex<Option<u32>>>,
     shared: Arc<Shared>,
-    answers: mpsc::Sender<Answer>,
+    answers: mpsc::Sender<FromDesktop>,
 ) {
     let shown = match platform::show(&notice, &place).await {
         Ok(shown) => {
@@ -103,7 +103,7 @@ async fn show(
         return;
     };
     // A full channel means that nobody is taking answers; waiting here would not change that.
-    if answers.try_send(answer).is_err() {
+    if answers.try_send(FromDesktop::Answer(answer)).is_err() {
         tracing::warn!("an answer to a notice was lost: the agent is not taking any");
     }
 }

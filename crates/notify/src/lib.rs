@@ -3,7 +3,9 @@
 //! What a notice says and when it is due is decided in `core`; this crate only shows it. A notice that cannot be shown
 //! is no error of the agent: every notice is also in the history, and [`Notifier::trouble`] says why the screen stays empty.
 
+pub mod app;
 mod desktop;
+pub mod menu;
 mod recorder;
 
 pub use desktop::Desktop;
@@ -23,7 +25,18 @@ pub trait Notifier: Send + Sync {
     fn trouble(&self) -> Option<String>;
 }
 
-/// What a person chose on a notice. It comes back on the channel that the notifier was made with.
+/// What the desktop has to say to the agent. It comes back on the channel that the notifier and the menu were made with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FromDesktop {
+    /// Something was chosen on a notice.
+    Answer(Answer),
+    /// Something was chosen in the menu.
+    Menu(menu::Choice),
+    /// The computer woke up.
+    Woke,
+}
+
+/// What a person chose on a notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// [`Notice::id`] of the notice.

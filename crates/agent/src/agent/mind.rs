@@ -74,6 +74,8 @@ pub(super) enum Act {
     },
     /// Shows the person a place on the page.
     Open(Page),
+    /// Ends the agent; it comes back at the next login.
+    Quit,
     Write(Write),
 }
 

@@ -29,7 +29,7 @@ struct Rig {
     phones: Arc<Script>,
     news: mpsc::Sender<Event>,
     recorder: Arc<Recorder>,
-    answers: mpsc::Sender<Answer>,
+    answers: mpsc::Sender<FromDesktop>,
     opened: Arc<AtomicUsize>,
     clock: Arc<TestClock>,
     desk: Desk,
@@ -70,6 +70,7 @@ impl Rig {
             resident: true,
             notifier: Arc::clone(&recorder) as Arc<dyn Notifier>,
             answers: answered,
+            menu: None,
             open_page: Arc::new(move |link| {
                 assert!(
                     link.starts_with("http://127.0.0.1:4877/enter?key="),
@@ -436,10 +437,12 @@ async fn what_is_chosen_on_a_notice_is_done() {
             .is_some_and(|device| device.icloud.state == "critical")
     })
     .await;
-    let choose = |action| Answer {
-        notice: "n".to_owned(),
-        udid: udid(1),
-        action,
+    let choose = |action| {
+        FromDesktop::Answer(backupwatch_notify::Answer {
+            notice: "n".to_owned(),
+            udid: udid(1),
+            action,
+        })
     };
     rig.answers.send(choose(Action::ShowSteps)).await.unwrap();
     rig.answers.send(choose(Action::Snooze)).await.unwrap();

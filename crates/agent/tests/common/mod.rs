@@ -96,6 +96,7 @@ impl Home {
             ),
             notifier: Arc::clone(&self.recorder) as Arc<dyn backupwatch_notify::Notifier>,
             answers,
+            menu: None,
             open_page: Arc::new(|_| Ok(())),
             clock: Arc::new(SystemClock),
         }

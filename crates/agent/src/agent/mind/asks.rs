@@ -6,6 +6,7 @@ use backupwatch_core::notice::Action;
 use backupwatch_core::watcher::{BackupView, Event};
 use backupwatch_core::{Now, Trust, Udid};
 use backupwatch_notify::Answer;
+use backupwatch_notify::menu::Choice;
 use tokio::sync::oneshot;
 
 use super::{Act, Check, LOOK_PATIENCE, Mind, Mux, SNOOZE, Wish};
@@ -26,7 +27,27 @@ impl Mind {
             action = answer.action.code(),
             "chosen on a notice"
         );
-        match answer.action {
+        self.choose(udid, answer.action, now, acts);
+    }
+
+    /// Something was chosen in the menu.
+    pub(in crate::agent) fn on_choice(&mut self, choice: Choice, now: &Now, acts: &mut Vec<Act>) {
+        match choice {
+            Choice::Device(udid, action) => {
+                tracing::info!(
+                    udid = udid.short(),
+                    action = action.code(),
+                    "chosen in the menu"
+                );
+                self.choose(udid, action, now, acts);
+            }
+            Choice::Open => acts.push(Act::Open(Place::Devices)),
+            Choice::Quit => acts.push(Act::Quit),
+        }
+    }
+
+    fn choose(&mut self, udid: Udid, action: Action, now: &Now, acts: &mut Vec<Act>) {
+        match action {
             Action::BackUpNow => self.tell(Event::AskBackup { udid }, now, acts),
             Action::Snooze => self.tell(
                 Event::Snooze {
