@@ -1,9 +1,11 @@
-//! How we reach phones: usbmuxd's news, a short visit, pairing, hints, the phone's log, and the authenticated streams of a backup.
+//! How we reach phones: usbmuxd's news, a short visit, pairing, hints, the phone's log, the USB bus, and the authenticated
+//! streams of a backup.
 //!
-//! The only crate that names `idevice`; what is rented from it and what is our own is in `docs/adr/0003`. Not here: when
-//! to do any of it (`core`), and what is said on a backup's streams (`backup`).
+//! The only crate that names `idevice` and `rusb`; what is rented from the former and what is our own is in `docs/adr/0003`.
+//! Not here: when to do any of it (`core`), and what is said on a backup's streams (`backup`).
 
 mod address;
+pub mod bus;
 mod certificates;
 mod error;
 mod list;
