@@ -59,5 +59,5 @@ pub(crate) fn status_of(refusal: &Refusal) -> StatusCode {
 /// ending, so the caller sets a bound.
 pub async fn serve(listener: Listener, context: Context, shutdown: CancellationToken) {
     let router = routes::router(context, shutdown.clone());
-    listener.serve(router, shutdown).await;
+    crate::serving::serve(&listener, router, shutdown).await;
 }

@@ -21,6 +21,7 @@ pub mod phones;
 pub mod process;
 mod purgeable;
 pub mod report;
+mod serving;
 pub mod signals;
 pub mod state;
 pub mod status;

@@ -76,5 +76,5 @@ impl std::fmt::Debug for Context {
 /// Serves until `shutdown`; then answers what is being asked, and ends. Whoever has to be quicker drops the future.
 pub async fn serve(listener: Listener, context: Context, shutdown: CancellationToken) {
     let router = routes::router(context, shutdown.clone());
-    listener.serve(router, shutdown).await;
+    crate::serving::serve(&listener, router, shutdown).await;
 }
