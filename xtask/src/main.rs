@@ -5,6 +5,7 @@
 mod bench;
 mod floors;
 mod fuzz;
+mod macos;
 mod peers;
 mod remediation;
 mod test;
@@ -36,6 +37,8 @@ enum Task {
     Bench(bench::Options),
     /// Fail on an edge between crates that the architecture forbids
     Floors,
+    /// Lint the code for macOS, here or anywhere: with the toolchain's own target, or the program that CHECK_MACOS names
+    CheckMacos,
     /// Hold docs/remediation against the data that the program reads
     Remediation {
         /// Write the files anew
@@ -58,6 +61,7 @@ fn main() -> Result<()> {
         Task::Peers => peers::install().map(|found| found.print()),
         Task::Bench(options) => bench::run(options),
         Task::Floors => floors::check(),
+        Task::CheckMacos => macos::check(),
         Task::Remediation { write } => remediation::run(write),
         Task::Fuzz { target, minutes } => fuzz::run(target.as_deref(), minutes),
     }

@@ -59,9 +59,14 @@ pub(crate) fn venv() -> PathBuf {
     if let Some(given) = std::env::var_os("BACKUPWATCH_PEERS_VENV") {
         return given.into();
     }
+    target().join("peers/venv")
+}
+
+/// Where cargo builds.
+pub(crate) fn target() -> PathBuf {
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-    crate::root().join(target).join("peers/venv")
+    crate::root().join(target)
 }
 
 pub(crate) fn install() -> Result<Found> {
