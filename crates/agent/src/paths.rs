@@ -109,6 +109,16 @@ impl Base {
         self.home.join("Library/Application Support").join(NAME)
     }
 
+    /// Where launchd looks for what it has to start for this user.
+    pub fn launch_agents(&self) -> PathBuf {
+        self.home.join("Library/LaunchAgents")
+    }
+
+    /// Where the user's systemd looks for units of this user's own.
+    pub fn systemd_units(&self) -> PathBuf {
+        self.config.join("systemd/user")
+    }
+
     /// The places where a configuration file may be, best first.
     pub fn config_candidates(&self) -> Vec<PathBuf> {
         let xdg = self.config.join(NAME).join("config.toml");

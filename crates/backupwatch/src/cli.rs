@@ -99,11 +99,7 @@ pub enum Command {
         json: bool,
     },
     /// Watch in the foreground; this is what launchd and systemd start
-    Agent {
-        /// Write the log to this terminal even where a log folder is configured
-        #[arg(long)]
-        log_to_stderr: bool,
-    },
+    Agent(Agent),
     /// Show where the configuration is, what holds, and whether it is right
     Config {
         #[command(subcommand)]
@@ -355,6 +351,35 @@ fn step(name: &str) -> Result<StepId, String> {
         let all: Vec<&str> = steps::all().iter().map(|step| step.id.code()).collect();
         format!("there is no such step; there are {}", all.join(", "))
     })
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Agent {
+    #[command(subcommand)]
+    pub command: Option<AgentCommand>,
+    /// Write the log to this terminal even where a log folder is configured
+    #[arg(long)]
+    pub log_to_stderr: bool,
+}
+
+impl Agent {
+    pub fn json(self) -> bool {
+        match self.command {
+            Some(AgentCommand::Status { json }) => json,
+            None => false,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum AgentCommand {
+    /// Say whether the agent runs, and whether it is started at login
+    Status {
+        /// As JSON, schema 1
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]

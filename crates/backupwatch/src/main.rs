@@ -8,6 +8,7 @@ mod failure;
 mod long_work;
 mod password;
 mod reach;
+mod service;
 mod setup;
 mod show;
 mod stored;
@@ -15,7 +16,7 @@ mod terminal;
 mod words;
 
 use crate::{
-    cli::{Cli, Command, Global},
+    cli::{AgentCommand, Cli, Command, Global},
     failure::Failure,
     setup::Setup,
     terminal::Terminal,
@@ -110,10 +111,16 @@ async fn run(cli: Cli, terminal: Terminal) -> Result<ExitCode, Failure> {
             let (setup, _log) = ready()?;
             commands::history::run(terminal, &setup, device.as_deref(), limit, json).await
         }
-        Command::Agent { log_to_stderr } => {
-            let setup = setup::load(&global)?;
-            commands::agent::run(terminal, &setup, global.verbose, log_to_stderr).await
-        }
+        Command::Agent(wanted) => match wanted.command {
+            Some(AgentCommand::Status { json }) => {
+                let (setup, _log) = ready()?;
+                commands::agent::status::run(terminal, &setup, json).await
+            }
+            None => {
+                let setup = setup::load(&global)?;
+                commands::agent::run(terminal, &setup, global.verbose, wanted.log_to_stderr).await
+            }
+        },
         Command::Config { command } => {
             let path = setup::config_path(&global)?.display().to_string();
             commands::config::run(terminal, setup::load(&global), command, &path)
@@ -172,9 +179,9 @@ fn wants_json(command: Option<&Command>) -> bool {
         Some(Command::Versions(wanted)) => wanted.json(),
         Some(Command::Export(wanted)) => wanted.json,
         Some(Command::Fix(wanted)) => wanted.json,
+        Some(Command::Agent(wanted)) => wanted.json(),
         Some(
-            Command::Agent { .. }
-            | Command::Open { .. }
+            Command::Open { .. }
             | Command::Config { .. }
             | Command::Simulate(_)
             | Command::Demo { .. }

@@ -3,6 +3,7 @@
 use crate::{browser, failure::Failure, setup::Setup};
 use backupwatch_agent::{
     agent::Refusal,
+    api::words::Version,
     client::{Client, ClientError},
     clock::SystemClock,
     exit::ExitCode,
@@ -18,9 +19,14 @@ use tokio::sync::mpsc;
 
 /// A client of the agent, if one answers.
 pub async fn agent(setup: &Setup) -> Result<Option<Client>, Failure> {
-    let client = Client::new(&setup.paths.socket);
-    match client.version().await {
-        Ok(_) => Ok(Some(client)),
+    let there = version(setup).await?.is_some();
+    Ok(there.then(|| Client::new(&setup.paths.socket)))
+}
+
+/// What the agent says of itself, if one answers.
+pub async fn version(setup: &Setup) -> Result<Option<Version>, Failure> {
+    match Client::new(&setup.paths.socket).version().await {
+        Ok(version) => Ok(Some(version)),
         Err(ClientError::NotRunning) => Ok(None),
         Err(error) => Err(refused_by_agent(&error)),
     }

@@ -13,6 +13,8 @@ use std::path::PathBuf;
 pub struct Setup {
     pub config: Config,
     pub paths: Paths,
+    /// The folders of the person.
+    pub base: Base,
 }
 
 impl Setup {
@@ -44,7 +46,11 @@ pub fn load(global: &Global) -> Result<Setup, Failure> {
         ..in_file
     };
     let paths = Paths::resolve(&base, &moved);
-    Ok(Setup { config, paths })
+    Ok(Setup {
+        config,
+        paths,
+        base,
+    })
 }
 
 /// The home folder of the person.

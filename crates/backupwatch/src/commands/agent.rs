@@ -1,5 +1,7 @@
 //! `agent`: what launchd and systemd start.
 
+pub mod status;
+
 use crate::{failure::Failure, reach, setup::Setup, terminal::Terminal};
 use backupwatch_agent::{
     exit::ExitCode,

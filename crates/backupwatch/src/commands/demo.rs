@@ -226,6 +226,7 @@ fn setup(home: &Path) -> Result<Setup, Failure> {
     Ok(Setup {
         config,
         paths: Paths::resolve(&base, &moved),
+        base,
     })
 }
 
