@@ -295,7 +295,8 @@ impl<P: Phones> Hands<P> {
                 follower,
                 cancel,
             } => self.jobs.listen_to(attached, follower, cancel),
-            Act::Notify(notice) => self.notifier.post(&notice),
+            Act::Notify(notice) => drop(self.notifier.post(&notice)),
+            Act::Try(notice, reply) => drop(reply.send(self.notifier.post(&notice))),
             Act::Scan { udids, heal } => self.jobs.scan(mind.place.clone(), udids, heal),
             Act::Open(place) => match self.door.as_ref().map(|door| door.link(place)) {
                 Some(Ok(link)) => {

@@ -21,7 +21,7 @@ use tokio::net::UnixStream;
 
 use crate::api::words::{
     BackupEvent, BackupRequest, Failure, History, LocalOnlyRequest, MarkRequest, PageAnswer,
-    PageRequest, PairAnswer, PairRequest, SnoozeRequest, Version,
+    PageRequest, PairAnswer, PairRequest, SnoozeRequest, TestNotice, Version,
 };
 use crate::diagnosis::{DiagnosisDocument, ListenEvent};
 use crate::ladder::LadderDocument;
@@ -204,6 +204,11 @@ impl Client {
             step: step.map(|step| step.to_string()),
         };
         self.ask(Method::POST, "/v1/page", &request, QUICK).await
+    }
+
+    /// Shows one harmless notice, and waits until it is on the screen or why it is not is known.
+    pub async fn test_notice(&self) -> Result<TestNotice, ClientError> {
+        self.ask(Method::POST, "/v1/test-notice", &(), QUICK).await
     }
 
     /// Tells of a look at a backup, and waits until the agent has looked at the store.

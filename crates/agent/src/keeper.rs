@@ -180,7 +180,7 @@ fn write_one(state: &State, write: &Write) -> Result<(), StateError> {
         ),
         Write::Check(check) => state.add_check(&check.udid, check.at, check),
         Write::Notice(notice) => state.add_notice(
-            Some(&notice.udid),
+            notice.udid.as_ref(),
             notice.at,
             urgency(notice.level),
             &notice.title,

@@ -13,7 +13,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use backupwatch_agent::api::words::Failure;
+use backupwatch_agent::api::words::{Failure, HistoryEntry};
 use common::{ADA, Home, ada};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -225,6 +225,47 @@ async fn the_status_document_of_a_real_agent() {
         *value = "[changes]".into();
     }
     insta::assert_snapshot!(serde_json::to_string_pretty(&document).unwrap());
+    agent.end().await;
+}
+
+/// It says by itself what it is for, and neither a quiet hour nor a second one in a row holds it back.
+#[tokio::test]
+async fn a_test_notice_is_shown_and_stands_in_the_history() {
+    let home = Home::with(vec![]);
+    let agent = home.agent("[notify]\nquiet = \"00:00-23:59\"").up().await;
+    for _ in 0..2 {
+        let told = agent.client.test_notice().await.unwrap();
+        assert_eq!((told.shown, told.why), (true, None));
+    }
+    let posted = home.recorder.posted();
+    let said: Vec<_> = posted
+        .iter()
+        .map(|one| (one.kind.code(), one.udid.as_ref()))
+        .collect();
+    assert_eq!(said, [("test", None), ("test", None)]);
+    assert!(posted.iter().all(|one| one.actions.is_empty()));
+    agent.end().await;
+
+    let agent = home.agent("[notify]\ndesktop = false").up().await;
+    let told = agent.client.test_notice().await.unwrap();
+    assert!(!told.shown && told.why.unwrap().contains("notify.desktop"));
+    assert_eq!(
+        home.recorder.posted().len(),
+        2,
+        "nothing is shown where nothing is to be"
+    );
+    agent.end().await;
+
+    let agent = home.agent("").up().await;
+    let history = agent.client.history(None, 10).await.unwrap();
+    let titles = history.entries.iter().map(|entry| match entry {
+        HistoryEntry::Notice(notice) => (notice.title.as_str(), notice.udid.as_deref()),
+        HistoryEntry::Run(_) | HistoryEntry::Verification(_) => panic!("{entry:?}"),
+    });
+    assert_eq!(
+        titles.collect::<Vec<_>>(),
+        [("backupwatch is watching", None); 3]
+    );
     agent.end().await;
 }
 

@@ -38,6 +38,8 @@ pub enum NoticeKind {
     BackupDamaged,
     /// The folder or disk for backups is not there.
     StoreMissing,
+    /// Somebody asked to see a notice.
+    Test,
 }
 
 impl NoticeKind {
@@ -59,6 +61,7 @@ impl NoticeKind {
             Self::BackupFailed => "backup_failed",
             Self::BackupDamaged => "backup_damaged",
             Self::StoreMissing => "store_missing",
+            Self::Test => "test",
         }
     }
 }
@@ -120,8 +123,8 @@ pub struct Notice {
     pub replaces: String,
     /// What it is about.
     pub kind: NoticeKind,
-    /// Of which device.
-    pub udid: Udid,
+    /// Of which device; absent when it is about backupwatch itself.
+    pub udid: Option<Udid>,
     /// When it was decided.
     pub at: HostTime,
     /// How loudly.

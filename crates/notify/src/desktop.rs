@@ -3,10 +3,14 @@
 //! Each notice has one task that shows it and waits for its answer. A newer notice about the same matter takes the
 //! older one's place on the screen and ends its task; there are never more than [`WAITING`] of them.
 
-use crate::{FromDesktop, Notifier, chosen};
+use crate::{FromDesktop, Notifier, Posted, chosen};
 use backupwatch_core::notice::{Notice, Urgency};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
 
 /// Notices that can be answered at one time. The answer to an older one is lost; the notice itself is in the history.
 const WAITING: usize = 64;
@@ -46,7 +50,8 @@ impl Desktop {
 }
 
 impl Notifier for Desktop {
-    fn post(&self, notice: &Notice) {
+    fn post(&self, notice: &Notice) -> Posted {
+        let (tell, posted) = oneshot::channel();
         let mut waiting = lock(&self.shared.waiting);
         waiting.retain(|older| !older.task.is_finished() || older.replaces == notice.replaces);
         let mut place = None;
@@ -66,12 +71,14 @@ impl Notifier for Desktop {
             Arc::clone(&shown),
             Arc::clone(&self.shared),
             self.answers.clone(),
+            tell,
         ));
         waiting.push(Waiting {
             replaces: notice.replaces.clone(),
             shown,
             task,
         });
+        posted
     }
 
     fn trouble(&self) -> Option<String> {
@@ -84,15 +91,18 @@ async fn show(
     place: Arc<Mutex<Option<u32>>>,
     shared: Arc<Shared>,
     answers: mpsc::Sender<FromDesktop>,
+    tell: oneshot::Sender<Result<(), String>>,
 ) {
     let shown = match platform::show(&notice, &place).await {
         Ok(shown) => {
             *lock(&shared.trouble) = None;
+            let _nobody_asked = tell.send(Ok(()));
             shown
         }
         Err(why) => {
             tracing::warn!("failed to show a notice: {why}");
-            *lock(&shared.trouble) = Some(why);
+            *lock(&shared.trouble) = Some(why.clone());
+            let _nobody_asked = tell.send(Err(why));
             return;
         }
     };

@@ -15,14 +15,28 @@ use backupwatch_core::{
     Udid,
     notice::{Action, Notice},
 };
+use tokio::sync::oneshot;
 
 /// Shows notices. Implemented by the desktop, and by a [`Recorder`] for tests, demonstrations and machines without one.
 pub trait Notifier: Send + Sync {
-    /// Show this notice in place of the one before it about the same matter. Returns at once.
-    fn post(&self, notice: &Notice);
+    /// Show this notice in place of the one before it about the same matter. Returns at once; who wants to know whether it
+    /// has come onto the screen can wait for what is returned.
+    fn post(&self, notice: &Notice) -> Posted;
 
     /// Why the last notice could not be shown, in words for the person; `None` when all is well.
     fn trouble(&self) -> Option<String>;
+}
+
+/// Whether a notice has come onto the screen, once that is known, and if not, why, in words for the person. It breaks when a
+/// newer notice took the place before.
+pub type Posted = oneshot::Receiver<Result<(), String>>;
+
+/// For a notice of which that is known already.
+#[must_use]
+pub fn posted(known: Result<(), String>) -> Posted {
+    let (tell, posted) = oneshot::channel();
+    let _nobody_asked = tell.send(known);
+    posted
 }
 
 /// What the desktop has to say to the agent. It comes back on the channel that the notifier and the menu were made with.
@@ -41,8 +55,8 @@ pub enum FromDesktop {
 pub struct Answer {
     /// [`Notice::id`] of the notice.
     pub notice: String,
-    /// Of which device it spoke.
-    pub udid: Udid,
+    /// Of which device it spoke, if of one.
+    pub udid: Option<Udid>,
     /// What was chosen; a click on the notice itself opens the page.
     pub action: Action,
 }

@@ -1,6 +1,6 @@
 //! A notifier that only remembers: for tests, for `demo`, and where there is no desktop.
 
-use crate::Notifier;
+use crate::{Notifier, Posted};
 use backupwatch_core::notice::Notice;
 use std::sync::{Mutex, PoisonError};
 
@@ -32,12 +32,13 @@ impl Recorder {
 }
 
 impl Notifier for Recorder {
-    fn post(&self, notice: &Notice) {
+    fn post(&self, notice: &Notice) -> Posted {
         let mut posted = self.lock();
         if posted.len() >= KEPT {
             posted.remove(0);
         }
         posted.push(notice.clone());
+        crate::posted(Ok(()))
     }
 
     fn trouble(&self) -> Option<String> {
@@ -58,7 +59,7 @@ pub(crate) mod tests {
             id: id.into(),
             replaces: replaces.into(),
             kind: NoticeKind::CloudStale,
-            udid: "00008110-000A1B2C3D4E001E".parse::<Udid>().unwrap(),
+            udid: "00008110-000A1B2C3D4E001E".parse::<Udid>().ok(),
             at: HostTime("2026-11-22T10:00:00Z".parse().unwrap()),
             level: Urgency::Normal,
             title: "Anna's iPhone is not backing up".into(),

@@ -5,6 +5,7 @@ use backupwatch_core::ladder::Mark;
 use backupwatch_core::run::{Progress, RunReport};
 use backupwatch_core::steps::StepId;
 use backupwatch_core::{HostTime, Trust, Udid};
+use backupwatch_notify::Posted;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::diagnosis::{DiagnosisDocument, ListenEvent};
@@ -69,6 +70,8 @@ pub enum Ask {
         /// The way back.
         reply: oneshot::Sender<Result<Status, Refusal>>,
     },
+    /// Show one harmless notice; the way back says whether it came onto the screen.
+    TestNotice(oneshot::Sender<Posted>),
     /// Why a device's iCloud Backup fails, and what to do.
     Ladder {
         /// Which.
@@ -261,6 +264,11 @@ impl Desk {
             reply,
         })
         .await?
+    }
+
+    /// Shows one harmless notice, and says how to learn whether it came onto the screen.
+    pub async fn test_notice(&self) -> Result<Posted, Refusal> {
+        self.ask(Ask::TestNotice).await
     }
 
     /// Why a device's iCloud Backup fails, and what to do.

@@ -15,6 +15,7 @@ use backupwatch_core::retention::RetentionPolicy;
 use backupwatch_core::run::{Phase, Progress, RunReport};
 use backupwatch_core::watcher::{Attachment, Command, DeviceView, Event, Remembered, Watcher};
 use backupwatch_core::{HostTime, LocalCopy, NoAnswer, Now, Period, Trust, Udid};
+use backupwatch_notify::Posted;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -57,6 +58,11 @@ pub(super) enum Act {
     },
     Cancel(Udid),
     Notify(Box<backupwatch_core::notice::Notice>),
+    /// The same, and who asked for it hears whether it came onto the screen.
+    Try(
+        Box<backupwatch_core::notice::Notice>,
+        oneshot::Sender<Posted>,
+    ),
     Scan {
         udids: BTreeSet<Udid>,
         heal: bool,
@@ -419,7 +425,7 @@ impl Mind {
             Command::Notify(_) if !self.resident => {}
             Command::Notify(notice) => {
                 tracing::info!(
-                    udid = notice.udid.short(),
+                    udid = notice.udid.as_ref().map(Udid::short),
                     kind = notice.kind.code(),
                     "notice"
                 );

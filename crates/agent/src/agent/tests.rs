@@ -80,6 +80,7 @@ impl Rig {
                 Ok(())
             }),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            power: crate::power::Power::left_alone(),
             keeper: Keeper::start(state, &database),
             remembered,
             last_poll: None,
@@ -440,7 +441,7 @@ async fn what_is_chosen_on_a_notice_is_done() {
     let choose = |action| {
         FromDesktop::Answer(backupwatch_notify::Answer {
             notice: "n".to_owned(),
-            udid: udid(1),
+            udid: Some(udid(1)),
             action,
         })
     };

@@ -1,5 +1,7 @@
 //! The routes, version 1. Each is a few lines: read the request, ask, answer in JSON. Errors are JSON too.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
@@ -18,7 +20,7 @@ use super::Context;
 use super::story::{self, Story};
 use super::words::{
     BackupRequest, Failure, HistoryQuery, LocalOnlyRequest, MarkRequest, PageAnswer, PageRequest,
-    PairAnswer, PairRequest, SCHEMA, SnoozeRequest, Version,
+    PairAnswer, PairRequest, SCHEMA, SnoozeRequest, TestNotice, Version,
 };
 use crate::agent::Refusal;
 use crate::history;
@@ -32,6 +34,8 @@ use crate::verification::Verification;
 const BODY_MAX: usize = 16 << 10;
 /// Ten attempts with all that is kept of them.
 const BOOKS_MAX: usize = 64 << 10;
+/// How long a desktop may take to show a notice.
+const ON_SCREEN: Duration = Duration::from_secs(5);
 /// Two clocks of one computer rarely agree.
 const AHEAD: Period = Period::minutes(5);
 
@@ -51,6 +55,7 @@ pub(super) fn router(context: Context, shutdown: CancellationToken) -> Router {
         .route("/v1/snooze", post(snooze))
         .route("/v1/local-only", post(local_only))
         .route("/v1/page", post(page))
+        .route("/v1/test-notice", post(test_notice))
         .route("/v1/devices/{udid}/backup", post(backup).delete(cancel))
         .route("/v1/devices/{udid}/verified", post(verified))
         .route("/v1/devices/{udid}/diagnosis", get(diagnosis))
@@ -231,6 +236,25 @@ async fn page(State(app): State<App>, body: Sent) -> Result<Response, No> {
     Ok(json(&PageAnswer {
         schema: SCHEMA,
         url,
+    }))
+}
+
+/// One harmless notice, so that a person sees that notices arrive.
+async fn test_notice(State(app): State<App>) -> Result<Response, No> {
+    let posted = app.context.desk.test_notice().await?;
+    let why = match tokio::time::timeout(ON_SCREEN, posted).await {
+        Ok(Ok(Ok(()))) => None,
+        Ok(Ok(Err(why))) => Some(why),
+        Ok(Err(_gone)) => Some("another test took its place".to_owned()),
+        Err(_late) => Some(format!(
+            "the desktop did not answer within {} s",
+            ON_SCREEN.as_secs()
+        )),
+    };
+    Ok(json(&TestNotice {
+        schema: SCHEMA,
+        shown: why.is_none(),
+        why,
     }))
 }
 

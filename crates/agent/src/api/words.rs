@@ -156,6 +156,17 @@ impl std::fmt::Debug for PageAnswer {
     }
 }
 
+/// Answer of `POST /v1/test-notice`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestNotice {
+    /// Of this document.
+    pub schema: u32,
+    /// Whether the desktop took it. What a person sees also hangs on the desktop's own settings.
+    pub shown: bool,
+    /// If not, why, in words for the person, without a full stop.
+    pub why: Option<String>,
+}
+
 /// Query of `GET /v1/history`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

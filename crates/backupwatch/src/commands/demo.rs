@@ -19,7 +19,7 @@ use backupwatch_agent::{
 };
 use backupwatch_core::notice::Notice;
 use backupwatch_device::MuxAddress;
-use backupwatch_notify::Notifier;
+use backupwatch_notify::{Notifier, Posted};
 use backupwatch_sim::{Listen, Sim, SimHandle, phone::PhoneHandle};
 use backupwatch_wire::address::SocketAddress;
 use indicatif::ProgressBar;
@@ -278,7 +278,7 @@ struct OnTerminal {
 }
 
 impl Notifier for OnTerminal {
-    fn post(&self, notice: &Notice) {
+    fn post(&self, notice: &Notice) -> Posted {
         let buttons: Vec<String> = notice
             .actions
             .iter()
@@ -295,6 +295,7 @@ impl Notifier for OnTerminal {
             text.push_str(&format!("  {}\n", Tone::Dim.set(&buttons.join("  "))));
         }
         self.bar.suspend(|| self.terminal.say(&text));
+        backupwatch_notify::posted(Ok(()))
     }
 
     fn trouble(&self) -> Option<String> {

@@ -136,7 +136,7 @@ pub(super) fn post(memory: &mut Remembered, draft: Draft, now: &Now) -> Notice {
         ),
         replaces: format!("{}-{}", memory.udid, matter(draft.kind)),
         kind: draft.kind,
-        udid: memory.udid.clone(),
+        udid: Some(memory.udid.clone()),
         at: now.host,
         level: draft.level,
         title: draft.title,
@@ -163,6 +163,7 @@ fn matter(kind: NoticeKind) -> &'static str {
         | NoticeKind::BackupFailed
         | NoticeKind::BackupDamaged
         | NoticeKind::StoreMissing => "backup",
+        NoticeKind::Test => "test",
     }
 }
 

@@ -7,7 +7,7 @@ use super::{Scene, ago, capital, failures, lasting, name, next_step, noun, reaso
 use crate::facts::Trust;
 use crate::judge::Medium;
 use crate::ladder::{Climb, Recovery, recovered};
-use crate::notice::{Action, NoticeKind, Urgency};
+use crate::notice::{Action, Notice, NoticeKind, Urgency};
 use crate::run::RunFailure;
 use crate::steps::StepId;
 use crate::time::{HostTime, Period};
@@ -472,6 +472,23 @@ pub fn store_missing(scene: &Scene<'_>, reasons: &[String]) -> Draft {
             "Connect the disk, or choose another folder.".to_owned(),
         ]),
         actions: vec![Action::ShowSteps, Action::Snooze],
+    }
+}
+
+/// The one that only shows that notices arrive. Nobody decided it, so no throttle holds it back.
+pub fn test(now: HostTime) -> Notice {
+    Notice {
+        id: format!("test-{}", now.0.as_millisecond()),
+        replaces: "test".to_owned(),
+        kind: NoticeKind::Test,
+        udid: None,
+        at: now,
+        level: Urgency::Normal,
+        title: "backupwatch is watching".to_owned(),
+        body: "Connect your iPhone or iPad with a cable, unlock it, and tap Trust. You hear from backupwatch here when iCloud \
+               stops backing it up, and before a backup to this computer begins. As long as all is well it is silent."
+            .to_owned(),
+        actions: Vec::new(),
     }
 }
 

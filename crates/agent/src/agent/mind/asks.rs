@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use backupwatch_core::notice::Action;
 use backupwatch_core::watcher::{BackupView, Event};
+use backupwatch_core::words::notices;
 use backupwatch_core::{Now, Trust, Udid};
 use backupwatch_notify::Answer;
 use backupwatch_notify::menu::Choice;
@@ -21,13 +22,16 @@ use crate::status::Status;
 impl Mind {
     /// The person chose something on a notice.
     pub(in crate::agent) fn on_answer(&mut self, answer: &Answer, now: &Now, acts: &mut Vec<Act>) {
-        let udid = answer.udid.clone();
         tracing::info!(
-            udid = udid.short(),
+            udid = answer.udid.as_ref().map(Udid::short),
             action = answer.action.code(),
             "chosen on a notice"
         );
-        self.choose(udid, answer.action, now, acts);
+        match &answer.udid {
+            Some(udid) => self.choose(udid.clone(), answer.action, now, acts),
+            // One about backupwatch itself has no buttons; this is a click on it.
+            None => acts.push(Act::Open(Place::Devices)),
+        }
     }
 
     /// Something was chosen in the menu.
@@ -173,6 +177,16 @@ impl Mind {
                     troubles,
                     acts,
                 );
+            }
+            Ask::TestNotice(reply) => {
+                let notice = Box::new(notices::test(now.host));
+                acts.push(Act::Write(Write::Notice(notice.clone())));
+                if self.config.own.notify.desktop {
+                    acts.push(Act::Try(notice, reply));
+                } else {
+                    let why = "notices on the desktop are switched off (notify.desktop = false)";
+                    let _gone = reply.send(backupwatch_notify::posted(Err(why.to_owned())));
+                }
             }
             Ask::Ladder { udid, reply } => {
                 let _gone = reply.send(self.ladder(&udid, now));

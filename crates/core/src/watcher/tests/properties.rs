@@ -544,7 +544,10 @@ impl World {
                     }
                     assert!(asked.as_ref() != Some(&device) || plan.asked);
                 }
-                Command::Notify(notice) => self.check_notice(notice.udid.as_str(), notice.kind),
+                Command::Notify(notice) => self.check_notice(
+                    notice.udid.as_ref().map_or("", |udid| udid.as_str()),
+                    notice.kind,
+                ),
                 Command::Remember(memory) => {
                     drop(self.stored.insert(memory.udid.to_string(), *memory))
                 }
