@@ -1,16 +1,21 @@
 //! HTTP on a socket that listens, for the local API and the page alike: how many connections at once, how long a request may take,
-//! and how it ends. Who may connect, the socket says.
+//! and how it ends. Who may connect, the socket says. And answers that come piece by piece.
 
+use std::convert::Infallible;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Bytes;
+use hyper::body::{Body, Frame};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -108,5 +113,31 @@ async fn converse<S: Socket>(
 fn told(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "answering a request broke");
+    }
+}
+
+/// The body of an answer that goes on while something happens: a piece for each event.
+#[derive(Debug)]
+pub(crate) struct Story<E> {
+    events: mpsc::Receiver<E>,
+    piece: fn(&E) -> Bytes,
+}
+
+impl<E> Story<E> {
+    pub(crate) fn new(events: mpsc::Receiver<E>, piece: fn(&E) -> Bytes) -> Self {
+        Self { events, piece }
+    }
+}
+
+impl<E> Body for Story<E> {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let event = self.events.poll_recv(cx);
+        event.map(|event| event.map(|event| Ok(Frame::data((self.piece)(&event)))))
     }
 }

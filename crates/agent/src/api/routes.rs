@@ -16,16 +16,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use super::Context;
-use super::story::{self, Story};
 use super::words::{
     BackupRequest, Failure, HistoryQuery, LocalOnlyRequest, MarkRequest, PageAnswer, PageRequest,
     PairAnswer, PairRequest, SCHEMA, SnoozeRequest, TestNotice, Version,
 };
+use super::{Context, story};
 use crate::agent::Refusal;
 use crate::history;
 use crate::medium::in_full;
 use crate::page::Place;
+use crate::serving::Story;
 use crate::state::{self, StateError};
 use crate::status::trust_code;
 use crate::verification::Verification;
@@ -265,7 +265,10 @@ async fn backup(State(app): State<App>, udid: Named, body: Sent) -> Result<Respo
         .desk
         .backup(device_of(udid)?, request.full)
         .await?;
-    let body = Body::new(Story::new(story::events(following, app.shutdown)));
+    let body = Body::new(Story::new(
+        story::events(following, app.shutdown),
+        story::line,
+    ));
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
 }
 
@@ -294,7 +297,7 @@ async fn books(State(app): State<App>, udid: Named, body: Sent) -> Result<Respon
 
 async fn listen(State(app): State<App>, udid: Named) -> Result<Response, No> {
     let events = app.context.desk.listen(device_of(udid)?).await?;
-    let body = Body::new(Story::new(events));
+    let body = Body::new(Story::new(events, story::line));
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
 }
 

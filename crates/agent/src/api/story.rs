@@ -1,13 +1,9 @@
 //! The answer to a started backup: one JSON line a step, the end as the last one. A story that stops without its end means
 //! that the agent ended first.
 
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Bytes;
-use hyper::body::{Body, Frame};
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -28,30 +24,6 @@ pub fn events(following: Following, shutdown: CancellationToken) -> mpsc::Receiv
     // Ends with the backup, with the agent, or when nobody reads any more.
     tokio::spawn(tell(following, events, shutdown));
     receiver
-}
-
-/// The body of such an answer: a line for each event.
-#[derive(Debug)]
-pub(super) struct Story<E>(mpsc::Receiver<E>);
-
-impl<E> Story<E> {
-    pub(super) fn new(events: mpsc::Receiver<E>) -> Self {
-        Self(events)
-    }
-}
-
-impl<E: Serialize> Body for Story<E> {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0
-            .poll_recv(cx)
-            .map(|event| event.map(|event| Ok(Frame::data(line(&event)))))
-    }
 }
 
 async fn tell(
@@ -88,7 +60,8 @@ async fn tell(
     }
 }
 
-fn line(event: &impl Serialize) -> Bytes {
+/// An event in the body of such an answer.
+pub(super) fn line<E: Serialize>(event: &E) -> Bytes {
     let mut line = serde_json::to_vec(event).unwrap_or_default();
     line.push(b'\n');
     Bytes::from(line)

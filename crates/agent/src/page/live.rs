@@ -1,10 +1,7 @@
 //! What keeps an open page fresh: server-sent events of one device. `progress` while a backup runs, `changed` when there is something
 //! else to be seen, upon which the script fetches the page again. Nothing runs while no page is open.
 
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -12,7 +9,6 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use backupwatch_core::Udid;
-use hyper::body::Frame;
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -22,6 +18,7 @@ use super::words;
 use crate::api::story;
 use crate::api::words::{BackupEvent, Progress};
 use crate::ladder::LadderDocument;
+use crate::serving::Story;
 use crate::status::DeviceStatus;
 
 /// Pages that are kept fresh at once; further ones have their reload button.
@@ -30,6 +27,15 @@ const WATCHERS: usize = 24;
 const EVERY: Duration = Duration::from_secs(2);
 /// Looks after which the browser has to ask anew, so that a page that nobody reads gives its place back.
 const LOOKS: usize = 1800;
+
+/// What a page is told.
+#[derive(Debug)]
+enum News {
+    /// Where the backup is that runs now.
+    Progress(Progress),
+    /// There is something else to be seen.
+    Changed,
+}
 
 /// The places of those who watch.
 #[derive(Clone)]
@@ -47,38 +53,38 @@ pub(super) async fn events(State(app): State<App>, udid: Named) -> Result<Respon
         // Tells the browser not to ask again.
         return Ok(StatusCode::NO_CONTENT.into_response());
     };
-    let (lines, receiver) = mpsc::channel(4);
+    let (news, receiver) = mpsc::channel(4);
     // Ends with the agent, or when nobody reads any more.
-    tokio::spawn(tell(app, udid, lines, place));
+    tokio::spawn(tell(app, udid, news, place));
     let sort = [(header::CONTENT_TYPE, "text/event-stream")];
-    Ok((sort, Body::new(Lines(receiver))).into_response())
+    Ok((sort, Body::new(Story::new(receiver, line))).into_response())
 }
 
-async fn tell(app: App, udid: Udid, lines: mpsc::Sender<Bytes>, _place: OwnedSemaphorePermit) {
+async fn tell(app: App, udid: Udid, news: mpsc::Sender<News>, _place: OwnedSemaphorePermit) {
     let desk = &app.context.desk;
     let mut last = look(&app, &udid).await;
     for _ in 0..LOOKS {
         if let Ok(following) = desk.follow(udid.clone()).await {
             let mut story = story::events(following, app.shutdown.clone());
             while let Some(event) = story.recv().await {
-                let line = match &event {
-                    BackupEvent::Progress(now) => progress(now),
-                    BackupEvent::Ended(_) => changed(),
+                let event = match event {
+                    BackupEvent::Progress(now) => News::Progress(now),
+                    BackupEvent::Ended(_) => News::Changed,
                 };
-                if lines.send(line).await.is_err() {
+                if news.send(event).await.is_err() {
                     return;
                 }
             }
         }
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
-            () = lines.closed() => return,
+            () = news.closed() => return,
             () = app.shutdown.cancelled() => return,
         }
         let now = look(&app, &udid).await;
         if now != last {
             last = now;
-            if lines.send(changed()).await.is_err() {
+            if news.send(News::Changed).await.is_err() {
                 return;
             }
         }
@@ -99,31 +105,16 @@ async fn look(app: &App, udid: &Udid) -> Option<(DeviceStatus, LadderDocument, O
     Some((device, ladder, app.hearings.of(udid)))
 }
 
-fn progress(now: &Progress) -> Bytes {
-    let data = json!({
-        "phase": words::phase(&now.phase),
-        "percent": now.percent,
-        "amount": words::amount(now),
-    });
-    Bytes::from(format!("event: progress\ndata: {data}\n\n"))
-}
-
-fn changed() -> Bytes {
-    Bytes::from_static(b"event: changed\ndata: {}\n\n")
-}
-
-/// The body of the answer.
-struct Lines(mpsc::Receiver<Bytes>);
-
-impl hyper::body::Body for Lines {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let line = self.0.poll_recv(cx);
-        line.map(|line| line.map(|line| Ok(Frame::data(line))))
+fn line(news: &News) -> Bytes {
+    match news {
+        News::Progress(now) => {
+            let data = json!({
+                "phase": words::phase(&now.phase),
+                "percent": now.percent,
+                "amount": words::amount(now),
+            });
+            Bytes::from(format!("event: progress\ndata: {data}\n\n"))
+        }
+        News::Changed => Bytes::from_static(b"event: changed\ndata: {}\n\n"),
     }
 }
