@@ -127,10 +127,7 @@ pub fn meaning(attempt: &Attempt) -> Option<String> {
 
 /// What people call a part of a phone's backup: the app, or what is in it; none for what only engineers know.
 pub fn part(domain: &str) -> Option<String> {
-    match domain.strip_prefix("AppDomain-") {
-        Some(app) => crate::evidence::app_name(app),
-        None => tables::tables()?.part(domain).map(str::to_owned),
-    }
+    tables::tables()?.part(domain)
 }
 
 /// How much is to be explained.

@@ -72,20 +72,6 @@ pub(super) fn confidence(code: &str) -> &'static str {
     }
 }
 
-/// What a domain of a backup holds.
-pub(super) fn part(domain: &str) -> String {
-    match domain {
-        "CameraRollDomain" => "Photos and videos".to_owned(),
-        "MediaDomain" => "Pictures and recordings in messages".to_owned(),
-        "HomeDomain" => "Mail, notes, settings and the like".to_owned(),
-        _ => match domain.split_once('-') {
-            Some(("AppDomain", app)) => format!("The app {app}"),
-            Some(("AppDomainGroup" | "AppDomainPlugin", app)) => format!("Data of apps ({app})"),
-            Some(_) | None => domain.to_owned(),
-        },
-    }
-}
-
 /// What a running backup does.
 pub(super) fn phase(code: &str) -> &'static str {
     match code {

@@ -4,7 +4,7 @@
 //! it, in `Cause::says`.
 
 use super::tables::{MOBILE_BACKUP, Tables};
-use crate::evidence::{Attempt, Books, ErrorCode, Part, Window, app_name};
+use crate::evidence::{Attempt, Books, ErrorCode, Window};
 use crate::facts::Facts;
 use crate::time::{DeviceTime, HostTime, Now, Period};
 use crate::words;
@@ -78,11 +78,8 @@ impl Teller<'_> {
             .iter()
             .filter(|part| part.bytes > 0)
             .filter_map(|part| {
-                Some(format!(
-                    "{} ({})",
-                    self.part(part)?,
-                    words::size(part.bytes)
-                ))
+                let name = self.tables.part(&part.domain)?;
+                Some(format!("{name} ({})", words::size(part.bytes)))
             })
             .take(NAMED_PARTS)
             .collect();
@@ -93,13 +90,6 @@ impl Teller<'_> {
                 "; the largest parts of its backup are {} and {last}",
                 first.join(", ")
             ),
-        }
-    }
-
-    fn part(&self, part: &Part) -> Option<String> {
-        match part.domain.strip_prefix("AppDomain-") {
-            Some(app) => app_name(app),
-            None => self.tables.part(&part.domain).map(str::to_owned),
         }
     }
 

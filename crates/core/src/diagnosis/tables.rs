@@ -1,6 +1,6 @@
 //! The causes and what speaks for them, as data: `data/causes.toml` is the source; this module only reads and checks it.
 
-use crate::evidence::ErrorCode;
+use crate::evidence::{ErrorCode, app_name};
 use crate::steps::{self, StepId};
 use serde::Deserialize;
 use std::sync::LazyLock;
@@ -265,11 +265,12 @@ impl Tables {
     }
 
     /// What people call a part of a backup; none for what only engineers know.
-    pub fn part(&self, domain: &str) -> Option<&str> {
-        self.parts
-            .iter()
-            .find(|part| part.domain == domain)
-            .map(|part| part.words.as_str())
+    pub fn part(&self, domain: &str) -> Option<String> {
+        if let Some(app) = domain.strip_prefix("AppDomain-") {
+            return app_name(app);
+        }
+        let row = self.parts.iter().find(|part| part.domain == domain)?;
+        Some(row.words.clone())
     }
 }
 

@@ -86,7 +86,7 @@ fn noted(scene: &Scene, notes: &NotesEntry) -> Markup {
         }
         @if !notes.largest.is_empty() {
             h3 { "The largest parts of it" }
-            ul { @for part in &notes.largest { li { (words::part(&part.domain)) ": " (size(part.bytes)) } } }
+            ul { @for part in &notes.largest { li { (part.words.as_ref().unwrap_or(&part.domain)) ": " (size(part.bytes)) } } }
         }
     }
 }
