@@ -1,8 +1,9 @@
 //! Numbers and dates as people say them.
 
-pub use backupwatch_core::words::{capital, files, grouped, size as bytes};
+pub use backupwatch_core::words::{
+    ago_at as ago, capital, date_and_time as date, files, grouped, size as bytes,
+};
 use backupwatch_core::{Period, words::lasting};
-use jiff::{Timestamp, tz::TimeZone};
 
 /// `58 days`, `3 hours`, `less than a minute`. The largest unit only: nobody is helped by the minutes of a month.
 pub fn span(seconds: i64) -> String {
@@ -11,23 +12,6 @@ pub fn span(seconds: i64) -> String {
     } else {
         lasting(Period::seconds(seconds))
     }
-}
-
-/// `58 days ago`; a moment ahead of `now` is "just now", for two clocks rarely agree.
-pub fn ago(at: Timestamp, now: Timestamp) -> String {
-    let seconds = now.as_second() - at.as_second();
-    if seconds < 60 {
-        "just now".to_owned()
-    } else {
-        format!("{} ago", span(seconds))
-    }
-}
-
-/// `25 September 2026, 22:11`, in the time zone of the person.
-pub fn date(at: Timestamp, zone: &TimeZone) -> String {
-    at.to_zoned(zone.clone())
-        .strftime("%-d %B %Y, %H:%M")
-        .to_string()
 }
 
 #[cfg(test)]

@@ -110,29 +110,42 @@ pub fn grouped(number: u64) -> String {
 
 /// "5 hours ago", "just now".
 pub fn ago(period: Period) -> String {
-    if period < Period::minutes(2) {
+    if period < Period::minutes(1) {
         "just now".to_owned()
     } else {
         format!("{} ago", lasting(period))
     }
 }
 
+/// The same of a moment. What is ahead of `now` is "just now", for two clocks rarely agree.
+pub fn ago_at(moment: Timestamp, now: Timestamp) -> String {
+    ago(HostTime(now).since(HostTime(moment)))
+}
+
 /// "4 October 2026", where the person is.
 pub fn day(moment: Timestamp, now: &Now) -> String {
-    local(moment, now, "%-d %B %Y")
+    date(moment, &zone(now))
 }
 
 /// "4 October 2026, 11:41", where the person is.
 pub fn day_and_time(moment: Timestamp, now: &Now) -> String {
-    local(moment, now, "%-d %B %Y, %H:%M")
+    date_and_time(moment, &zone(now))
 }
 
-fn local(moment: Timestamp, now: &Now, format: &str) -> String {
-    let offset = Offset::from_seconds(now.utc_offset_s).unwrap_or(Offset::UTC);
-    moment
-        .to_zoned(TimeZone::fixed(offset))
-        .strftime(format)
-        .to_string()
+fn zone(now: &Now) -> TimeZone {
+    TimeZone::fixed(Offset::from_seconds(now.utc_offset_s).unwrap_or(Offset::UTC))
+}
+
+/// "4 October 2026", in this zone.
+pub fn date(moment: Timestamp, zone: &TimeZone) -> String {
+    let moment = moment.to_zoned(zone.clone());
+    moment.strftime("%-d %B %Y").to_string()
+}
+
+/// "4 October 2026, 11:41", in this zone.
+pub fn date_and_time(moment: Timestamp, zone: &TimeZone) -> String {
+    let moment = moment.to_zoned(zone.clone());
+    moment.strftime("%-d %B %Y, %H:%M").to_string()
 }
 
 /// One sentence why the verdict is what it is.

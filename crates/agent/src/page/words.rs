@@ -1,33 +1,12 @@
-//! Dates, ages and codes as the page says them, in the time zone of this computer. Dates are written as in notices and on the
-//! command line.
+//! Ages and codes as the page says them. Dates are written as in notices and on the command line.
 
-use backupwatch_core::Period;
-use backupwatch_core::words::{files, lasting, size};
+pub(super) use backupwatch_core::words::{ago_at as ago, date as day, date_and_time as moment};
+use backupwatch_core::words::{files, size};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::api::words::Progress;
 use crate::status::{CloudStatus, DeviceStatus, LocalStatus};
-
-/// `25 September 2026`
-pub(super) fn day(at: Timestamp, zone: &TimeZone) -> String {
-    let at = at.to_zoned(zone.clone());
-    at.strftime("%-d %B %Y").to_string()
-}
-
-/// `25 September 2026, 20:11`
-pub(super) fn moment(at: Timestamp, zone: &TimeZone) -> String {
-    let at = at.to_zoned(zone.clone());
-    at.strftime("%-d %B %Y, %H:%M").to_string()
-}
-
-/// `58 days ago`; what is ahead of now is "just now", for two clocks rarely agree.
-pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
-    match now.as_second().saturating_sub(at.as_second()) {
-        ..60 => "just now".to_owned(),
-        seconds => format!("{} ago", lasting(Period::seconds(seconds))),
-    }
-}
 
 /// What the person calls it, else what its owner called it.
 pub(super) fn name(device: &DeviceStatus) -> &str {
