@@ -1,12 +1,12 @@
 //! The USB bus itself: which phones are on the cable, whatever usbmuxd says, in which mode, and how fast their cable is.
 //!
-//! Only descriptors that the system has read already are looked at; no phone is opened, because on macOS that takes it from
-//! whoever uses it. Not here: what to tell the person about it (the agent and `doctor`).
+//! Only what the system has noted of its devices already is read (sysfs, the I/O registry); no phone is opened or asked, because
+//! its usbmuxd is at work on it (`docs/adr/0013`). Not here: what to tell the person about it (the agent and `doctor`).
 
 mod ids;
 mod serial;
 
-use rusb::{Context, Device, UsbContext};
+use nusb::{DeviceInfo, MaybeFuture};
 
 pub use ids::Mode;
 
@@ -16,8 +16,8 @@ const MOST_PHONES: usize = 512;
 /// One iPhone, iPad or iPod touch on the cable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OnBus {
-    /// The UDID as usbmuxd writes it. Absent where the system tells it to nobody who does not open the phone (macOS), and
-    /// in every mode but the normal one, where the string has the phone's other, private numbers.
+    /// The UDID as usbmuxd writes it. Absent where the phone gives none that is one, and in every mode but the normal one:
+    /// there the string has the phone's other, private numbers.
     pub serial: Option<String>,
     /// USB product id.
     pub product_id: u16,
@@ -28,7 +28,7 @@ pub struct OnBus {
     /// Bus and ports, as Linux writes them: `3-1.2`.
     pub port: String,
     /// The same as the number that this system's usbmuxd calls `LocationID`.
-    pub location: Option<u32>,
+    pub location: u32,
 }
 
 /// The speed of a link, slowest first.
@@ -50,57 +50,54 @@ pub enum Speed {
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
     #[error("this computer shows no USB bus to its programs")]
-    NoBus(#[source] rusb::Error),
-    #[error("the devices on it cannot be listed")]
-    List(#[source] rusb::Error),
+    NoBus(#[source] nusb::Error),
 }
 
-/// Every phone on the cable, in the order of the ports. Blocks, for some milliseconds; nothing of libusb outlives it.
+/// Every phone on the cable, in the order of the ports. Blocks, for some milliseconds.
 ///
 /// # Errors
 /// When this computer has no USB, or shows it to nobody.
 pub fn scan() -> Result<Vec<OnBus>, BusError> {
-    let context = Context::new().map_err(BusError::NoBus)?;
-    let devices = context.devices().map_err(BusError::List)?;
-    let mut phones: Vec<_> = devices
-        .iter()
-        .filter_map(|device| phone(&device))
-        .take(MOST_PHONES)
-        .collect();
-    phones.sort_by(|one, other| one.port.cmp(&other.port));
-    Ok(phones)
+    let devices = nusb::list_devices().wait().map_err(BusError::NoBus)?;
+    let mut phones: Vec<_> = devices.filter_map(|device| phone(&device)).collect();
+    phones.sort_by(|(one, _), (other, _)| one.cmp(other));
+    phones.truncate(MOST_PHONES);
+    Ok(phones.into_iter().map(|(_, phone)| phone).collect())
 }
 
-/// `None` for whatever is not a phone, and for what has been unplugged meanwhile.
-fn phone<T: UsbContext>(device: &Device<T>) -> Option<OnBus> {
-    let descriptor = device.device_descriptor().ok()?;
-    let product_id = descriptor.product_id();
-    let mode = Mode::of(descriptor.vendor_id(), product_id)?;
-    let ports = device.port_numbers().unwrap_or_default();
-    let port = port_name(device.bus_number(), &ports);
+/// Bus and ports, in the order of which phones are told.
+type Place = (u8, Vec<u8>);
+
+/// `None` for whatever is not a phone.
+fn phone(device: &DeviceInfo) -> Option<(Place, OnBus)> {
+    let product_id = device.product_id();
+    let mode = Mode::of(device.vendor_id(), product_id)?;
     let serial = match mode {
-        Mode::Normal => serial::read(&port),
+        Mode::Normal => device.serial_number().and_then(serial::udid),
         Mode::Recovery | Mode::Wtf | Mode::Dfu => None,
     };
-    Some(OnBus {
+    let bus = bus(device);
+    let ports = device.port_chain();
+    let phone = OnBus {
         serial,
         product_id,
         mode,
-        speed: speed(device.speed()),
-        location: location(device.bus_number(), device.address(), &ports),
-        port,
-    })
+        speed: device.speed().and_then(speed),
+        port: port_name(bus, ports),
+        location: location(device),
+    };
+    Some(((bus, ports.to_vec()), phone))
 }
 
-fn speed(speed: rusb::Speed) -> Option<Speed> {
+fn speed(speed: nusb::Speed) -> Option<Speed> {
     match speed {
-        rusb::Speed::Low => Some(Speed::Low),
-        rusb::Speed::Full => Some(Speed::Full),
-        rusb::Speed::High => Some(Speed::High),
-        rusb::Speed::Super => Some(Speed::Super),
-        rusb::Speed::SuperPlus => Some(Speed::SuperPlus),
+        nusb::Speed::Low => Some(Speed::Low),
+        nusb::Speed::Full => Some(Speed::Full),
+        nusb::Speed::High => Some(Speed::High),
+        nusb::Speed::Super => Some(Speed::Super),
+        nusb::Speed::SuperPlus => Some(Speed::SuperPlus),
         // Not our enum, and it may grow.
-        rusb::Speed::Unknown | _ => None,
+        _ => None,
     }
 }
 
@@ -109,29 +106,27 @@ fn port_name(bus: u8, ports: &[u8]) -> String {
     format!("{bus}-{}", ports.join("."))
 }
 
-fn location(bus: u8, address: u8, ports: &[u8]) -> Option<u32> {
-    if cfg!(target_os = "macos") {
-        location_by_ports(bus, ports)
-    } else {
-        Some(location_by_address(bus, address))
-    }
+#[cfg(target_os = "linux")]
+fn bus(device: &DeviceInfo) -> u8 {
+    device.busnum()
 }
 
-/// As macOS numbers them: the bus in the highest byte, then four bits for the port of each hub on the way.
-fn location_by_ports(bus: u8, ports: &[u8]) -> Option<u32> {
-    if ports.is_empty() || ports.len() > 6 || ports.iter().any(|port| !(1..=15).contains(port)) {
-        return None;
-    }
-    let mut location = u32::from(bus) << 24;
-    for (port, shift) in ports.iter().zip([20, 16, 12, 8, 4, 0]) {
-        location |= u32::from(*port) << shift;
-    }
-    Some(location)
+/// As usbmuxd numbers them on Linux: `usb_get_location` in its `src/usb.c`.
+#[cfg(target_os = "linux")]
+fn location(device: &DeviceInfo) -> u32 {
+    u32::from(device.busnum()) << 16 | u32::from(device.device_address())
 }
 
-/// As usbmuxd numbers them on Linux (`usb_get_location` in its `src/usb.c`).
-fn location_by_address(bus: u8, address: u8) -> u32 {
-    u32::from(bus) << 16 | u32::from(address)
+#[cfg(target_os = "macos")]
+fn bus(device: &DeviceInfo) -> u8 {
+    let [bus, ..] = location(device).to_be_bytes();
+    bus
+}
+
+/// The system's own number, which its usbmuxd passes on.
+#[cfg(target_os = "macos")]
+fn location(device: &DeviceInfo) -> u32 {
+    device.location_id()
 }
 
 #[cfg(test)]

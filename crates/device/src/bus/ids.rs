@@ -31,9 +31,9 @@ impl Mode {
             0x1280..=0x1283 => Some(Self::Recovery),
             0x1222 => Some(Self::Wtf),
             0x1227 => Some(Self::Dfu),
-            // A television, a watch and a loudspeaker, in the middle of usbmuxd's range.
-            0x12a7 | 0x12af | 0x12b0 => None,
-            0x1290..=0x12bf => Some(Self::Normal),
+            // An Apple TV and a watch, within usbmuxd's range.
+            0x12a7 | 0x12af => None,
+            0x1290..=0x12af => Some(Self::Normal),
             _ => None,
         }
     }
