@@ -5,6 +5,8 @@
 
 pub mod app;
 mod desktop;
+#[cfg(target_os = "macos")]
+mod mac;
 pub mod menu;
 mod recorder;
 
