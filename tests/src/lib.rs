@@ -8,6 +8,7 @@ pub mod blow;
 pub mod browser;
 pub mod conversation;
 pub mod desktop;
+pub mod macho;
 pub mod peers;
 pub mod somebody;
 pub mod story;

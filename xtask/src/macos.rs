@@ -95,10 +95,7 @@ fn by(program: &Path) -> Result<()> {
         return Ok(());
     }
     ensure!(status.success(), "the code for macOS does not pass");
-    println!(
-        "check-macos: passed for {TARGET}, by {}",
-        program.display()
-    );
+    println!("check-macos: passed for {TARGET}, by {}", program.display());
     Ok(())
 }
 

