@@ -1,10 +1,14 @@
-//! Notices on the desktop, by notify-rust: D-Bus on Linux, the notification centre on macOS.
+//! Notices on the desktop of Linux, by notify-rust over D-Bus. Those of macOS are in `mac`.
 //!
 //! Each notice has one task that shows it and waits for its answer. A newer notice about the same matter takes the
 //! older one's place on the screen and ends its task; there are never more than [`WAITING`] of them.
 
-use crate::{FromDesktop, Notifier, Posted, chosen};
+use crate::{
+    FromDesktop, Notifier, Posted,
+    click::{DEFAULT, Ticket},
+};
 use backupwatch_core::notice::{Notice, Urgency};
+use notify_rust::{Hint, NotificationHandle, NotificationResponse, Timeout};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::{
     runtime::Handle,
@@ -93,7 +97,7 @@ async fn show(
     answers: mpsc::Sender<FromDesktop>,
     tell: oneshot::Sender<Result<(), String>>,
 ) {
-    let shown = match platform::show(&notice, &place).await {
+    let shown = match display(&notice, &place).await {
         Ok(shown) => {
             *lock(&shared.trouble) = None;
             let _nobody_asked = tell.send(Ok(()));
@@ -106,9 +110,9 @@ async fn show(
             return;
         }
     };
-    let Some(answer) = platform::answer(shown)
+    let Some(answer) = answer(shown)
         .await
-        .and_then(|code| chosen(&notice, &code))
+        .and_then(|code| Ticket::of(&notice).answer(&code))
     else {
         return;
     };
@@ -123,124 +127,76 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// notify-rust's notification with everything that both platforms have.
-fn prepared(notice: &Notice, body: &str) -> notify_rust::Notification {
+async fn display(
+    notice: &Notice,
+    place: &Mutex<Option<u32>>,
+) -> Result<NotificationHandle, String> {
+    // A name such as "<b>" comes from the phone; services that read markup must see it as text.
+    let markup = tokio::task::spawn_blocking(notify_rust::get_capabilities)
+        .await
+        .is_ok_and(|answer| answer.is_ok_and(|can| can.iter().any(|one| one == "body-markup")));
+    let body = if markup {
+        escaped(&notice.body)
+    } else {
+        notice.body.clone()
+    };
     let mut shown = notify_rust::Notification::new();
     shown
         .appname("backupwatch")
         .summary(&notice.title)
-        .body(body);
-    shown.action(crate::DEFAULT, "Open");
+        .body(&body)
+        .action(DEFAULT, "Open")
+        .urgency(match notice.level {
+            Urgency::Quiet => notify_rust::Urgency::Low,
+            Urgency::Normal => notify_rust::Urgency::Normal,
+            Urgency::TimeSensitive => notify_rust::Urgency::Critical,
+        })
+        .hint(Hint::DesktopEntry("backupwatch".into()));
     for action in &notice.actions {
         shown.action(action.code(), action.label());
     }
+    if notice.level != Urgency::Quiet {
+        // A notice that asks for something waits until somebody is at the computer.
+        shown.timeout(Timeout::Never);
+    }
+    if let Some(id) = *lock(place) {
+        shown.id(id);
+    }
+    let handle = shown
+        .show_async()
+        .await
+        .map_err(|error| format!("the desktop's notification service does not answer ({error})"))?;
+    *lock(place) = Some(handle.id());
+    Ok(handle)
+}
+
+/// The code of what was chosen; `None` when the notice was closed.
+async fn answer(shown: NotificationHandle) -> Option<String> {
+    let mut code = None;
     shown
-}
-
-#[cfg(not(target_os = "macos"))]
-mod platform {
-    use super::{Mutex, Notice, Urgency, lock, prepared};
-    use notify_rust::{Hint, NotificationHandle, NotificationResponse, Timeout};
-
-    pub(super) async fn show(
-        notice: &Notice,
-        place: &Mutex<Option<u32>>,
-    ) -> Result<NotificationHandle, String> {
-        // A name such as "<b>" comes from the phone; services that read markup must see it as text.
-        let markup = tokio::task::spawn_blocking(notify_rust::get_capabilities)
-            .await
-            .is_ok_and(|answer| answer.is_ok_and(|can| can.iter().any(|one| one == "body-markup")));
-        let body = if markup {
-            escaped(&notice.body)
-        } else {
-            notice.body.clone()
-        };
-        let mut shown = prepared(notice, &body);
-        shown
-            .urgency(match notice.level {
-                Urgency::Quiet => notify_rust::Urgency::Low,
-                Urgency::Normal => notify_rust::Urgency::Normal,
-                Urgency::TimeSensitive => notify_rust::Urgency::Critical,
-            })
-            .hint(Hint::DesktopEntry("backupwatch".into()));
-        if notice.level != Urgency::Quiet {
-            // A notice that asks for something waits until somebody is at the computer.
-            shown.timeout(Timeout::Never);
-        }
-        if let Some(id) = *lock(place) {
-            shown.id(id);
-        }
-        let handle = shown.show_async().await.map_err(|error| {
-            format!("the desktop's notification service does not answer ({error})")
-        })?;
-        *lock(place) = Some(handle.id());
-        Ok(handle)
-    }
-
-    /// The code of what was chosen; `None` when the notice was closed.
-    pub(super) async fn answer(shown: NotificationHandle) -> Option<String> {
-        let mut code = None;
-        shown
-            .wait_for_action_async(|response| match response {
-                NotificationResponse::Default => code = Some(crate::DEFAULT.to_owned()),
-                NotificationResponse::Action(chosen) => code = Some(chosen.clone()),
-                NotificationResponse::Reply(_) | NotificationResponse::Closed(_) => {}
-            })
-            .await;
-        code
-    }
-
-    /// `&`, `<` and `>` as the Desktop Notifications Specification's markup wants them.
-    fn escaped(text: &str) -> String {
-        text.replace('&', "&amp;")
-            .replace('<', "&lt;")
-            .replace('>', "&gt;")
-    }
-
-    #[cfg(test)]
-    mod tests {
-        #[test]
-        fn a_phones_name_cannot_smuggle_markup() {
-            assert_eq!(
-                super::escaped("<a href=\"x\">Tom & Anna</a>"),
-                "&lt;a href=\"x\"&gt;Tom &amp; Anna&lt;/a&gt;"
-            );
-        }
-    }
-}
-
-#[cfg(target_os = "macos")]
-mod platform {
-    use super::{Mutex, Notice, Urgency, prepared};
-    use notify_rust::NotificationHandle;
-
-    pub(super) async fn show(
-        notice: &Notice,
-        _place: &Mutex<Option<u32>>,
-    ) -> Result<NotificationHandle, String> {
-        // Outside an app bundle the notification centre ends the process instead of answering.
-        if notify_rust::check_bundle().is_err() {
-            return Err("macOS shows notices only of the app, not of the bare program".to_owned());
-        }
-        let mut shown = prepared(notice, &notice.body);
-        shown.id(notice.replaces.clone());
-        if notice.level == Urgency::TimeSensitive {
-            shown.urgency(notify_rust::InterruptionLevel::TimeSensitive);
-        }
-        shown
-            .show_async()
-            .await
-            .map_err(|error| format!("the notification centre refused ({error})"))
-    }
-
-    /// The code of what was chosen. The answer comes on the main run loop; waiting for it needs a thread of its own.
-    pub(super) async fn answer(shown: NotificationHandle) -> Option<String> {
-        let waited = tokio::task::spawn_blocking(move || {
-            let mut code = None;
-            shown.wait_for_action(|chosen| code = Some(chosen.to_owned()));
-            code
+        .wait_for_action_async(|response| match response {
+            NotificationResponse::Default => code = Some(DEFAULT.to_owned()),
+            NotificationResponse::Action(chosen) => code = Some(chosen.clone()),
+            NotificationResponse::Reply(_) | NotificationResponse::Closed(_) => {}
         })
         .await;
-        waited.ok().flatten()
+    code
+}
+
+/// `&`, `<` and `>` as the Desktop Notifications Specification's markup wants them.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_phones_name_cannot_smuggle_markup() {
+        assert_eq!(
+            super::escaped("<a href=\"x\">Tom & Anna</a>"),
+            "&lt;a href=\"x\"&gt;Tom &amp; Anna&lt;/a&gt;"
+        );
     }
 }

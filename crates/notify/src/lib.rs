@@ -4,13 +4,24 @@
 //! is no error of the agent: every notice is also in the history, and [`Notifier::trouble`] says why the screen stays empty.
 
 pub mod app;
+mod click;
+#[cfg(not(target_os = "macos"))]
 mod desktop;
+#[cfg(any(target_os = "macos", test))]
+mod inbox;
 #[cfg(target_os = "macos")]
-mod mac;
+pub mod mac;
 pub mod menu;
+mod reach;
 mod recorder;
+#[cfg(target_os = "linux")]
+mod waking;
 
+#[cfg(not(target_os = "macos"))]
 pub use desktop::Desktop;
+#[cfg(target_os = "macos")]
+pub use mac::Desktop;
+pub use reach::{Unreachable, reachable};
 pub use recorder::Recorder;
 
 use backupwatch_core::{
@@ -61,50 +72,4 @@ pub struct Answer {
     pub udid: Option<Udid>,
     /// What was chosen; a click on the notice itself opens the page.
     pub action: Action,
-}
-
-/// The chosen action of `notice` by the code that the desktop gives back.
-fn chosen(notice: &Notice, code: &str) -> Option<Answer> {
-    let action = if code == DEFAULT {
-        Some(Action::ShowSteps)
-    } else {
-        notice
-            .actions
-            .iter()
-            .copied()
-            .find(|action| action.code() == code)
-    };
-    action.map(|action| Answer {
-        notice: notice.id.clone(),
-        udid: notice.udid.clone(),
-        action,
-    })
-}
-
-/// What desktops call a click on the notice itself (Desktop Notifications Specification, "default").
-const DEFAULT: &str = "default";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_is_one_of_the_actions_that_were_offered() {
-        let notice = recorder::tests::notice("n1", "a");
-        let cases = [
-            ("show_steps", Some(Action::ShowSteps)),
-            ("back_up_now", Some(Action::BackUpNow)),
-            ("default", Some(Action::ShowSteps)),
-            ("snooze", None),
-            ("__closed", None),
-            ("", None),
-        ];
-        for (code, action) in cases {
-            assert_eq!(
-                chosen(&notice, code).map(|answer| answer.action),
-                action,
-                "{code}"
-            );
-        }
-    }
 }
