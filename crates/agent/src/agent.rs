@@ -27,6 +27,7 @@ use crate::jobs::{Done, Jobs, Place, Reins, What};
 use crate::keeper::Keeper;
 use crate::page::Door;
 use crate::phones::Phones;
+use crate::power::Power;
 
 /// News that may wait.
 const NEWS: usize = 256;
@@ -62,6 +63,8 @@ pub struct Parts<P> {
     pub open_page: OpenPage,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// Keeps the computer awake.
+    pub power: Power,
     /// Writes the state.
     pub keeper: Keeper,
     /// What was remembered.
@@ -109,7 +112,13 @@ pub async fn run<P: Phones>(
     let (news_in, mut news) = mpsc::channel(NEWS);
     let listening = CancellationToken::new();
     let mut hands = Hands {
-        jobs: Jobs::new(parts.phones, Arc::clone(&clock), news_in, listening.clone()),
+        jobs: Jobs::new(
+            parts.phones,
+            Arc::clone(&clock),
+            parts.power,
+            news_in,
+            listening.clone(),
+        ),
         reins: HashMap::new(),
         rereading: None,
         keeper,
@@ -139,7 +148,8 @@ pub async fn run<P: Phones>(
     while !shutdown.is_cancelled() {
         let now = look(&*clock);
         let mut acts = Vec::new();
-        if drift.jumped(now.host) {
+        let told = matches!(turn, Some(Turn::Desktop(FromDesktop::Woke)));
+        if drift.jumped(now.host) || told {
             mind.woke(&now, &mut acts);
         }
         mind.on_time(&now, &mut acts);
@@ -156,9 +166,8 @@ pub async fn run<P: Phones>(
             Some(Turn::Desktop(FromDesktop::Menu(choice))) => {
                 mind.on_choice(choice, &now, &mut acts)
             }
-            Some(Turn::Desktop(FromDesktop::Woke)) => mind.woke(&now, &mut acts),
             Some(Turn::Ask(ask)) => mind.on_ask(ask, &now, &troubles, &mut acts),
-            Some(Turn::Time) | None => {}
+            Some(Turn::Desktop(FromDesktop::Woke) | Turn::Time) | None => {}
         }
         mind.settle(&now, &troubles);
         for act in acts {

@@ -25,6 +25,7 @@ use crate::diagnosis::ListenEvent;
 use crate::listening::{self, Outcome};
 use crate::medium::{self, Condition, Known, Origin, Trouble};
 use crate::phones::{Attached, Order, Phones};
+use crate::power::Power;
 use crate::purgeable;
 use crate::verification::{self, Stretch};
 
@@ -124,6 +125,7 @@ impl Reins {
 pub struct Jobs<P> {
     phones: Arc<P>,
     clock: Arc<dyn Clock>,
+    power: Power,
     news: mpsc::Sender<Event>,
     set: JoinSet<Done>,
     what: HashMap<Id, What>,
@@ -139,12 +141,14 @@ impl<P: Phones> Jobs<P> {
     pub fn new(
         phones: Arc<P>,
         clock: Arc<dyn Clock>,
+        power: Power,
         news: mpsc::Sender<Event>,
         shutdown: CancellationToken,
     ) -> Self {
         Self {
             phones,
             clock,
+            power,
             news,
             set: JoinSet::new(),
             what: HashMap::new(),
@@ -281,8 +285,10 @@ impl<P: Phones> Jobs<P> {
             Arc::clone(&self.clock),
             self.news.clone(),
         );
-        let gate = Arc::clone(&self.store);
+        let (gate, power) = (Arc::clone(&self.store), self.power.clone());
         self.start(What::Asked(Job::Backup, Some(udid.clone())), async move {
+            // Given back with this future, however that ends.
+            let _awake = power.hold().await;
             let follow = tell_phases(udid.clone(), progress.subscribe(), news);
             let run = async move {
                 let permit = gate.acquire_owned().await;

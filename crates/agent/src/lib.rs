@@ -18,6 +18,7 @@ pub mod medium;
 pub mod page;
 pub mod paths;
 pub mod phones;
+pub mod power;
 pub mod process;
 mod purgeable;
 pub mod report;

@@ -30,6 +30,7 @@ use crate::medium::{self, Origin};
 use crate::page::{self, Door};
 use crate::paths::{Paths, PathsError};
 use crate::phones::Phones;
+use crate::power::Power;
 use crate::state::{self, StateError};
 use crate::status::Status;
 
@@ -56,6 +57,8 @@ pub struct Setup<P> {
     pub open_page: OpenPage,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// Keeps the computer awake while a backup runs.
+    pub power: Power,
 }
 
 impl<P> fmt::Debug for Setup<P> {
@@ -303,6 +306,7 @@ impl Start {
             menu: setup.menu,
             open_page: setup.open_page,
             clock: setup.clock,
+            power: setup.power,
             keeper: self.keeper,
             remembered: self.remembered,
             last_poll: self.last_poll,

@@ -10,6 +10,7 @@ use backupwatch_agent::{
     instance::InstanceError,
     medium::Origin,
     phones::usbmuxd::Usbmuxd,
+    power::Power,
     process::{self, InProcess, StartError},
 };
 use backupwatch_device::MuxAddress;
@@ -92,6 +93,7 @@ pub fn process_setup_at(
         menu: None,
         open_page: Arc::new(browser::open),
         clock: Arc::new(SystemClock),
+        power: Power::of_this_computer(),
     }
 }
 

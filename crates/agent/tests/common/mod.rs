@@ -10,6 +10,7 @@ use backupwatch_agent::config::Config;
 use backupwatch_agent::medium::Origin;
 use backupwatch_agent::paths::{Base, Moved, Paths, System};
 use backupwatch_agent::phones::usbmuxd::Usbmuxd;
+use backupwatch_agent::power::Power;
 use backupwatch_agent::process::{self, Setup, StartError};
 use backupwatch_agent::status::{DeviceStatus, Status};
 use backupwatch_device::MuxAddress;
@@ -99,6 +100,7 @@ impl Home {
             menu: None,
             open_page: Arc::new(|_| Ok(())),
             clock: Arc::new(SystemClock),
+            power: Power::left_alone(),
         }
     }
 

@@ -8,9 +8,9 @@ use backupwatch_agent::{
     logging::{self, Sink},
     process, signals,
 };
-use backupwatch_notify::{Desktop, Notifier, Recorder};
+use backupwatch_notify::{Desktop, Notifier, Recorder, app};
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::{runtime::Handle, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
 /// Answers to notices that may wait for the loop.
@@ -32,8 +32,9 @@ pub async fn run(
     let shutdown = CancellationToken::new();
     signals::cancel_on_signal(shutdown.clone())?;
     let (answer, answers) = mpsc::channel(ANSWERS);
+    app::listen(&Handle::current(), answer.clone());
     let notifier: Arc<dyn Notifier> = if setup.config.own.notify.desktop {
-        Arc::new(Desktop::new(tokio::runtime::Handle::current(), answer))
+        Arc::new(Desktop::new(Handle::current(), answer))
     } else {
         Arc::new(Recorder::new())
     };
