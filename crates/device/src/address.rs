@@ -26,6 +26,12 @@ impl MuxAddress {
         }
     }
 
+    /// Whether this is the daemon that has the phones on this computer's own cables.
+    #[must_use]
+    pub fn is_the_systems(&self) -> bool {
+        self.0 == SocketAddress::default()
+    }
+
     pub(crate) async fn connect(&self) -> io::Result<IdeviceSocket> {
         match &self.0 {
             SocketAddress::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?)),
@@ -66,6 +72,12 @@ mod tests {
             ("no port", Some("host:"), None),
         ] {
             let want = want.map(|path| MuxAddress(SocketAddress::Unix(path.into())));
+            let systems = want.as_ref().is_some_and(MuxAddress::is_the_systems);
+            assert_eq!(
+                systems,
+                want.is_some() && variable != Some("/tmp/mux"),
+                "{name}"
+            );
             assert_eq!(MuxAddress::resolve(variable).ok(), want, "{name}");
         }
     }

@@ -4,11 +4,17 @@
 //! its usbmuxd is at work on it (`docs/adr/0013`). Not here: what to tell the person about it (the agent and `doctor`).
 
 mod ids;
+mod looking;
+mod plugged;
 mod serial;
+mod speeds;
 
 use nusb::{DeviceInfo, MaybeFuture};
 
 pub use ids::Mode;
+pub use looking::{Found, Listed, look};
+pub use plugged::plugged;
+pub use speeds::could_be;
 
 /// More phones than any bus has room for.
 const MOST_PHONES: usize = 512;
@@ -51,6 +57,10 @@ pub enum Speed {
 pub enum BusError {
     #[error("this computer shows no USB bus to its programs")]
     NoBus(#[source] nusb::Error),
+    #[error("this computer does not tell who plugs and unplugs")]
+    NoHotPlug(#[source] nusb::Error),
+    #[error("what reads it broke")]
+    Broken(#[source] tokio::task::JoinError),
 }
 
 /// Every phone on the cable, in the order of the ports. Blocks, for some milliseconds.
