@@ -25,6 +25,7 @@ use crate::clock::{Clock, Drift};
 use crate::config::Config;
 use crate::jobs::{Done, Jobs, Place, Reins, What};
 use crate::keeper::Keeper;
+use crate::menu::Face;
 use crate::page::Door;
 use crate::phones::Phones;
 use crate::power::Power;
@@ -90,6 +91,8 @@ enum Turn {
     Done(Done),
     Desktop(FromDesktop),
     Ask(Ask),
+    /// The item in the menu bar is to be looked at.
+    Face,
     Time,
 }
 
@@ -123,7 +126,7 @@ pub async fn run<P: Phones>(
         rereading: None,
         keeper,
         notifier,
-        menu,
+        face: menu.map(|bar| Face::new(bar, Instant::now())),
         door,
         open_page,
         shutdown: shutdown.clone(),
@@ -148,6 +151,7 @@ pub async fn run<P: Phones>(
     while !shutdown.is_cancelled() {
         let now = look(&*clock);
         let mut acts = Vec::new();
+        let happened = !matches!(turn, Some(Turn::Face));
         let told = matches!(turn, Some(Turn::Desktop(FromDesktop::Woke)));
         if drift.jumped(now.host) || told {
             mind.woke(&now, &mut acts);
@@ -167,11 +171,21 @@ pub async fn run<P: Phones>(
                 mind.on_choice(choice, &now, &mut acts)
             }
             Some(Turn::Ask(ask)) => mind.on_ask(ask, &now, &troubles, &mut acts),
-            Some(Turn::Desktop(FromDesktop::Woke) | Turn::Time) | None => {}
+            Some(Turn::Desktop(FromDesktop::Woke) | Turn::Face | Turn::Time) | None => {}
         }
         mind.settle(&now, &troubles);
         for act in acts {
             hands.act(act, &mind, now).await;
+        }
+        let mut redraw = None;
+        if let Some(face) = &mut hands.face {
+            if happened {
+                face.touch();
+            }
+            face.look(Instant::now(), mind.is_backing_up(), || {
+                mind.status(&now, &troubles)
+            });
+            redraw = face.due();
         }
 
         let wait = until(mind.wake_at(), look(&*clock).host);
@@ -180,6 +194,7 @@ pub async fn run<P: Phones>(
         turn = Some(tokio::select! {
             () = shutdown.cancelled() => break,
             () = tokio::time::sleep(wait) => Turn::Time,
+            Some(()) = at(redraw) => Turn::Face,
             done = hands.jobs.next() => Turn::Done(done),
             Some(event) = news.recv() => Turn::News(event),
             answer = answers.recv(), if has_answers => match answer {
@@ -240,6 +255,12 @@ fn look(clock: &dyn Clock) -> Now {
     }
 }
 
+/// At this moment; never, where there is none.
+async fn at(then: Option<Instant>) -> Option<()> {
+    tokio::time::sleep_until(then?).await;
+    Some(())
+}
+
 fn until(then: HostTime, now: HostTime) -> Duration {
     Duration::try_from(then.0.duration_since(now.0)).unwrap_or(Duration::ZERO)
 }
@@ -252,7 +273,7 @@ struct Hands<P> {
     rereading: Option<CancellationToken>,
     keeper: Keeper,
     notifier: Arc<dyn Notifier>,
-    menu: Option<Arc<dyn MenuBar>>,
+    face: Option<Face>,
     door: Option<Door>,
     open_page: OpenPage,
     shutdown: CancellationToken,
@@ -348,7 +369,7 @@ impl<P: Phones> Hands<P> {
             .notifier
             .trouble()
             .map(|why| format!("Notices cannot be shown: {why}."));
-        let menu = self.menu.as_ref().and_then(|menu| menu.trouble());
+        let menu = self.face.as_ref().and_then(Face::trouble);
         let menu = menu.map(|why| format!("There is no item in the menu bar: {why}."));
         state.into_iter().chain(screen).chain(menu).collect()
     }

@@ -30,9 +30,11 @@ pub struct Config {
 }
 
 /// The keys of the agent itself.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Own {
+    /// Have an item in the menu bar, or in the panel of a desktop that has none.
+    pub menu_bar: bool,
     /// Keys that stand in `[backup]` beside the policy's.
     pub backup: BackupOwn,
     /// Keys that stand in `[notify]` beside the policy's.
@@ -45,6 +47,20 @@ pub struct Own {
     pub log: LogOwn,
     /// The page for people.
     pub page: PageOwn,
+}
+
+impl Default for Own {
+    fn default() -> Self {
+        Self {
+            menu_bar: true,
+            backup: BackupOwn::default(),
+            notify: NotifyOwn::default(),
+            paths: PathsOwn::default(),
+            usbmuxd: UsbmuxdOwn::default(),
+            log: LogOwn::default(),
+            page: PageOwn::default(),
+        }
+    }
 }
 
 /// Where backups go.

@@ -15,6 +15,7 @@ pub mod ladder;
 pub mod listening;
 pub mod logging;
 pub mod medium;
+mod menu;
 pub mod page;
 pub mod paths;
 pub mod phones;

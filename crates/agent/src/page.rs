@@ -37,7 +37,7 @@ mod peer;
 mod qr;
 mod routes;
 mod timeline;
-mod words;
+pub(crate) mod words;
 
 use std::path::PathBuf;
 use std::sync::Arc;

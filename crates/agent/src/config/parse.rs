@@ -18,6 +18,8 @@ use super::{Config, Mistake, Own};
 const POLICY: [&str; 6] = ["icloud", "backup", "notify", "poll", "retention", "verify"];
 /// The sections that the agent owns whole.
 const OWN: [&str; 4] = ["paths", "usbmuxd", "log", "page"];
+/// The agent's key that stands in no section.
+const ALONE: &str = "menu_bar";
 /// Keys of the agent inside sections of the policy.
 const MIXED: [(&str, &str); 2] = [("backup", "root"), ("notify", "desktop")];
 /// Names of people's devices are short; the bound keeps a paste accident out of every table.
@@ -32,14 +34,15 @@ pub(super) fn parse(text: &str) -> Result<Config, Mistake> {
     let mut root = root.into_inner();
     for (key, _) in &root {
         let name: &str = key.get_ref();
-        if !POLICY.contains(&name) && !OWN.contains(&name) && name != "device" {
+        let known = POLICY.contains(&name) || OWN.contains(&name);
+        if !known && name != "device" && name != ALONE {
             let known: Vec<String> = POLICY
                 .iter()
                 .chain(&OWN)
                 .map(|name| format!("[{name}]"))
                 .collect();
             let message = format!(
-                "unknown section `{name}`; there are {} and [device.\"UDID\"]",
+                "unknown section `{name}`; there are {}, [device.\"UDID\"], and the key `{ALONE}`",
                 known.join(", ")
             );
             return Err(at(Some(key.span()), message));
@@ -85,7 +88,7 @@ pub(super) fn parse(text: &str) -> Result<Config, Mistake> {
 /// Takes what is the agent's out of the root table.
 fn split_own<'i>(root: &mut DeTable<'i>) -> DeTable<'i> {
     let mut own = DeTable::new();
-    for name in OWN {
+    for name in OWN.into_iter().chain([ALONE]) {
         if let Some((key, value)) = root.remove_entry(name) {
             own.insert(key, value);
         }

@@ -52,7 +52,7 @@ pub(super) fn confidence(code: &str) -> &'static str {
 }
 
 /// What a running backup does.
-pub(super) fn phase(code: &str) -> &'static str {
+pub(crate) fn phase(code: &str) -> &'static str {
     match code {
         "opening" => "Talking to the phone",
         "waiting_for_passcode" => "Enter the passcode on the phone",

@@ -8,7 +8,7 @@ use backupwatch_agent::{
     logging::{self, Sink},
     process, signals,
 };
-use backupwatch_notify::{Desktop, Notifier, Recorder, app};
+use backupwatch_notify::{Desktop, Notifier, Recorder, app, menu};
 use std::sync::Arc;
 use tokio::{runtime::Handle, sync::mpsc};
 use tokio_util::sync::CancellationToken;
@@ -33,12 +33,17 @@ pub async fn run(
     signals::cancel_on_signal(shutdown.clone())?;
     let (answer, answers) = mpsc::channel(ANSWERS);
     app::listen(&Handle::current(), answer.clone());
+    let menu_bar = setup.config.own.menu_bar;
+    let menu = menu_bar.then(|| menu::bar(&Handle::current(), answer.clone()));
     let notifier: Arc<dyn Notifier> = if setup.config.own.notify.desktop {
         Arc::new(Desktop::new(Handle::current(), answer))
     } else {
         Arc::new(Recorder::new())
     };
-    let setup = reach::process_setup(setup, None, notifier, answers)?;
+    let setup = process::Setup {
+        menu,
+        ..reach::process_setup(setup, None, notifier, answers)?
+    };
     process::serve(setup, shutdown)
         .await
         .map_err(|error| reach::start(&error))?;
