@@ -4,7 +4,6 @@
 #![cfg(test)]
 #![cfg(target_os = "linux")]
 
-#[allow(dead_code, reason = "most of it is for programs that talk to a phone")]
 #[path = "../../sim/tests/peers/mod.rs"]
 mod peers;
 
