@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent::{Desk, Refusal};
 use crate::clock::Clock;
+use crate::doctor;
 use crate::page::Door;
 use listen::Listener;
 
@@ -27,6 +28,8 @@ pub struct Context {
     pub database: PathBuf,
     /// Gives links to the page; none where there is no page.
     pub door: Option<Door>,
+    /// What the agent's own examination looks at.
+    pub place: doctor::Place,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// When the agent started.

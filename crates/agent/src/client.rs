@@ -24,6 +24,7 @@ use crate::api::words::{
     PageRequest, PairAnswer, PairRequest, SnoozeRequest, TestNotice, Version,
 };
 use crate::diagnosis::{DiagnosisDocument, ListenEvent};
+use crate::doctor::Report;
 use crate::ladder::LadderDocument;
 use crate::status::Status;
 use crate::verification::Verification;
@@ -204,6 +205,11 @@ impl Client {
             step: step.map(|step| step.to_string()),
         };
         self.ask(Method::POST, "/v1/page", &request, QUICK).await
+    }
+
+    /// The agent's own part of `backupwatch doctor`.
+    pub async fn doctor(&self) -> Result<Report, ClientError> {
+        self.ask(Method::GET, "/v1/doctor", &(), QUICK).await
     }
 
     /// Shows one harmless notice, and waits until it is on the screen or why it is not is known.

@@ -6,6 +6,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod diagnosis;
+pub mod doctor;
 pub mod exit;
 pub mod history;
 pub mod instance;

@@ -23,6 +23,7 @@ use crate::api::words::BackupEvent;
 use crate::api::{self, story};
 use crate::clock::Clock;
 use crate::config::{Config, PageOwn};
+use crate::doctor;
 use crate::instance::{Instance, InstanceError};
 use crate::jobs::Place;
 use crate::keeper::Keeper;
@@ -109,6 +110,12 @@ pub async fn serve<P: Phones>(
         desk,
         database: paths.database.clone(),
         door: start.door.clone(),
+        place: doctor::Place {
+            root: paths.backups.clone(),
+            origin: setup.origin,
+            database: paths.database.clone(),
+            desktop: setup.config.own.notify.desktop,
+        },
         started: clock.now().0,
         clock,
     };

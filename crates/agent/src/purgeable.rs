@@ -19,6 +19,13 @@ pub fn free(store: &Store) -> Option<u64> {
     store.free().ok().max(available(store.root()))
 }
 
+/// The same for any folder, be it no store yet.
+pub fn free_at(folder: &Path) -> Option<u64> {
+    let space = rustix::fs::statvfs(folder).ok();
+    let free = space.map(|space| space.f_bavail.saturating_mul(space.f_frsize));
+    free.max(available(folder))
+}
+
 /// Bytes that the system says it has for something important, free or not yet. Zero on disks about which it does not know, which
 /// is less than what is free there and so does not count.
 #[cfg(target_os = "macos")]

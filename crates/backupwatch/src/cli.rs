@@ -32,6 +32,14 @@ Exit codes:
 
 DEVICE is a UDID, a unique beginning of one, a device's name or its nickname. With one device known it may be left out.";
 
+const DOCTOR_CODES: &str = "\
+Exit codes: 0 when nothing fails, else by the first check that does:
+  1  usbmuxd, or the USB bus
+  2  the configuration, the state, the clock, or notices
+  3  a device
+  5  the agent, or its service
+  7  the place for backups";
+
 #[derive(Debug, Clone, Args)]
 pub struct Global {
     /// Read this configuration file instead of the usual one
@@ -71,6 +79,16 @@ pub enum Command {
     Fix(Fix),
     /// Say why iCloud Backup fails, and how that is known
     Diagnose(Diagnose),
+    /// Say what is wrong with this set-up, and the one thing that cures each
+    #[command(after_help = DOCTOR_CODES)]
+    Doctor {
+        /// Have the agent show a test notice on the desktop
+        #[arg(long)]
+        notify: bool,
+        /// As JSON, schema 1
+        #[arg(long)]
+        json: bool,
+    },
     /// Ask a device to trust this computer
     Pair {
         /// Which device

@@ -4,6 +4,7 @@ mod browser;
 mod choice;
 mod cli;
 mod commands;
+mod doctor;
 mod failure;
 mod long_work;
 mod password;
@@ -83,6 +84,10 @@ async fn run(cli: Cli, terminal: Terminal) -> Result<ExitCode, Failure> {
             let (setup, _log) = ready()?;
             commands::diagnose::run(terminal, &setup, &wanted).await
         }
+        Command::Doctor { json, notify } => {
+            let _log = quiet(terminal, global.verbose)?;
+            commands::doctor::run(terminal, &global, json, notify).await
+        }
         Command::Versions(wanted) => {
             let (setup, _log) = ready()?;
             commands::versions::run(terminal, &setup, &wanted).await
@@ -145,6 +150,16 @@ fn ready(terminal: Terminal, global: &Global) -> Result<(Setup, logging::LogGuar
     Ok((setup, log))
 }
 
+/// The log of a command that has no configuration, or none that it can believe.
+fn quiet(terminal: Terminal, verbose: u8) -> Result<logging::LogGuard, Failure> {
+    let filter = match verbose {
+        0 => "off".to_owned(),
+        verbose => log_filter(&Config::default(), verbose),
+    };
+    logging::start(Sink::Stderr, &filter, terminal.is_live())
+        .map_err(|error| Failure::from_error(ExitCode::Usage, "log", &error))
+}
+
 /// The configured filter, or the louder one that was asked for.
 fn log_filter(config: &Config, verbose: u8) -> String {
     match verbose {
@@ -170,6 +185,7 @@ fn wants_json(command: Option<&Command>) -> bool {
         Some(
             Command::Status { json }
             | Command::Check { json }
+            | Command::Doctor { json, .. }
             | Command::Pair { json, .. }
             | Command::History { json, .. },
         ) => *json,

@@ -97,7 +97,8 @@ pub fn process_setup_at(
     }
 }
 
-fn mux_address(setup: &Setup) -> Result<MuxAddress, Failure> {
+/// Where usbmuxd is, by the environment or the configuration.
+pub fn mux_address(setup: &Setup) -> Result<MuxAddress, Failure> {
     let variable = std::env::var("USBMUXD_SOCKET_ADDRESS").ok();
     let text = variable
         .filter(|text| !text.trim().is_empty())

@@ -35,10 +35,21 @@ pub fn config_path(global: &Global) -> Result<PathBuf, Failure> {
 
 /// Reads the configuration and finds every place.
 pub fn load(global: &Global) -> Result<Setup, Failure> {
+    let (setup, wrong) = load_anyway(global)?;
+    wrong.map_or(Ok(setup), Err)
+}
+
+/// The same for who looks for what is wrong: with the defaults where the configuration cannot be used, and why it cannot.
+pub fn load_anyway(global: &Global) -> Result<(Setup, Option<Failure>), Failure> {
     let base = base()?;
     let file = base.config_file(global.config.as_deref());
-    let config = Config::load(&file, global.config.is_some())
-        .map_err(|error| Failure::from_error(ExitCode::Usage, "config", &error))?;
+    let (config, wrong) = match Config::load(&file, global.config.is_some()) {
+        Ok(config) => (config, None),
+        Err(error) => {
+            let failure = Failure::from_error(ExitCode::Usage, "config", &error);
+            (Config::default(), Some(failure))
+        }
+    };
     let in_file = config.moved();
     let moved = Moved {
         config: Some(file),
@@ -46,11 +57,12 @@ pub fn load(global: &Global) -> Result<Setup, Failure> {
         ..in_file
     };
     let paths = Paths::resolve(&base, &moved);
-    Ok(Setup {
+    let setup = Setup {
         config,
         paths,
         base,
-    })
+    };
+    Ok((setup, wrong))
 }
 
 /// The home folder of the person.
@@ -58,6 +70,7 @@ pub fn home() -> Result<PathBuf, Failure> {
     Ok(base()?.home)
 }
 
-fn base() -> Result<Base, Failure> {
+/// The folders of the person.
+pub fn base() -> Result<Base, Failure> {
     Base::of_this_user().map_err(|error| Failure::from_error(ExitCode::Usage, "no_home", &error))
 }

@@ -128,8 +128,14 @@ fn start() -> TempDir {
             tokio::spawn(async move { while asks.recv().await.is_some() {} });
             let context = Context {
                 desk,
-                database,
                 door: None,
+                place: backupwatch_agent::doctor::Place {
+                    root: database.with_file_name("backups"),
+                    origin: backupwatch_agent::medium::Origin::OurOwn,
+                    database: database.clone(),
+                    desktop: false,
+                },
+                database,
                 clock: Arc::new(SystemClock),
                 started: jiff::Timestamp::UNIX_EPOCH,
             };

@@ -22,6 +22,7 @@ use super::words::{
 };
 use super::{Context, story};
 use crate::agent::Refusal;
+use crate::doctor;
 use crate::history;
 use crate::medium::in_full;
 use crate::page::Place;
@@ -56,6 +57,7 @@ pub(super) fn router(context: Context, shutdown: CancellationToken) -> Router {
         .route("/v1/local-only", post(local_only))
         .route("/v1/page", post(page))
         .route("/v1/test-notice", post(test_notice))
+        .route("/v1/doctor", get(examine))
         .route("/v1/devices/{udid}/backup", post(backup).delete(cancel))
         .route("/v1/devices/{udid}/verified", post(verified))
         .route("/v1/devices/{udid}/diagnosis", get(diagnosis))
@@ -237,6 +239,11 @@ async fn page(State(app): State<App>, body: Sent) -> Result<Response, No> {
         schema: SCHEMA,
         url,
     }))
+}
+
+/// The agent's own part of `backupwatch doctor`. Takes as long as its checks may.
+async fn examine(State(app): State<App>) -> Response {
+    json(&doctor::examine(app.context.place).await)
 }
 
 /// One harmless notice, so that a person sees that notices arrive.

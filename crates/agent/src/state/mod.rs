@@ -12,7 +12,7 @@ mod write;
 
 use std::path::PathBuf;
 
-pub use open::{Opened, open, open_read_only};
+pub use open::{Examined, Opened, examine, open, open_read_only};
 pub use read::{AgentFacts, Device, NoticeRow, ObservationRow, RunRow};
 
 /// A connection to the state file.

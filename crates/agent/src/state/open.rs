@@ -83,6 +83,28 @@ pub fn open_read_only(path: &Path) -> Result<State, StateError> {
     }
 }
 
+/// What the state says of itself, for who looks for what is wrong.
+#[derive(Debug)]
+pub struct Examined {
+    /// Its schema.
+    pub schema: i64,
+    /// The newest that this release knows.
+    pub known: i64,
+    /// The state, to be read.
+    pub state: State,
+}
+
+/// Opens the state as [`open_read_only`], and looks whether the file is whole.
+pub fn examine(path: &Path) -> Result<Examined, StateError> {
+    let state = open_read_only(path)?;
+    state.quick_check()?;
+    Ok(Examined {
+        schema: state.schema()?,
+        known: i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX),
+        state,
+    })
+}
+
 fn open_and_check(path: &Path) -> Result<State, StateError> {
     let fail = |source| StateError::Sqlite {
         path: path.to_owned(),
@@ -96,14 +118,7 @@ fn open_and_check(path: &Path) -> Result<State, StateError> {
     };
     state.schema()?;
     // Before anything is written: a damaged file is evidence.
-    let verdict: String = state
-        .connection
-        .query_row("PRAGMA quick_check(1)", (), |row| row.get(0))
-        .map_err(fail)?;
-    if verdict != "ok" {
-        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
-        return Err(fail(rusqlite::Error::SqliteFailure(code, Some(verdict))));
-    }
+    state.quick_check()?;
     state
         .connection
         .pragma_update(None, "journal_mode", "wal")
@@ -142,6 +157,19 @@ impl State {
             });
         }
         Ok(found)
+    }
+
+    /// Whether the file is damaged.
+    fn quick_check(&self) -> Result<(), StateError> {
+        let verdict: String = self
+            .connection
+            .query_row("PRAGMA quick_check(1)", (), |row| row.get(0))
+            .map_err(|source| self.failed(source))?;
+        if verdict == "ok" {
+            return Ok(());
+        }
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+        Err(self.failed(rusqlite::Error::SqliteFailure(code, Some(verdict))))
     }
 
     /// Each script in a transaction of its own, together with the number that says that it ran.

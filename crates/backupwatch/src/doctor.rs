@@ -1,0 +1,122 @@
+//! What is wrong with this set-up? Every check is made, each within its time, whatever the others find; what only the agent can
+//! know is asked of it where one runs. Not here: what the checks of the agent's own examination are (`backupwatch_agent::doctor`),
+//! and how the report is shown (`commands::doctor`).
+
+mod agent;
+mod bus;
+mod clock;
+mod instances;
+#[cfg(any(target_os = "macos", test))]
+mod mac;
+mod phones;
+mod state;
+mod usbmuxd;
+
+use crate::{failure::Failure, reach, setup, setup::Setup};
+use agent::Agent;
+use backupwatch_agent::{
+    clock::SystemClock,
+    doctor::{self, Check, Place, Report, SCHEMA, limited_blocking},
+};
+use backupwatch_backup::Clock as _;
+use backupwatch_core::words::capital;
+
+/// Everything that can be looked at, in the order in which a person should read it: what a later check needs comes first.
+pub async fn examine(global: &crate::cli::Global, notify: bool) -> Result<Report, Failure> {
+    let (setup, wrong) = setup::load_anyway(global)?;
+    let now = SystemClock.now();
+    let mut checks = vec![config(&setup, wrong.as_ref())];
+    let (agent, service) = tokio::join!(Agent::ask(&setup), agent::service(&setup));
+    let disk = format!("The disk of {}", setup.paths.state.display());
+    let state = limited_blocking(state::ID, &disk, "Restart the computer.", {
+        let (setup, runs) = (setup.clone(), agent.answers());
+        move || state::look(&setup, runs)
+    });
+    let address = reach::mux_address(&setup);
+    let (state, usb, phones, own, others) = tokio::join!(
+        state,
+        bus::look(address.as_ref().ok()),
+        phones::look(address.as_ref().ok()),
+        examination(&setup, &agent),
+        instances::look(&setup, &agent),
+    );
+    let written = match state {
+        Ok((found, written)) => {
+            checks.push(found);
+            written
+        }
+        Err(silent) => {
+            checks.push(silent);
+            None
+        }
+    };
+    checks.push(clock::judge(now, written));
+    checks.extend(agent.checks(&setup, service, now));
+    checks.extend(others);
+    checks.push(usbmuxd::judge(&setup, address, &phones));
+    checks.extend(usb.map(|usb| bus::judge(usb, &phones)));
+    checks.extend(phones.checks());
+    checks.extend(own);
+    #[cfg(target_os = "macos")]
+    checks.extend(mac::look(&setup).await);
+    if notify {
+        checks.push(agent.test_notice(&setup).await);
+    }
+    Ok(Report {
+        schema: SCHEMA,
+        checks,
+    })
+}
+
+/// Whether the configuration file is right.
+fn config(setup: &Setup, wrong: Option<&Failure>) -> Check {
+    const ID: &str = "config";
+    let file = setup.paths.config.display();
+    match wrong {
+        Some(failure) => Check::fail(
+            ID,
+            format!(
+                "{}. Everything below was looked at with the defaults.",
+                capital(&failure.message)
+            ),
+            format!("Correct that line; then run: backupwatch config check --config '{file}'"),
+        ),
+        None if setup.paths.config.exists() => {
+            Check::pass(ID, format!("The configuration {file} is right."))
+        }
+        None => Check::pass(
+            ID,
+            format!("There is no configuration at {file}: the defaults hold."),
+        ),
+    }
+}
+
+/// The agent's own examination, or the same in this process.
+async fn examination(setup: &Setup, agent: &Agent) -> Vec<Check> {
+    if let Some(client) = agent.client()
+        && let Ok(report) = client.doctor().await
+    {
+        return report.checks;
+    }
+    let place = Place {
+        root: setup.paths.backups.clone(),
+        origin: setup.origin(),
+        database: setup.paths.database.clone(),
+        desktop: setup.config.own.notify.desktop,
+    };
+    doctor::examine(place).await.checks
+}
+
+/// A name that somebody else chose, as it may stand in a sentence: short, and nothing in it that a terminal obeys or that
+/// turns the writing around.
+fn harmless(name: &str) -> String {
+    const LONGEST: usize = 48;
+    let tricks = |c: &char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{feff}');
+    let clean: String = name
+        .chars()
+        .take(LONGEST * 4)
+        .filter(|c| !c.is_control() && !tricks(c))
+        .take(LONGEST)
+        .collect();
+    clean.trim().to_owned()
+}
