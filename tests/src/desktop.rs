@@ -91,6 +91,7 @@ const BUS: &str =
   <listen>unix:tmpdir=/tmp</listen>
   <auth>EXTERNAL</auth>
   <policy context=\"default\">
+    <allow user=\"*\"/>
     <allow send_destination=\"*\" eavesdrop=\"true\"/>
     <allow eavesdrop=\"true\"/>
     <allow own=\"*\"/>

@@ -6,6 +6,8 @@ pub mod agent;
 pub mod binary;
 pub mod blow;
 pub mod browser;
+#[cfg(target_os = "linux")]
+pub mod cleanroot;
 pub mod conversation;
 pub mod desktop;
 pub mod macho;
