@@ -118,6 +118,20 @@ pub enum Command {
     },
     /// Watch in the foreground; this is what launchd and systemd start
     Agent(Agent),
+    /// Have the agent started now and at every login
+    Install {
+        /// What was done as JSON, schema 1
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have the agent started no more, and say what is left; never removes backups
+    Uninstall(Uninstall),
+    /// End the installed agent and start it again
+    Restart {
+        /// What was done as JSON, schema 1
+        #[arg(long)]
+        json: bool,
+    },
     /// Show where the configuration is, what holds, and whether it is right
     Config {
         #[command(subcommand)]
@@ -398,6 +412,16 @@ pub enum AgentCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Uninstall {
+    /// Remove state, log and configuration too, but no backup
+    #[arg(long)]
+    pub purge: bool,
+    /// What was done and what is left as JSON, schema 1
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]

@@ -126,6 +126,15 @@ async fn run(cli: Cli, terminal: Terminal) -> Result<ExitCode, Failure> {
                 commands::agent::run(terminal, &setup, global.verbose, wanted.log_to_stderr).await
             }
         },
+        Command::Install { json } => {
+            let (setup, _log) = ready()?;
+            commands::install::run(terminal, &setup, &global, json).await
+        }
+        Command::Uninstall(wanted) => commands::uninstall::run(terminal, &global, wanted).await,
+        Command::Restart { json } => {
+            let (setup, _log) = ready()?;
+            commands::restart::run(terminal, &setup, json).await
+        }
         Command::Config { command } => {
             let path = setup::config_path(&global)?.display().to_string();
             commands::config::run(terminal, setup::load(&global), command, &path)
@@ -187,7 +196,9 @@ fn wants_json(command: Option<&Command>) -> bool {
             | Command::Check { json }
             | Command::Doctor { json, .. }
             | Command::Pair { json, .. }
-            | Command::History { json, .. },
+            | Command::History { json, .. }
+            | Command::Install { json }
+            | Command::Restart { json },
         ) => *json,
         Some(Command::Backup(wanted)) => wanted.json,
         Some(Command::Verify(wanted)) => wanted.json,
@@ -196,6 +207,7 @@ fn wants_json(command: Option<&Command>) -> bool {
         Some(Command::Export(wanted)) => wanted.json,
         Some(Command::Fix(wanted)) => wanted.json,
         Some(Command::Agent(wanted)) => wanted.json(),
+        Some(Command::Uninstall(wanted)) => wanted.json,
         Some(
             Command::Open { .. }
             | Command::Config { .. }

@@ -30,17 +30,20 @@ impl Said {
 
     /// The last line of what it complained about, for a sentence to a person.
     pub fn complaint(&self) -> String {
-        let lines = || self.err.lines().chain(self.out.lines());
-        let last = lines().map(str::trim).rfind(|line| !line.is_empty());
+        let last = |text: &str| {
+            let line = text.lines().map(str::trim).rfind(|line| !line.is_empty());
+            line.map(str::to_owned)
+        };
         let code = self
             .code
             .map_or("a signal".to_owned(), |code| format!("exit code {code}"));
-        match last {
+        match last(&self.err).or_else(|| last(&self.out)) {
             // What programs say is not ours, and one line of it is enough.
-            Some(line) => format!(
-                "{} ({code})",
-                line.chars().take(300).collect::<String>().escape_debug()
-            ),
+            Some(line) => {
+                let line = line.chars().filter(|letter| !letter.is_control()).take(300);
+                let line: String = line.collect();
+                format!("{} ({code})", line.trim_end_matches('.'))
+            }
             None => code,
         }
     }
@@ -51,6 +54,9 @@ pub trait Port {
     /// Waits for the end of a program. [`io::ErrorKind::NotFound`] where there is none of this name,
     /// [`io::ErrorKind::TimedOut`] where it was ended because it took longer than `limit`.
     fn run(&self, program: &str, arguments: &[&str], limit: Duration) -> io::Result<Said>;
+
+    /// Waits.
+    fn pause(&self, time: Duration);
 }
 
 /// The programs of this computer.
@@ -90,6 +96,10 @@ impl Port for System {
             out: words(out),
             err: words(err),
         })
+    }
+
+    fn pause(&self, time: Duration) {
+        std::thread::sleep(time);
     }
 }
 

@@ -1,7 +1,7 @@
 //! `agent status`: who starts the agent, from where, and whether it answers.
 
 use crate::{
-    commands::json,
+    commands::{json, off_the_loop},
     failure::Failure,
     reach, service,
     service::{Loaded, State},
@@ -36,9 +36,7 @@ pub async fn run(terminal: Terminal, setup: &Setup, as_json: bool) -> Result<Exi
     let agent = reach::version(setup).await?;
     let state = {
         let setup = setup.clone();
-        tokio::task::spawn_blocking(move || service::look(&setup))
-            .await
-            .map_err(|error| Failure::from_error(ExitCode::Internal, "service", &error))?
+        off_the_loop(move || Ok(service::look(&setup))).await?
     };
     let code = if agent.is_some() {
         ExitCode::Ok
