@@ -202,7 +202,7 @@ fn step(rung: &Rung) -> StepEntry {
         risk: step.risk.clone(),
         loses: step.loses.clone(),
         guard: guard.to_owned(),
-        path: rung.path.clone(),
+        path: step.path.clone(),
         search: rung.search.clone(),
         warnings: rung.warnings.clone(),
         actions: step.actions.clone(),

@@ -137,8 +137,6 @@ pub struct Rung {
     pub seen: Vec<String>,
     /// When the person marked it.
     pub marked: Option<HostTime>,
-    /// The menu path on this device's iOS; empty where there is none.
-    pub path: String,
     /// How to find that place without the path: "Or search Settings for …"; empty where that does not help.
     pub search: String,
     /// What to read before, for this device and as things stand now.

@@ -291,7 +291,6 @@ fn rung(view: &View<'_>, step: &Step, next: Option<StepId>, turn: Option<StepId>
         why: sentences::why(view, step, state, next, missing),
         seen: trial.map_or_else(Vec::new, |trial| sentences::seen(trial, view.scene)),
         marked: trial.map(|trial| trial.at),
-        path: step.path.clone(),
         search: sentences::search(step),
         warnings: sentences::warnings(step, view.scene),
         text: step.clone(),

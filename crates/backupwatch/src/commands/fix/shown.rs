@@ -219,7 +219,6 @@ mod tests {
                 why: why.into(),
                 seen: Vec::new(),
                 marked: None,
-                path: step.path.clone(),
                 search: String::new(),
                 warnings: step.before.clone(),
                 text: step.clone(),
