@@ -13,9 +13,6 @@ use crate::verdict::{CloudState, Concern, UnknownWhy};
 use crate::words::{self, Scene};
 use std::collections::BTreeSet;
 
-/// Less room on a device than this stands in the way of a backup.
-const ROOM_NEEDED: u64 = 2_000_000_000;
-
 /// What may be done on the ladder at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
@@ -164,13 +161,8 @@ impl View<'_> {
         }
         let facts = self.scene.past.facts.as_ref();
         match step {
-            StepId::S3b => facts.is_some_and(|facts| {
-                facts
-                    .disk
-                    .as_ref()
-                    .is_ok_and(|disk| disk.free < ROOM_NEEDED)
-            }),
-            StepId::S6b => false,
+            // For those a cause must speak: too little room on the device is one.
+            StepId::S3b | StepId::S6b => false,
             StepId::S8 => facts.is_some_and(|facts| facts.managed == Ok(true)),
             StepId::S0
             | StepId::S1

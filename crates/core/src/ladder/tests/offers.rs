@@ -217,6 +217,31 @@ fn where_only_waiting_helps_nothing_is_next() {
     assert_eq!(hand.next(), Some(StepId::S0), "it has waited");
 }
 
+#[test]
+fn room_on_the_device_is_asked_for_where_it_lacks() {
+    let free = |bytes| {
+        move |facts: &mut Facts| {
+            let total = 64_000_000_000;
+            facts.disk = Ok(Disk { total, free: bytes });
+        }
+    };
+    let mut full = Hand::failing();
+    full.sees(free(1_999_999_999));
+    assert_eq!(full.diagnosed().next(), Some(StepId::S3b));
+    let mut roomy = Hand::failing();
+    roomy.sees(free(2_000_000_000));
+    let mut roomy = roomy.diagnosed();
+    while let Some(step) = roomy.next() {
+        assert_ne!(step, StepId::S3b);
+        roomy.mark(step, Mark::DidNotHelp);
+    }
+    assert_eq!(
+        roomy.climb().held,
+        Some(StepId::S4),
+        "all before it are tried"
+    );
+}
+
 /// Switched on an hour ago, and the phone says already that iCloud is full: why wait for the third day.
 #[test]
 fn what_the_phone_itself_names_is_not_waited_for() {
