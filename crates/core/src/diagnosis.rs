@@ -125,6 +125,16 @@ pub fn meaning(attempt: &Attempt) -> Option<String> {
     is_known.then(|| words::capital(&matched.means().replace("{noun}", "phone")))
 }
 
+/// Whether an attempt failed, and was not only broken off by circumstances.
+pub(crate) fn is_failure(attempt: &Attempt) -> bool {
+    let Some(tables) = tables::tables() else {
+        return false;
+    };
+    !matching::succeeded(tables, attempt)
+        && matching::cause_of(tables, attempt, None)
+            .is_none_or(|matched| !matched.cause.broken_off)
+}
+
 /// What people call a part of a phone's backup: the app, or what is in it; none for what only engineers know.
 pub fn part(domain: &str) -> Option<String> {
     tables::tables()?.part(domain)

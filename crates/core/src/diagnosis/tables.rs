@@ -58,6 +58,9 @@ pub struct Known {
     /// It says that something failed, and not what.
     #[serde(default)]
     pub vague: bool,
+    /// By circumstances: that such an attempt failed says nothing about a step taken before it.
+    #[serde(default)]
+    pub broken_off: bool,
     /// The version of iOS belongs to the reason.
     #[serde(default)]
     pub update: bool,

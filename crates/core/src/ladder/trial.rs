@@ -4,6 +4,7 @@
 //! `judge` believes; everything else is shown and proves nothing.
 
 use super::{Look, MOST_CAUSES, Mark};
+use crate::diagnosis::is_failure;
 use crate::evidence::{Attempt, ErrorCode};
 use crate::facts::{Facts, NoAnswer, Setup};
 use crate::past::{MORNING, device_now, end_of_next_night};
@@ -295,7 +296,8 @@ impl Trial {
         if gone {
             self.note(look.now.host, Sign::ErrorGone);
         }
-        if !attempt.succeeded() && !was_interrupted(attempt) {
+        // What circumstances broke off says nothing about the step.
+        if is_failure(attempt) {
             self.note(look.now.host, Sign::FailedAgain { at: attempt.at });
         }
     }
@@ -465,14 +467,6 @@ fn plain(version: &str) -> String {
         .filter(|c| c.is_ascii_alphanumeric() || *c == '.')
         .take(LONGEST_VERSION)
         .collect()
-}
-
-/// Broken off by circumstances: that says nothing about a step.
-fn was_interrupted(attempt: &Attempt) -> bool {
-    attempt
-        .chain
-        .iter()
-        .any(|error| error.domain == "MBErrorDomain" && matches!(error.code, 202 | 217..=224))
 }
 
 fn is_night(facts: &Facts, now: &Now) -> bool {

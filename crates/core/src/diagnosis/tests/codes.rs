@@ -256,3 +256,42 @@ fn the_words_for_each_number() {
     }
     insta::assert_snapshot!(told.join("\n\n"));
 }
+
+/// "Cancelled" as a group (`remediation.md` 2.5): that such an attempt failed refutes no step.
+#[test]
+fn what_circumstances_broke_off_is_no_failure() {
+    let now = now();
+    let is_failure = |text: &str| {
+        let mut attempt = crate::fixture::attempt(DeviceTime(now.host.0), 0);
+        attempt.chain = chain(text);
+        super::super::is_failure(&attempt)
+    };
+    for circumstance in [
+        "",
+        "MB 0",
+        "MB 202",
+        "MB 217",
+        "MB 218",
+        "MB 219",
+        "MB 220",
+        "MB 221",
+        "MB 222",
+        "MB 223",
+        "MB 224",
+        "MB 202, MB 219",
+        "MB 202, CK 20",
+        "MB 202, URL -999",
+    ] {
+        assert!(!is_failure(circumstance), "{circumstance}");
+    }
+    for failure in [
+        "MB 208",
+        "MB 300",
+        "MB 303",
+        "MB 777",
+        "MB 202, CK 25",
+        "X -1",
+    ] {
+        assert!(is_failure(failure), "{failure}");
+    }
+}
