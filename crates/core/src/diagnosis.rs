@@ -131,8 +131,7 @@ pub(crate) fn is_failure(attempt: &Attempt) -> bool {
         return false;
     };
     !matching::succeeded(tables, attempt)
-        && matching::cause_of(tables, attempt, None)
-            .is_none_or(|matched| !matched.cause.broken_off)
+        && matching::cause_of(tables, attempt, None).is_none_or(|matched| !matched.cause.broken_off)
 }
 
 /// What people call a part of a phone's backup: the app, or what is in it; none for what only engineers know.

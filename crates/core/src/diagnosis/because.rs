@@ -93,20 +93,15 @@ impl Teller<'_> {
         }
     }
 
-    /// "; it had 1.2 GB of its 64.0 GB left on 22 November 2026".
-    pub fn room(&self, facts: &Facts) -> String {
-        facts
-            .disk
-            .as_ref()
-            .map(|disk| {
-                format!(
-                    "; it had {} of its {} left on {}",
-                    words::size(disk.free),
-                    words::size(disk.total),
-                    self.host_day(facts.seen_at)
-                )
-            })
-            .unwrap_or_default()
+    /// "had 1.2 GB of its 64.0 GB left on 22 November 2026".
+    pub fn room(&self, facts: &Facts) -> Option<String> {
+        let disk = facts.disk.as_ref().ok()?;
+        Some(format!(
+            "had {} of its {} left on {}",
+            words::size(disk.free),
+            words::size(disk.total),
+            self.host_day(facts.seen_at)
+        ))
     }
 
     /// "; it runs iOS 16.1".

@@ -244,9 +244,9 @@ impl<'a> Case<'a> {
             }
         }
         if known.code == "phone_full"
-            && let Some(facts) = self.facts()
+            && let Some(room) = self.facts().and_then(|facts| self.tell.room(facts))
         {
-            words += &self.tell.room(facts);
+            words += &format!("; it {room}");
         }
         if known.update {
             words += &self.tell.version(self.facts());
@@ -290,7 +290,7 @@ impl<'a> Case<'a> {
             .repeated
             .as_ref()
             .filter(|repeated| count >= repeated.at)?;
-        let known = super::find(&repeated.cause)?;
+        let known = self.tables.cause(&repeated.cause)?;
         let because = format!(
             "because this {} had counted {count} attempts without the keys to some files by {}",
             self.tell.noun,

@@ -2,7 +2,7 @@
 
 use super::because::Week;
 use super::case::{Case, forbid};
-use super::{Cause, Confidence, Known, find};
+use super::{Cause, Confidence};
 use crate::facts::Setup;
 use crate::past::device_now;
 use crate::time::{DeviceTime, Period};
@@ -146,15 +146,8 @@ impl<'a> Case<'a> {
 
     fn phone_full(&self) -> Option<Cause> {
         self.disk_low().filter(|low| *low)?;
-        let facts = self.facts()?;
-        let disk = facts.disk.as_ref().ok()?;
-        let because = format!(
-            "because this {} had {} of its {} left on {}",
-            self.tell.noun,
-            words::size(disk.free),
-            words::size(disk.total),
-            words::day(facts.seen_at.0, self.now)
-        );
+        let room = self.tell.room(self.facts()?)?;
+        let because = format!("because this {} {room}", self.tell.noun);
         self.signed("disk_low", Confidence::Likely, because)
     }
 
@@ -304,7 +297,7 @@ impl<'a> Case<'a> {
     }
 
     fn named(&self, code: &str, confidence: Confidence, because: String) -> Option<Cause> {
-        let known: &Known = find(code)?;
+        let known = self.tables.cause(code)?;
         Some(self.cause(known, confidence, because))
     }
 

@@ -54,7 +54,7 @@ pub(super) fn cause_of<'a>(
     let by_sign = |name: &str, error| {
         let sign = tables.sign(name)?;
         Some(Match {
-            cause: find_in(tables, &sign.cause)?,
+            cause: tables.cause(&sign.cause)?,
             row: None,
             error,
             certainty: sign.certainty,
@@ -66,7 +66,7 @@ pub(super) fn cause_of<'a>(
             by_sign("app_named", attempt.chain.first())
         } else {
             Some(Match {
-                cause: find_in(tables, "unknown_error")?,
+                cause: tables.cause("unknown_error")?,
                 row: None,
                 error: attempt.chain.first(),
                 certainty: Certainty::Ours,
@@ -80,7 +80,7 @@ pub(super) fn cause_of<'a>(
         (None, _, Some(code)) => code,
         (None, _, None) => return None,
     };
-    let cause = find_in(tables, code)?;
+    let cause = tables.cause(code)?;
     // The text is read only where the number leaves it open.
     if cause.vague && attempt.app.is_some() {
         return by_sign("app_named", Some(error));
@@ -130,10 +130,6 @@ fn decisive<'a>(
         .or_else(|| known().find(|(_, row)| !row.wrapper))
         .or_else(|| known().find(|(error, _)| own(error)))
         .or_else(|| known().next())
-}
-
-fn find_in<'a>(tables: &'a Tables, code: &str) -> Option<&'a Known> {
-    tables.causes.iter().find(|known| known.code == code)
 }
 
 /// The cause that it becomes when it has happened `count` times.

@@ -236,10 +236,15 @@ pub fn all() -> &'static [Known] {
 
 /// The cause of this code.
 pub fn find(code: &str) -> Option<&'static Known> {
-    all().iter().find(|known| known.code == code)
+    tables()?.cause(code)
 }
 
 impl Tables {
+    /// The cause of this code.
+    pub fn cause(&self, code: &str) -> Option<&Known> {
+        self.causes.iter().find(|known| known.code == code)
+    }
+
     /// The row that names this error best.
     pub fn row(&self, error: &ErrorCode, chain: &[ErrorCode]) -> Option<&ErrorRow> {
         let domain = self
