@@ -78,17 +78,16 @@ pub struct Cause {
     pub wait_until: Option<DeviceTime>,
 }
 
-/// The causes that facts and evidence speak for, the likeliest first; none when nothing is known to be wrong.
+/// The causes that facts and evidence speak for, the likeliest first; none when nothing is known to be wrong. The evidence is
+/// within its bounds: the watcher sees to that where it comes in, once, for this is asked at every turn.
 pub fn diagnose(past: &Past, evidence: &Evidence, policy: &CloudPolicy, now: &Now) -> Vec<Cause> {
     let Some(tables) = tables::tables() else {
         return Vec::new();
     };
-    // Whoever read it has bounded it; nothing rests on that here.
-    let evidence = evidence.clone().bounded();
     let (state, flags) = judge::cloud_state(past, policy, now);
     let case = Case {
         past,
-        evidence: &evidence,
+        evidence,
         policy,
         now,
         tables,

@@ -151,7 +151,8 @@ impl Watcher {
             medium: self.medium(),
             now,
         };
-        Some(outlook.climb(&device.memory))
+        let causes = outlook.causes(&device.memory);
+        Some(outlook.climb(&device.memory, causes))
     }
 
     fn view(&self, device: &Device, now: &Now) -> DeviceView {
@@ -163,7 +164,8 @@ impl Watcher {
             medium: self.medium(),
             now,
         };
-        let climb = outlook.climb(&device.memory);
+        let causes = outlook.causes(&device.memory);
+        let climb = outlook.climb(&device.memory, causes);
         let next = words::steps::next_step(&outlook.scene(&device.memory), &climb);
         verdict.next = next;
         view::view(
@@ -204,27 +206,23 @@ impl Watcher {
         };
         let policy = &*scaled(self.policies.of(udid), &device.memory.evidence);
         let verdict = judge(&device.memory.past, policy, medium, now);
-        device.watch_steps(&Outlook {
-            verdict: &verdict,
-            policy,
-            medium,
-            now,
-        });
-        let reasons = due::reasons(device, &verdict, policy, &self.store, now);
-        let hold = due::hold(device, policy, &self.store, running, now);
-        let start = hold.is_none() && wants_backup(device, &reasons, now);
         let outlook = Outlook {
             verdict: &verdict,
             policy,
             medium,
             now,
         };
+        let causes = outlook.causes(&device.memory);
+        device.watch_steps(&outlook, &causes);
+        let reasons = due::reasons(device, &verdict, policy, &self.store, now);
+        let hold = due::hold(device, policy, &self.store, running, now);
+        let start = hold.is_none() && wants_backup(device, &reasons, now);
         let decided = Decided {
             reasons: &reasons,
             hold,
             starting: start,
         };
-        let told = telling::tell(device, &outlook, &decided);
+        let told = telling::tell(device, &outlook, &causes, &decided);
         commands.extend(
             told.into_iter()
                 .map(|notice| Command::Notify(Box::new(notice))),

@@ -30,7 +30,8 @@ fn dated(age: Period) -> Past {
 }
 
 fn ask(past: &Past, evidence: &Evidence) -> Vec<Cause> {
-    diagnose(past, evidence, &CloudPolicy::default(), &now())
+    let evidence = evidence.clone().bounded();
+    diagnose(past, &evidence, &CloudPolicy::default(), &now())
 }
 
 /// "MB 300, NSURLErrorDomain -1009", the outermost first.

@@ -206,11 +206,11 @@ impl Ladder {
             Some(_) | None => turn.filter(|_| held.is_none()).map(|step| step.id),
         };
         let words = sentences::standing(&view, &steps, next, held);
+        let (turn, held) = (turn.map(|step| step.id), held.map(|step| step.id));
         let rungs = steps
-            .iter()
-            .map(|step| rung(&view, step, next, turn.map(|step| step.id)))
+            .into_iter()
+            .map(|step| rung(&view, step, next, turn))
             .collect();
-        let held = held.map(|step| step.id);
         Climb {
             rungs,
             held,
@@ -261,7 +261,7 @@ fn turn<'a>(view: &View<'_>, steps: &'a [Step]) -> Option<&'a Step> {
     })
 }
 
-fn rung(view: &View<'_>, step: &Step, next: Option<StepId>, turn: Option<StepId>) -> Rung {
+fn rung(view: &View<'_>, step: Step, next: Option<StepId>, turn: Option<StepId>) -> Rung {
     let missing = lock::missing(step.guard, view.scene);
     let trial = view.trial(step.id);
     let state = if trial.is_some_and(Trial::worked) {
@@ -280,11 +280,11 @@ fn rung(view: &View<'_>, step: &Step, next: Option<StepId>, turn: Option<StepId>
     Rung {
         step: step.id,
         state,
-        why: sentences::why(view, step, state, next, missing),
+        why: sentences::why(view, &step, state, next, missing),
         seen: trial.map_or_else(Vec::new, |trial| sentences::seen(trial, view.scene)),
         marked: trial.map(|trial| trial.at),
-        search: sentences::search(step),
-        warnings: sentences::warnings(step, view.scene),
-        text: step.clone(),
+        search: sentences::search(&step),
+        warnings: sentences::warnings(&step, view.scene),
+        text: step,
     }
 }

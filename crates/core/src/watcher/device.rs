@@ -2,6 +2,7 @@
 //!
 //! Only bookkeeping. What follows from it is decided in `due`, `telling` and the watcher itself.
 
+use crate::diagnosis::Cause;
 use crate::facts::{LinkKind, Trust};
 use crate::ladder::{Ladder, Look, Mark};
 use crate::policy::{Policy, PollPolicy};
@@ -83,7 +84,9 @@ impl Device {
     }
 
     /// A device that the agent remembers.
-    pub(super) fn remembered(memory: Remembered) -> Self {
+    pub(super) fn remembered(mut memory: Remembered) -> Self {
+        // What comes out of a file is a stranger's, whoever wrote it.
+        memory.evidence = memory.evidence.bounded();
         Self::with(memory.clone(), Some(memory))
     }
 
@@ -111,21 +114,26 @@ impl Device {
     }
 
     /// Lets the ladder see what is known now.
-    pub(super) fn watch_steps(&mut self, at: &Outlook<'_>) {
-        self.with_ladder(at, |ladder, look| ladder.watch(look));
+    pub(super) fn watch_steps(&mut self, at: &Outlook<'_>, causes: &[Cause]) {
+        self.with_ladder(at, causes, |ladder, look| ladder.watch(look));
     }
 
     /// Takes in what a person says of a step.
     pub(super) fn mark_step(&mut self, step: StepId, mark: Mark, at: &Outlook<'_>) {
-        self.with_ladder(at, |ladder, look| ladder.mark(step, mark, look));
+        let causes = at.causes(&self.memory);
+        self.with_ladder(at, &causes, |ladder, look| ladder.mark(step, mark, look));
     }
 
-    fn with_ladder(&mut self, at: &Outlook<'_>, change: impl FnOnce(&mut Ladder, &Look<'_>)) {
+    fn with_ladder(
+        &mut self,
+        at: &Outlook<'_>,
+        causes: &[Cause],
+        change: impl FnOnce(&mut Ladder, &Look<'_>),
+    ) {
         let mut ladder = std::mem::take(&mut self.memory.ladder);
-        let causes = at.causes(&self.memory);
         // When usbmuxd went away, the device did not.
         let attached = self.is_attached() || self.mux_lost;
-        change(&mut ladder, &at.look(&self.memory, &causes, attached));
+        change(&mut ladder, &at.look(&self.memory, causes, attached));
         self.memory.ladder = ladder;
     }
 

@@ -130,14 +130,16 @@ impl Watcher {
                 self.on_known(&udid, |device| device.memory.past.local_only = Some(chosen))
             }
             Event::BooksRead { udid, books } => self.on_known(&udid, |device| {
+                // A stranger's, whoever read them.
+                let books = books.bounded();
                 let recent = now.host.since(books.at).abs() < Period::days(1);
                 if let Some(upload) = books.upload.filter(|_| recent) {
                     device.memory.past.note_upload(upload.permille, now);
                 }
-                device.memory.evidence.books = Some(*books);
+                device.memory.evidence.books = Some(books);
             }),
             Event::Listened { udid, heard } => self.on_known(&udid, |device| {
-                device.memory.evidence.heard = Some(*heard);
+                device.memory.evidence.heard = Some(heard.bounded());
             }),
             Event::Marked { udid, step, mark } => self.marked(&udid, step, mark, now),
             Event::JobPanicked { what, udid } => self.job_panicked(what, udid, now, commands),

@@ -152,7 +152,8 @@ impl Watcher {
             medium,
             now,
         };
-        let climb = outlook.climb(&device.memory);
+        let causes = outlook.causes(&device.memory);
+        let climb = outlook.climb(&device.memory, causes);
         let draft = words(&outlook.scene(&device.memory), &device.memory, &climb);
         commands.push(Command::Notify(Box::new(telling::post(
             &mut device.memory,

@@ -39,7 +39,7 @@ impl<'a> Outlook<'a> {
         }
     }
 
-    /// Why iCloud Backup fails, the likeliest first.
+    /// Why iCloud Backup fails, the likeliest first. That takes longer than all the rest, so it is asked once a moment.
     pub(super) fn causes(&self, memory: &Remembered) -> Vec<Cause> {
         diagnose(
             &memory.past,
@@ -68,10 +68,8 @@ impl<'a> Outlook<'a> {
     }
 
     /// The ladder as it stands.
-    pub(super) fn climb(&self, memory: &Remembered) -> Climb {
-        memory
-            .ladder
-            .climb(self.causes(memory), &self.scene(memory))
+    pub(super) fn climb(&self, memory: &Remembered, causes: Vec<Cause>) -> Climb {
+        memory.ladder.climb(causes, &self.scene(memory))
     }
 }
 
@@ -85,7 +83,12 @@ pub(super) struct Decided<'a> {
 }
 
 /// All notices that are due now, marked as told.
-pub(super) fn tell(device: &mut Device, at: &Outlook<'_>, decided: &Decided<'_>) -> Vec<Notice> {
+pub(super) fn tell(
+    device: &mut Device,
+    at: &Outlook<'_>,
+    causes: &[Cause],
+    decided: &Decided<'_>,
+) -> Vec<Notice> {
     let now = at.now;
     let in_contact = device.is_attached();
     // Before the next answer is heard, nothing is told that it may correct.
@@ -106,7 +109,7 @@ pub(super) fn tell(device: &mut Device, at: &Outlook<'_>, decided: &Decided<'_>)
     let silent = device.is_snoozed(now) || at.policy.notify.quiet.holds(now.second_of_day());
     if !silent {
         if current {
-            drafts.extend(cloud(device, at, decided));
+            drafts.extend(cloud(device, at, causes, decided));
             drafts.extend(switch(device, at));
         }
         if in_contact {
@@ -274,10 +277,15 @@ fn good_news(device: &mut Device, at: &Outlook<'_>) -> Option<Draft> {
 }
 
 /// The ladder of ages, and that a step did not help.
-fn cloud(device: &mut Device, at: &Outlook<'_>, decided: &Decided<'_>) -> Option<Draft> {
+fn cloud(
+    device: &mut Device,
+    at: &Outlook<'_>,
+    causes: &[Cause],
+    decided: &Decided<'_>,
+) -> Option<Draft> {
     let concern = match at.verdict.cloud.state {
         // Waiting will not cure it, so why wait (`remediation.md` 4.2).
-        CloudState::Late if is_hard(&at.causes(&device.memory)) => Concern::Stale,
+        CloudState::Late if is_hard(causes) => Concern::Stale,
         CloudState::Fresh
         | CloudState::Late
         | CloudState::Stale
@@ -301,7 +309,7 @@ fn cloud(device: &mut Device, at: &Outlook<'_>, decided: &Decided<'_>) -> Option
     );
     if let Some(step) = failed {
         // It says as much as the other would.
-        let climb = at.climb(&device.memory);
+        let climb = at.climb(&device.memory, causes.to_vec());
         return Some(notices::step_failed(
             &at.scene(&device.memory),
             &climb,
@@ -320,7 +328,7 @@ fn cloud(device: &mut Device, at: &Outlook<'_>, decided: &Decided<'_>) -> Option
         Some(next) => Done::Failed(next),
         None => Done::Nothing,
     };
-    let climb = at.climb(&device.memory);
+    let climb = at.climb(&device.memory, causes.to_vec());
     Some(notices::cloud_stale(
         &at.scene(&device.memory),
         &climb,

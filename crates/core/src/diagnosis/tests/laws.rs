@@ -183,10 +183,8 @@ proptest! {
         past in pasts(),
         books in option::of(all_books()),
         hearing in option::of(all_heard()),
-        bound in any::<bool>(),
     ) {
         let evidence = Evidence { books, heard: hearing };
-        let evidence = if bound { evidence.bounded() } else { evidence };
         let causes = ask(&past, &evidence);
         prop_assert!(causes.is_sorted_by(|a, b| a.confidence >= b.confidence));
         for (index, cause) in causes.iter().enumerate() {

@@ -1,7 +1,7 @@
 //! The ladder in the life of a phone: what is told when, and what survives.
 
 use super::story::Story;
-use crate::evidence::Uploading;
+use crate::evidence::{Heard, Uploading};
 use crate::facts::{Facts, LinkKind, NoAnswer};
 use crate::fixture::{ANNA, at, attempt, books, earlier, facts, udid, verified};
 use crate::ladder::Mark;
@@ -10,7 +10,7 @@ use crate::policy::{Mode, Policy, QuietHours};
 use crate::steps::StepId;
 use crate::time::{DeviceTime, Now, Period};
 use crate::verdict::CloudState;
-use crate::watcher::{Attachment, Event, Watcher};
+use crate::watcher::{Attachment, Event, Remembered, Watcher};
 
 /// Notices at any hour, backups on demand.
 fn asking() -> Policy {
@@ -278,4 +278,43 @@ fn the_plan_of_the_phone_stretches_the_thresholds() {
     assert_eq!(story.state(), CloudState::Late);
     story.restart();
     assert_eq!(story.state(), CloudState::Late);
+}
+
+#[test]
+fn what_a_phone_noted_is_bounded_wherever_it_comes_in() {
+    let now = at("2026-11-20T17:00:00Z");
+    let mut told = attempt(DeviceTime(now.host.0), 303);
+    told.text = Some("cannot open /var/mobile/zebra.txt".to_owned());
+    let noted = books(&now, vec![told.clone(); 40]);
+    let heard = Heard {
+        at: now.host,
+        attempt: Some(told),
+        conditions: None,
+        forbidden: false,
+        nothing_due: false,
+        put_off: false,
+    };
+    let mut memory = Remembered::new(udid(ANNA));
+    memory.past.first_seen = Some(now.host);
+    memory.evidence.books = Some(noted.clone());
+    memory.evidence.heard = Some(heard.clone());
+    let bounded = memory.evidence.clone().bounded();
+    assert_ne!(bounded, memory.evidence);
+
+    let mut watcher = Watcher::new(Policy::default(), vec![memory]);
+    assert_eq!(watcher.evidence(&udid(ANNA)), Some(&bounded), "remembered");
+
+    for event in [
+        Event::BooksRead {
+            udid: udid(ANNA),
+            books: Box::new(noted),
+        },
+        Event::Listened {
+            udid: udid(ANNA),
+            heard: Box::new(heard),
+        },
+    ] {
+        watcher.handle(&now, event);
+        assert_eq!(watcher.evidence(&udid(ANNA)), Some(&bounded), "told");
+    }
 }
