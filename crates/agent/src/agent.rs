@@ -14,7 +14,7 @@ use backupwatch_core::watcher::{Event, Job, Remembered};
 use backupwatch_core::{HostTime, Now, Udid};
 use backupwatch_notify::menu::MenuBar;
 use backupwatch_notify::{FromDesktop, Notifier};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -91,6 +91,8 @@ enum Turn {
     Done(Done),
     Desktop(FromDesktop),
     Ask(Ask),
+    /// Somebody plugs or unplugs.
+    Plugged,
     /// The item in the menu bar is to be looked at.
     Face,
     Time,
@@ -142,8 +144,11 @@ pub async fn run<P: Phones>(
         &now,
     );
     let mut drift = Drift::new(now.host);
+    let plugged = Arc::new(Notify::new());
     if parts.resident {
         hands.act(Act::Listen { again: false }, &mind, now).await;
+        hands.jobs.plugged(Arc::clone(&plugged));
+        mind.cables_changed(&now);
     }
     let mut has_answers = true;
     let mut has_asks = true;
@@ -171,6 +176,7 @@ pub async fn run<P: Phones>(
                 mind.on_choice(choice, &now, &mut acts)
             }
             Some(Turn::Ask(ask)) => mind.on_ask(ask, &now, &troubles, &mut acts),
+            Some(Turn::Plugged) => mind.cables_changed(&now),
             Some(Turn::Desktop(FromDesktop::Woke) | Turn::Face | Turn::Time) | None => {}
         }
         mind.settle(&now, &troubles);
@@ -195,6 +201,7 @@ pub async fn run<P: Phones>(
             () = shutdown.cancelled() => break,
             () = tokio::time::sleep(wait) => Turn::Time,
             Some(()) = at(redraw) => Turn::Face,
+            () = plugged.notified() => Turn::Plugged,
             done = hands.jobs.next() => Turn::Done(done),
             Some(event) = news.recv() => Turn::News(event),
             answer = answers.recv(), if has_answers => match answer {
@@ -320,6 +327,7 @@ impl<P: Phones> Hands<P> {
                 }
             }
             Act::ReadNotes(udid) => self.jobs.read_notes(udid, mind.place.clone()),
+            Act::LookAtCables => self.jobs.look_at_cables(),
             Act::ListenTo {
                 attached,
                 follower,
@@ -355,6 +363,8 @@ impl<P: Phones> Hands<P> {
             | Done::NotesRead(..)
             | Done::Listened(..)
             | Done::ListenEnded
+            | Done::CablesSeen(_)
+            | Done::PluggedEnded
             | Done::PageOpened(_)
             | Done::Panicked(..) => {}
         }

@@ -16,7 +16,8 @@ use backupwatch_core::run::{CancelledBy, Phase, Progress, RunEnd, RunFailure, Ru
 use backupwatch_core::verdict::Check;
 use backupwatch_core::watcher::{Attachment, Event, Job};
 use backupwatch_core::{Facts, HostTime, LocalCopy, NoAnswer, Trust, Udid};
-use tokio::sync::{Semaphore, mpsc, watch};
+use backupwatch_device::bus::Found;
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -53,6 +54,10 @@ pub enum Done {
     Listened(Udid, Box<Outcome>),
     /// Listening to usbmuxd. Only ever because of shutdown, or with the loop.
     ListenEnded,
+    /// A look at the cables.
+    CablesSeen(Vec<Found>),
+    /// Nobody tells any more who is plugged in.
+    PluggedEnded,
     /// A page was opened, or not.
     PageOpened(Result<(), String>),
     /// A job broke.
@@ -87,6 +92,10 @@ pub enum What {
     Asked(Job, Option<Udid>),
     /// Listening to usbmuxd.
     Listen,
+    /// Looking at the cables.
+    Cables,
+    /// Waiting for what is plugged in.
+    Plugged,
     /// Looking for a phone's notes.
     Notes,
     /// Listening to a phone's log.
@@ -211,6 +220,26 @@ impl<P: Phones> Jobs<P> {
             tokio::time::sleep(pause).await;
             phones.listen(news, cancel).await;
             Done::ListenEnded
+        });
+    }
+
+    /// Tells `hint` who plugs and unplugs, until shutdown.
+    pub fn plugged(&mut self, hint: Arc<Notify>) {
+        let (phones, cancel) = (Arc::clone(&self.phones), self.shutdown.clone());
+        self.start(What::Plugged, async move {
+            tokio::select! {
+                () = cancel.cancelled() => {}
+                () = phones.plugged(|| hint.notify_one()) => {}
+            }
+            Done::PluggedEnded
+        });
+    }
+
+    /// Looks at the cables.
+    pub fn look_at_cables(&mut self) {
+        let phones = Arc::clone(&self.phones);
+        self.start(What::Cables, async move {
+            Done::CablesSeen(phones.cables().await)
         });
     }
 

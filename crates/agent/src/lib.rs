@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod api;
+mod bus;
 pub mod client;
 pub mod clock;
 pub mod config;

@@ -10,6 +10,7 @@ use backupwatch_core::retention::RetentionPolicy;
 use backupwatch_core::run::{Progress, RunReport};
 use backupwatch_core::watcher::Event;
 use backupwatch_core::{Facts, NoAnswer, Trust, Udid};
+use backupwatch_device::bus::Found;
 pub use backupwatch_device::{Attached, LogEvent};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -40,6 +41,12 @@ pub trait Phones: Send + Sync + 'static {
 
     /// Who is attached right now; or why nobody can tell, in words.
     fn list(&self) -> impl Future<Output = Result<Vec<Attached>, String>> + Send;
+
+    /// Calls `hint` when a phone was plugged into this computer, or something unplugged, for as long as the system tells.
+    fn plugged(&self, hint: impl Fn() + Send) -> impl Future<Output = ()> + Send;
+
+    /// The phones on this computer's own cables, listed or not.
+    fn cables(&self) -> impl Future<Output = Vec<Found>> + Send;
 
     /// One short visit.
     fn probe(

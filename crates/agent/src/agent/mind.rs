@@ -3,6 +3,7 @@
 //! who is waiting for an answer), and what is to be done is handed out in order.
 
 mod asks;
+mod cables;
 mod chatter;
 mod ends;
 mod looking;
@@ -24,6 +25,7 @@ use looking::Looking;
 use notes::Notes;
 
 use super::ask::{Following, Refusal};
+use crate::bus::Cables;
 use crate::config::Config;
 use crate::diagnosis::ListenEvent;
 use crate::jobs::Place;
@@ -73,6 +75,7 @@ pub(super) enum Act {
     },
     StopReread,
     ReadNotes(Udid),
+    LookAtCables,
     ListenTo {
         attached: Attached,
         follower: mpsc::Sender<ListenEvent>,
@@ -123,6 +126,7 @@ pub(super) struct Mind {
     looking: Looking,
     notes: Notes,
     chatter: Chatter,
+    cables: Cables,
     attached: BTreeMap<Attachment, Attached>,
     probing: BTreeMap<Udid, usize>,
     pairing: BTreeSet<Udid>,
@@ -170,6 +174,7 @@ impl Mind {
             looking: Looking::default(),
             notes: Notes::default(),
             chatter: Chatter::default(),
+            cables: Cables::default(),
             attached: BTreeMap::new(),
             probing: BTreeMap::new(),
             pairing: BTreeSet::new(),
@@ -197,6 +202,7 @@ impl Mind {
             .filter(|check| !self.has_looked(check.look));
         self.tick_at
             .into_iter()
+            .chain(self.cables.due())
             .chain(impatient.map(|check| check.patience))
             .fold(self.round_at, HostTime::min)
     }
@@ -209,6 +215,7 @@ impl Mind {
     pub(super) fn woke(&mut self, now: &Now, acts: &mut Vec<Act>) {
         tracing::info!("the computer woke up, or its clock was set");
         self.tell(Event::Woke, now, acts);
+        self.cables_changed(now);
         // The clock may have been set back, and the next round would be far away.
         self.round_at = now.host;
     }
@@ -226,6 +233,7 @@ impl Mind {
                 self.polled(now, acts);
             }
         }
+        self.look_at_cables(now, acts);
         if self.prune_at <= now.host {
             self.prune_at = now.host.plus(PRUNE_EVERY);
             acts.push(Act::Write(Write::Prune(now.host)));
@@ -271,6 +279,7 @@ impl Mind {
         remarks.extend(troubles.iter().cloned());
         let views = self.watcher.devices(now);
         remarks.extend(self.sealed_notes(&views));
+        remarks.extend(self.cable_remarks(&views));
         let agent = AgentStatus {
             running: self.resident,
             last_poll: self.last_poll.map(|at| at.0),
@@ -323,10 +332,12 @@ impl Mind {
                     tracing::info!("usbmuxd answers");
                 }
                 self.mux = Mux::Up;
+                self.cables_changed(now);
             }
             Event::MuxDown { why } => {
                 tracing::warn!(why, "usbmuxd does not answer");
                 self.mux = Mux::Down(why.clone());
+                self.cables_changed(now);
                 acts.extend(
                     std::mem::take(&mut self.attached)
                         .into_keys()
@@ -347,6 +358,7 @@ impl Mind {
                     attachment: *attachment,
                 };
                 self.attached.insert(*attachment, attached);
+                self.cables_changed(now);
                 self.scan(BTreeSet::from([udid.clone()]), acts);
             }
             Event::Detached { attachment } => {
@@ -356,6 +368,7 @@ impl Mind {
                     tracing::info!(udid = attached.udid.short(), %attachment, "detached");
                 }
                 acts.push(Act::Detached(*attachment));
+                self.cables_changed(now);
             }
             Event::Paired { .. }
             | Event::Probed(_)

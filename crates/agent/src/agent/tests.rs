@@ -1,5 +1,6 @@
 //! The whole loop with scripted phones, a real state file, a real store and a paused clock.
 
+mod cables;
 mod listening;
 mod long_runs;
 mod script;

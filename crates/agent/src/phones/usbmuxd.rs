@@ -7,6 +7,7 @@ use backupwatch_backup::engine::{self, Retention, RunOptions};
 use backupwatch_core::run::{Progress, RunReport};
 use backupwatch_core::watcher::Event;
 use backupwatch_core::{Facts, NoAnswer, Trust};
+use backupwatch_device::bus::{self, Found};
 use backupwatch_device::{Hint, IdevicePhone, MuxAddress, MuxEvent, PairOptions, Timeouts};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -76,6 +77,29 @@ impl Phones for Usbmuxd {
     async fn list(&self) -> Result<Vec<Attached>, String> {
         let listed = backupwatch_device::list(&self.address, &self.timeouts).await;
         listed.map_err(|error| error.to_string())
+    }
+
+    async fn plugged(&self, hint: impl Fn() + Send) {
+        // Another usbmuxd has phones that are on no cable of ours.
+        if !self.address.is_the_systems() {
+            return;
+        }
+        if let Err(error) = bus::plugged(hint).await {
+            let source = &error as &dyn std::error::Error;
+            tracing::info!(error = source, "only usbmuxd tells who is plugged in");
+        }
+    }
+
+    async fn cables(&self) -> Vec<Found> {
+        if !self.address.is_the_systems() {
+            return Vec::new();
+        }
+        let found = bus::look(&self.address, &self.timeouts).await;
+        found.unwrap_or_else(|error| {
+            let source = &error as &dyn std::error::Error;
+            tracing::debug!(error = source, "the USB bus cannot be looked at");
+            Vec::new()
+        })
     }
 
     async fn probe(&self, attached: &Attached, clock: Arc<dyn Clock>) -> Result<Facts, NoAnswer> {

@@ -3,7 +3,28 @@
 //! Facts from the headers of usbmuxd (`src/usb.h`: which ids it takes for phones, and which for the chips of Macs),
 //! libirecovery (`include/libirecovery.h`: recovery, WTF and DFU mode) and from the list at linux-usb.org.
 
+use super::OnBus;
+
 const APPLE: u16 = 0x05ac;
+
+/// What a phone in the normal mode is; iPhones are whatever is not listed here.
+const IPADS: &[u16] = &[
+    0x129a, 0x129f, 0x12a2, 0x12a3, 0x12a4, 0x12a5, 0x12a6, 0x12a9, 0x12ab,
+];
+const IPODS: &[u16] = &[0x1291, 0x1293, 0x1296, 0x1299, 0x129e, 0x12aa];
+
+impl OnBus {
+    /// The word for people, as far as the product id tells.
+    #[must_use]
+    pub fn family(&self) -> &'static str {
+        match self.mode {
+            Mode::Normal if IPADS.contains(&self.product_id) => "iPad",
+            Mode::Normal if IPODS.contains(&self.product_id) => "iPod touch",
+            Mode::Normal => "iPhone",
+            Mode::Recovery | Mode::Dfu | Mode::Wtf => "iPhone or iPad",
+        }
+    }
+}
 
 /// In what state a phone is on the cable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -41,7 +41,8 @@ impl Mind {
             Done::Reread(udid, stretch) => self.reread_ended(udid, stretch, now, acts),
             Done::NotesRead(udid, read) => self.notes_read(udid, read, now, acts),
             Done::Listened(udid, outcome) => self.listened(udid, *outcome, now, acts),
-            Done::ListenEnded => {}
+            Done::ListenEnded | Done::PluggedEnded => {}
+            Done::CablesSeen(found) => self.cables.found(found),
             Done::PageOpened(Ok(())) => {}
             Done::PageOpened(Err(why)) => tracing::warn!(why, "the page cannot be opened"),
             Done::Panicked(what, words) => self.panicked(what, words, now, acts),
@@ -164,7 +165,8 @@ impl Mind {
                     acts,
                 );
             }
-            What::Page | What::Notes => {}
+            What::Page | What::Notes | What::Plugged => {}
+            What::Cables => self.cables.found(Vec::new()),
             What::Log(udid) => self.listening_broke(&udid),
             What::Asked(job, udid) => {
                 if job == Job::Store {

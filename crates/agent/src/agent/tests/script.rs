@@ -2,7 +2,7 @@
 //! the test has set, they answer late or never when told so, and they count what they were asked.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,8 +11,9 @@ use backupwatch_core::watcher::{Attachment, Event};
 use backupwatch_core::{
     DeviceTime, Facts, HostTime, Level, LinkKind, LocalCopy, NoAnswer, Trust, Udid,
 };
+use backupwatch_device::bus::Found;
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -79,6 +80,7 @@ pub(super) enum Backup {
 #[derive(Debug, Clone)]
 pub(super) struct Phone {
     pub(super) trust: Trust,
+    pub(super) model: &'static str,
     /// Days since the last iCloud backup.
     pub(super) cloud_days: i64,
     pub(super) backup: Backup,
@@ -95,6 +97,7 @@ impl Default for Phone {
     fn default() -> Self {
         Self {
             trust: Trust::Trusted,
+            model: "iPhone15,3",
             cloud_days: 0,
             backup: Backup::Works,
             probe_panics: false,
@@ -110,6 +113,12 @@ impl Default for Phone {
 pub(super) struct Script {
     phones: Mutex<BTreeMap<Udid, Phone>>,
     news: Mutex<Option<mpsc::Receiver<Event>>>,
+    pub(super) cables: Mutex<Vec<Found>>,
+    /// How often somebody looked at them.
+    pub(super) looks: AtomicUsize,
+    pub(super) looks_panic: AtomicBool,
+    /// Somebody plugs or unplugs.
+    pub(super) plugs: Notify,
 }
 
 impl Script {
@@ -117,8 +126,8 @@ impl Script {
         let (tell, news) = mpsc::channel(1024);
         (
             Arc::new(Self {
-                phones: Mutex::default(),
                 news: Mutex::new(Some(news)),
+                ..Self::default()
             }),
             tell,
         )
@@ -161,7 +170,7 @@ fn facts(phone: &Phone, attached: &Attached, now: HostTime) -> Facts {
     );
     facts.name = Ok(format!("Phone {}", attached.attachment));
     if phone.trust == Trust::Trusted {
-        facts.model = Ok("iPhone15,3".to_owned());
+        facts.model = Ok(phone.model.to_owned());
         facts.os_version = Ok("26.1".to_owned());
         facts.device_clock = Ok(DeviceTime(now.0));
         facts.locked = Ok(false);
@@ -200,6 +209,22 @@ impl Phones for Script {
             attachment: Attachment(n),
         };
         Ok(phones.keys().zip(1..).map(one).collect())
+    }
+
+    async fn plugged(&self, hint: impl Fn() + Send) {
+        loop {
+            self.plugs.notified().await;
+            hint();
+        }
+    }
+
+    async fn cables(&self) -> Vec<Found> {
+        self.looks.fetch_add(1, Ordering::SeqCst);
+        assert!(
+            !self.looks_panic.load(Ordering::SeqCst),
+            "the look was told to break"
+        );
+        self.cables.lock().unwrap().clone()
     }
 
     async fn probe(&self, attached: &Attached, clock: Arc<dyn Clock>) -> Result<Facts, NoAnswer> {
