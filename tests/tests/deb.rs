@@ -26,7 +26,9 @@ fn package(folder: &Path) -> Option<PathBuf> {
         peers::find(program)?;
     }
     let mut command = binary::xtask();
-    command.args(["deb", "--executable"]).arg(binary::path());
+    command
+        .args(["deb", "--fast", "--executable"])
+        .arg(binary::path());
     command.arg("--out").arg(folder);
     let output = peers::run(&mut command, Duration::from_secs(240));
     assert!(output.status.success(), "{}", peers::words(&output));

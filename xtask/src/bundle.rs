@@ -25,7 +25,7 @@ const DEPLOYMENT_TARGET: (&str, &str) = ("MACOSX_DEPLOYMENT_TARGET", "13.0");
 const INFO: &str = include_str!("../packaging/Info.plist");
 const AGENT: &str = include_str!("../../launchd/dev.backupwatch.agent.plist");
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Options {
     /// Build for this target only, not for every Mac that the toolchain can build for
     #[arg(long, conflicts_with = "executables")]
@@ -130,9 +130,8 @@ fn join(executables: &[PathBuf], into: &Path) -> Result<()> {
     )
 }
 
-/// The agent's definition without the paths of one person: the bundle may lie anywhere, and what is said before there is a log
-/// goes nowhere.
-pub(crate) fn agent_without_paths() -> Result<Dictionary> {
+/// The agent's definition for everybody: a path of one person's cannot be in it, so what is said before there is a log goes nowhere.
+pub(crate) fn agent(program: &str) -> Result<Dictionary> {
     let mut agent: Dictionary =
         plist::from_bytes(AGENT.as_bytes()).context("failed to read the file of launchd/")?;
     for path in ["StandardOutPath", "StandardErrorPath"] {
@@ -140,21 +139,21 @@ pub(crate) fn agent_without_paths() -> Result<Dictionary> {
             .remove(path)
             .with_context(|| format!("launchd's file has no {path}"))?;
     }
+    let arguments = agent
+        .get_mut("ProgramArguments")
+        .and_then(Value::as_array_mut);
+    let first = arguments.and_then(|arguments| arguments.first_mut());
+    *first.context("launchd's file has no ProgramArguments")? = program.into();
     Ok(agent)
 }
 
 /// The same for an app that registers its own agent: the program is named from the bundle's root.
 fn agent_in_bundle() -> Result<Dictionary> {
-    let mut agent = agent_without_paths()?;
+    let mut agent = agent("backupwatch")?;
     agent.insert(
         "BundleProgram".to_owned(),
         "Contents/MacOS/backupwatch".into(),
     );
-    let arguments = agent
-        .get_mut("ProgramArguments")
-        .and_then(Value::as_array_mut);
-    let program = arguments.and_then(|arguments| arguments.first_mut());
-    *program.context("launchd's file has no ProgramArguments")? = "backupwatch".into();
     Ok(agent)
 }
 

@@ -15,6 +15,9 @@ pub(crate) struct Options {
     /// Pack this executable, which is built already, instead of a release
     #[arg(long, value_name = "FILE")]
     executable: Option<PathBuf>,
+    /// Compress little: for a package that is installed once, on this machine
+    #[arg(long)]
+    fast: bool,
     /// Put the package here [default: dist, where cargo builds]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -29,7 +32,7 @@ pub(crate) fn run(options: &Options) -> Result<PathBuf> {
         .out
         .clone()
         .unwrap_or_else(|| peers::target().join("dist"));
-    pack(&executable, &out)
+    pack(&executable, &out, options.fast)
 }
 
 /// Builds what is released for this machine.
@@ -43,7 +46,7 @@ pub(crate) fn release() -> Result<PathBuf> {
     Ok(peers::target().join("release/backupwatch"))
 }
 
-pub(crate) fn pack(executable: &Path, out: &Path) -> Result<PathBuf> {
+pub(crate) fn pack(executable: &Path, out: &Path, fast: bool) -> Result<PathBuf> {
     fs::create_dir_all(out)?;
     let out = fs::canonicalize(out)?;
     // cargo-deb takes what it packs from a folder that looks as if cargo had built there.
@@ -62,6 +65,7 @@ pub(crate) fn pack(executable: &Path, out: &Path) -> Result<PathBuf> {
             "--locked",
             "--strip",
         ])
+        .args(fast.then_some("--fast"))
         .arg("--output")
         .arg(&deb)
         .env("CARGO_TARGET_DIR", &built)

@@ -5,6 +5,7 @@
 mod bench;
 mod bundle;
 mod deb;
+mod dist;
 mod floors;
 mod fuzz;
 mod icon;
@@ -45,6 +46,8 @@ enum Task {
     Bundle(bundle::Options),
     /// Make the Debian package
     Deb(deb::Options),
+    /// Make what this machine can make of a release, with checksums
+    Dist(dist::Options),
     /// Lint the code for macOS, here or anywhere: with the toolchain's own target, or the program that CHECK_MACOS names
     CheckMacos,
     /// Hold docs/remediation against the data that the program reads
@@ -71,6 +74,7 @@ fn main() -> Result<()> {
         Task::Floors => floors::check(),
         Task::Bundle(options) => bundle::run(&options).map(drop),
         Task::Deb(options) => deb::run(&options).map(drop),
+        Task::Dist(options) => dist::run(&options),
         Task::CheckMacos => macos::check(),
         Task::Remediation { write } => remediation::run(write),
         Task::Fuzz { target, minutes } => fuzz::run(target.as_deref(), minutes),

@@ -16,6 +16,7 @@ const DEBIAN: &[(&str, &str)] = &[
     ("xvfb", "Xvfb"),
     ("dunst", "dunst"),
     ("dbus", "dbus-daemon"),
+    ("systemd", "systemd-analyze"),
     // No program: a module of Debian's own Python.
     (
         "python3-dbusmock",
@@ -31,6 +32,9 @@ const DEBIAN: &[(&str, &str)] = &[
     ("zsh", "zsh"),
     ("fish", "fish"),
     ("umockdev", "umockdev-run"),
+    ("faketime", "faketime"),
+    ("exfatprogs", "mkfs.exfat"),
+    ("exfat-fuse", "mount.exfat-fuse"),
 ];
 
 /// Homebrew's formulas on macOS; the desktop peers of Linux have no place there.
