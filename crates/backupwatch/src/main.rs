@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod doctor;
 mod failure;
+mod launched;
 mod long_work;
 mod password;
 mod reach;
@@ -27,10 +28,25 @@ use backupwatch_agent::{
     exit::ExitCode,
     logging::{self, Sink},
 };
+use backupwatch_notify::app;
 use clap::Parser as _;
 
 fn main() -> std::process::ExitCode {
+    if launched::Start::of_this_process().is_click() {
+        return app::run(launched::run);
+    }
     let cli = Cli::parse();
+    if let Some(Command::Agent(wanted)) = &cli.command
+        && wanted.command.is_none()
+    {
+        launched::enter_the_app();
+        // Nothing else has a desktop to hear from, and nothing else waits for AppKit.
+        return app::run(|| start(cli));
+    }
+    start(cli)
+}
+
+fn start(cli: Cli) -> std::process::ExitCode {
     let terminal = Terminal::new();
     let json = wants_json(cli.command.as_ref());
     let runtime = tokio::runtime::Builder::new_multi_thread()

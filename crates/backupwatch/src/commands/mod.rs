@@ -31,7 +31,7 @@ fn json(terminal: Terminal, document: &impl serde::Serialize) -> Result<(), Fail
 }
 
 /// Runs what waits for other programs or for a disk, where nothing waits for it.
-async fn off_the_loop<T: Send + 'static>(
+pub async fn off_the_loop<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
     tokio::task::spawn_blocking(work)
