@@ -47,10 +47,11 @@ if sys.argv[1] == 'list':
 elif sys.argv[1] == 'refuse':
     logind.AddMethod(manager, 'Inhibit', 'ssss', 'h', '''
 import os, dbus
+from dbusmock import mockobject
 if 'sleep' in args[0]:
     raise dbus.exceptions.DBusException('no seat', name='org.freedesktop.DBus.Error.AccessDenied')
-self.inhibitors = [tuple(args) + (1000, 123456)]
-self.kept, ret = os.pipe()
+mockobject.inhibitors = [tuple(args) + (dbus.UInt32(1000), dbus.UInt32(123456))]
+mockobject.kept, ret = os.pipe()
 ''', dbus_interface=mock)
 elif sys.argv[1] == 'sleep':
     for asleep in (True, False):
@@ -115,7 +116,7 @@ impl Seat {
     }
 
     #[track_caller]
-    fn wait(&self, what: &str, is: impl Fn() -> bool) {
+    fn wait(&self, what: &str, mut is: impl FnMut() -> bool) {
         let begin = Instant::now();
         while !is() {
             assert!(
@@ -153,7 +154,7 @@ fn table() -> Table {
     let mut phone = persona("stale-58-days");
     phone.passcode.answer = PromptAnswer::Wait;
     let table = Table::unix(phone);
-    configure(&table, &format!("notify.desktop = false\n{WATCH_ONLY}"));
+    configure(&table, WATCH_ONLY);
     table
 }
 
@@ -253,7 +254,7 @@ fn a_computer_that_cannot_be_kept_awake_is_backed_up_to_all_the_same() {
     let mut phone = persona("stale-58-days");
     phone.passcode.after_s = 0.1;
     let table = Table::unix(phone);
-    configure(&table, &format!("notify.desktop = false\n{WATCH_ONLY}"));
+    configure(&table, WATCH_ONLY);
     let nowhere = format!("unix:path={}", table.home().join("no-bus").display());
     let mut command = table.ours(&["agent"]);
     let agent = Agent::launch(&table, command.env("DBUS_SYSTEM_BUS_ADDRESS", &nowhere));
