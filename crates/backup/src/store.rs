@@ -238,7 +238,7 @@ impl Store {
         let Some(tree) = TreeId::of(folder).context("read", folder)? else {
             return Ok(None);
         };
-        Record::read(&self.layout, udid, &tree).context("read", &self.layout.record(udid, &tree))
+        Record::read(&self.layout, udid, &tree)
     }
 }
 

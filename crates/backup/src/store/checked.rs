@@ -88,9 +88,8 @@ impl Store {
     ) -> Result<Option<Check>, StoreError> {
         let (udid, tree) = (held.udid(), &held.version().tree);
         let Some(check) = check(report, asked, at) else {
-            return Ok(self
-                .read_record(udid, tree)?
-                .and_then(|record| record.check()));
+            let known = Record::read(&self.layout, udid, tree)?;
+            return Ok(known.and_then(|record| record.check()));
         };
         let known = self.note(udid, tree, &check)?;
         if check.found_damage() {
@@ -100,13 +99,13 @@ impl Store {
     }
 
     fn note(&self, udid: &Udid, tree: &TreeId, check: &Check) -> Result<Option<Check>, StoreError> {
-        let Some(mut record) = self.read_record(udid, tree)? else {
+        let Some(mut record) = Record::read(&self.layout, udid, tree)? else {
             return Ok(None);
         };
         if record.learn(check) {
             // Of two looks that end at once, one finds damage: it must not be the one that is written over.
             let _lock = lock_records(&self.layout, udid)?;
-            let Some(newest) = self.read_record(udid, tree)? else {
+            let Some(newest) = Record::read(&self.layout, udid, tree)? else {
                 return Ok(None);
             };
             record = newest;
@@ -143,20 +142,12 @@ impl Store {
         }
         Ok(())
     }
-
-    fn read_record(&self, udid: &Udid, tree: &TreeId) -> Result<Option<Record>, StoreError> {
-        read(&self.layout, udid, tree)
-    }
 }
 
 /// Whether a tree is known to be damaged.
 pub(super) fn is_damaged(layout: &Layout, udid: &Udid, tree: &TreeId) -> Result<bool, StoreError> {
-    let check = read(layout, udid, tree)?.and_then(|record| record.check());
+    let check = Record::read(layout, udid, tree)?.and_then(|record| record.check());
     Ok(check.is_some_and(|check| check.found_damage()))
-}
-
-fn read(layout: &Layout, udid: &Udid, tree: &TreeId) -> Result<Option<Record>, StoreError> {
-    Record::read(layout, udid, tree).context("read", &layout.record(udid, tree))
 }
 
 /// What a report says of the whole backup: damage in any part of it, and good news only of all of it.

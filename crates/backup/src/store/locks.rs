@@ -22,21 +22,19 @@ pub(super) const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Takes the lock of a phone's folders, or says that another process has it.
 pub(super) fn lock(layout: &Layout, udid: &Udid) -> Result<File, StoreError> {
-    check_folders(layout, udid)?;
-    durable::make_folder(&layout.locks()).context("make", &layout.locks())?;
     // It is held for a moment by who only looks whether there is something to finish, and by a process that this one is
     // just starting.
-    wait_for(&layout.lock(udid), LOCK_TRIES, udid)
+    take(layout, udid, &layout.lock(udid), LOCK_TRIES)
 }
 
 /// Takes the lock of who changes what is known of a phone's trees, which nobody has for long.
 pub(super) fn lock_records(layout: &Layout, udid: &Udid) -> Result<File, StoreError> {
-    check_folders(layout, udid)?;
-    durable::make_folder(&layout.locks()).context("make", &layout.locks())?;
-    wait_for(&layout.records_lock(udid), RECORDS_TRIES, udid)
+    take(layout, udid, &layout.records_lock(udid), RECORDS_TRIES)
 }
 
-fn wait_for(path: &Path, tries: u32, udid: &Udid) -> Result<File, StoreError> {
+fn take(layout: &Layout, udid: &Udid, path: &Path, tries: u32) -> Result<File, StoreError> {
+    check_folders(layout, udid)?;
+    durable::make_folder(&layout.locks()).context("make", &layout.locks())?;
     for _ in 0..tries {
         match try_lock(path)? {
             Some(file) => return Ok(file),

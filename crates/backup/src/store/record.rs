@@ -9,6 +9,7 @@ use backupwatch_core::{HostTime, Level, LocalCopy, Udid};
 use serde::{Deserialize, Serialize};
 
 use super::durable;
+use super::error::{Context as _, StoreError};
 use super::identity::TreeId;
 use super::layout::Layout;
 use crate::disk;
@@ -125,8 +126,14 @@ impl Record {
     }
 
     /// The record of a tree, if there is a readable one that speaks of it.
-    pub(crate) fn read(layout: &Layout, udid: &Udid, tree: &TreeId) -> io::Result<Option<Self>> {
-        Ok(read_file(&layout.record(udid, tree))?.filter(|record| record.tree == *tree))
+    pub(crate) fn read(
+        layout: &Layout,
+        udid: &Udid,
+        tree: &TreeId,
+    ) -> Result<Option<Self>, StoreError> {
+        let path = layout.record(udid, tree);
+        let record = read_file(&path).context("read", &path)?;
+        Ok(record.filter(|record| record.tree == *tree))
     }
 
     pub(crate) fn write(&self, layout: &Layout, udid: &Udid) -> io::Result<()> {

@@ -161,7 +161,7 @@ fn newer_verified(
     current: Option<&TreeId>,
 ) -> Result<Option<TreeId>, StoreError> {
     let record = |tree: Option<&TreeId>| match tree {
-        Some(tree) => Record::read(layout, udid, tree).context("read", &layout.record(udid, tree)),
+        Some(tree) => Record::read(layout, udid, tree),
         None => Ok(None),
     };
     let (work, current) = (record(work)?, record(current)?);
@@ -191,7 +191,7 @@ fn version_path(layout: &Layout, udid: &Udid, tree: &Path) -> Result<PathBuf, St
     let folder = layout.versions(udid);
     durable::make_folder(&folder).context("make", &folder)?;
     let record = match TreeId::of(tree).context("read", tree)? {
-        Some(id) => Record::read(layout, udid, &id).context("read", &layout.record(udid, &id))?,
+        Some(id) => Record::read(layout, udid, &id)?,
         None => None,
     };
     let at = record.map_or_else(|| versions::changed_at(tree), |record| record.at);

@@ -263,7 +263,7 @@ fn describe(
     let Some(tree) = TreeId::of(&path).context("read", &path)? else {
         return Ok(None);
     };
-    let record = Record::read(layout, udid, &tree).context("read", &layout.record(udid, &tree))?;
+    let record = Record::read(layout, udid, &tree)?;
     let at = match &record {
         Some(record) => record.at,
         None => named_at(which.name()).unwrap_or_else(|| changed_at(&path)),
