@@ -18,6 +18,7 @@ mod archive;
 mod blobs;
 mod contents;
 mod deep;
+mod folders;
 #[doc(hidden)]
 pub mod fuzzing;
 mod keybag;

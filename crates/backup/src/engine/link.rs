@@ -78,7 +78,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         }
     }
 
-    pub(super) async fn answer(&mut self, status: &StatusResponse) -> io::Result<()> {
+    pub(super) async fn answer(&mut self, status: StatusResponse) -> io::Result<()> {
         self.write(&status.encode()).await
     }
 

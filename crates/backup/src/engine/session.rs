@@ -154,7 +154,7 @@ where
                 break;
             }
         };
-        attendant.during(BETWEEN, link.answer(&answer)).await?;
+        attendant.during(BETWEEN, link.answer(answer)).await?;
         asked.goes_on(attendant);
     }
     Ok(asked)
@@ -284,7 +284,7 @@ where
             return Err(out_of_turn("a request", &other));
         }
     };
-    attendant.during(BETWEEN, link.answer(&answer)).await?;
+    attendant.during(BETWEEN, link.answer(answer)).await?;
     Ok(None)
 }
 

@@ -23,8 +23,9 @@ const TRIES: u32 = 8;
 #[must_use]
 pub fn is_part(name: &str) -> bool {
     // However a file system takes capitals.
-    let name = name.to_ascii_lowercase();
-    name.starts_with(PREFIX) && name.ends_with(SUFFIX)
+    let has = |part: Option<&str>, wanted| part.is_some_and(|it| it.eq_ignore_ascii_case(wanted));
+    has(name.get(..PREFIX.len()), PREFIX)
+        && has(name.get(name.len().saturating_sub(SUFFIX.len())..), SUFFIX)
 }
 
 /// A name that nobody else has or can foresee, in this process or another.

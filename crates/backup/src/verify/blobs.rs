@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::archive::Archived;
 use super::deep::Sample;
+use super::folders::{self, Folders};
 use super::keybag::{Key, Keys};
 use super::manifest::{Manifest, Row, Scanned, is_file_id};
 use super::report::Reread;
@@ -60,8 +61,22 @@ pub(super) fn check(
     stop: &AtomicBool,
     report: &mut VerifyReport,
 ) -> Result<Reread, VerifyError> {
+    folders::ahead(jail, |folders| {
+        look(jail, folders, against, each_folder, stop, report)
+    })
+}
+
+fn look(
+    jail: &Jail,
+    folders: Folders<'_>,
+    against: Against<'_>,
+    each_folder: &mut dyn FnMut(&VerifyReport),
+    stop: &AtomicBool,
+    report: &mut VerifyReport,
+) -> Result<Reread, VerifyError> {
     let mut walk = Walk {
         jail,
+        folders,
         keys: against.keys,
         hashes: against.hashes,
         sample: against.sample,
@@ -106,6 +121,7 @@ pub(super) fn check(
 
 struct Walk<'a> {
     jail: &'a Jail,
+    folders: Folders<'a>,
     keys: Option<&'a Keys>,
     hashes: Hashes<'a>,
     sample: Sample,
@@ -249,7 +265,7 @@ impl Walk<'_> {
     }
 
     fn finish(mut self) -> Result<Reread, VerifyError> {
-        self.skip_to(256)?;
+        self.skip_to(folders::COUNT)?;
         if self.report.encrypted && self.taken_over > 0 {
             self.report.note(format!(
                 "{} encrypted files were received by another program, and nobody can tell without the password whether they are whole",
@@ -287,8 +303,8 @@ impl Walk<'_> {
             return Err(VerifyError::Stopped);
         }
         self.next = number + 1;
-        let name = format!("{number:02x}");
-        let entries = match self.jail.list_with_parts(&name) {
+        let name = folders::name(number);
+        let entries = match self.folders.list(number) {
             Ok(entries) => entries,
             Err(Errno::NOENT) => Vec::new(),
             // More than a backup can have: what is too much may be anything.

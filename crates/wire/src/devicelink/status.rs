@@ -130,23 +130,27 @@ impl StatusResponse {
     /// The message: always four elements, because with fewer the device takes any answer for a failure.
     #[must_use]
     pub fn to_value(&self) -> Value {
+        self.clone().into_value()
+    }
+
+    fn into_value(self) -> Value {
         let text = if self.text.is_empty() {
-            EMPTY
+            EMPTY.to_owned()
         } else {
-            &self.text
+            self.text
         };
         Value::Array(vec![
             NAME.into(),
             i64::from(self.code.number()).into(),
             text.into(),
-            self.value.clone(),
+            self.value,
         ])
     }
 
-    /// The framed message.
+    /// The framed message. A folder's list can be long, so it is not copied for it.
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        frame::encode(&self.to_value())
+    pub fn encode(self) -> Vec<u8> {
+        frame::encode(&self.into_value())
     }
 
     /// Reads the elements after the name; `None` if they are not exactly a code, a text and a value.

@@ -4,7 +4,7 @@ use super::*;
 use crate::devicelink::HostMessage;
 
 fn body(answer: &StatusResponse) -> Vec<u8> {
-    answer.encode().split_off(4)
+    answer.clone().encode().split_off(4)
 }
 
 fn decoded(value: Value) -> HostMessage {
