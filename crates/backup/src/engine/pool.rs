@@ -24,14 +24,14 @@ const PARCEL: usize = 64 << 10;
 const PARCEL_PIECES: usize = 32;
 
 /// Bytes under way to the disk, in the unit that permits are counted in.
-const BUDGET: usize = (1 << 20) / UNIT;
+const BUDGET: usize = (512 << 10) / UNIT;
 const UNIT: usize = 1 << 10;
 
 /// Failures of one stream that are kept; a phone sends 128 files at a time.
 const MAX_FAULTS: usize = 4096;
 
 /// Buffers kept to be used again.
-const SPARE: usize = 8;
+const SPARE: usize = 4;
 
 /// One in the crate's own tests, which are to know what is written first.
 const MIN_THREADS: usize = if cfg!(test) { 1 } else { 2 };

@@ -258,7 +258,7 @@ impl Manifest {
             before <= taken || stop.load(Ordering::Relaxed)
         };
         db.progress_handler(STEPS, Some(halt))?;
-        db.execute_batch("PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA cache_size=-1024; PRAGMA temp_store=FILE;")?;
+        db.execute_batch("PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA cache_size=-256; PRAGMA temp_store=FILE;")?;
         // A view could compute for ever, a virtual table runs code, and so does a column that is computed.
         let path = db.path().map(PathBuf::from).unwrap_or_default();
         let tables: i64 = disk::query(&path, || {
