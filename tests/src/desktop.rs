@@ -255,6 +255,25 @@ impl Desktop {
             .expect("xdotool clicks");
     }
 
+    /// Clicks the first item of a panel at the upper edge, and waits until its menu is on the screen.
+    pub fn open_menu(&self) {
+        let menus = |desktop: &Self| desktop.run("xwininfo", &["-root", "-tree"]);
+        let before = menus(self);
+        self.run("xdotool", &["mousemove", "14", "14", "click", "1"])
+            .expect("xdotool clicks");
+        self.wait("a menu opens", |desktop| {
+            (menus(desktop) != before).then_some(())
+        });
+        // It is mapped before it is drawn.
+        std::thread::sleep(Duration::from_millis(500));
+    }
+
+    /// Presses a key, by its name in X.
+    pub fn press(&self, key: &str) {
+        self.run("xdotool", &["key", key]).expect("xdotool types");
+        std::thread::sleep(Duration::from_millis(300));
+    }
+
     /// The whole screen as a picture.
     pub fn screenshot(&self, file: &Path) {
         let file = file.to_string_lossy();
@@ -299,7 +318,7 @@ impl Desktop {
     }
 
     /// A program on this desktop; its output when it ends well.
-    fn run(&self, program: &str, args: &[&str]) -> Option<String> {
+    pub(crate) fn run(&self, program: &str, args: &[&str]) -> Option<String> {
         let output = Command::new(program)
             .args(args)
             .env("DISPLAY", &self.display)
@@ -314,7 +333,7 @@ impl Desktop {
     }
 
     #[track_caller]
-    fn wait<T>(&self, what: &str, until: impl Fn(&Self) -> Option<T>) -> T {
+    pub(crate) fn wait<T>(&self, what: &str, until: impl Fn(&Self) -> Option<T>) -> T {
         let begin = Instant::now();
         loop {
             if let Some(there) = until(self) {
@@ -337,7 +356,7 @@ impl Drop for Desktop {
     }
 }
 
-fn end(child: &mut Child) {
+pub(crate) fn end(child: &mut Child) {
     // A process that has ended already is what is wanted. SIGTERM first: Xvfb removes its lock file then.
     let _ = Command::new("kill").arg(child.id().to_string()).status();
     let begin = Instant::now();

@@ -15,4 +15,5 @@ pub mod peers;
 pub mod somebody;
 pub mod story;
 pub mod table;
+pub mod tray;
 pub mod tree;

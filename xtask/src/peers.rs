@@ -17,6 +17,8 @@ const DEBIAN: &[(&str, &str)] = &[
     ("dunst", "dunst"),
     ("dbus", "dbus-daemon"),
     ("systemd", "systemd-analyze"),
+    ("systemd", "busctl"),
+    ("xfce4-panel", "xfce4-panel"),
     // No program: a module of Debian's own Python.
     (
         "python3-dbusmock",

@@ -42,11 +42,11 @@ pub(crate) fn lines(menu: &Menu) -> Vec<Line> {
             word(device.protection)
         );
         lines.push(Line::Device(label, own(device, roomy)));
-        if roomy {
-            lines.extend(sentence(&device.reason, INDENT));
-        }
         if let Some(progress) = &device.progress {
             lines.extend(sentence(progress, INDENT));
+        }
+        if roomy {
+            lines.extend(sentence(&device.reason, INDENT));
         }
     }
     if menu.devices.is_empty() {
