@@ -119,7 +119,7 @@ fn everything_is_installed(debian: &CleanRoot) {
     assert!(copyright.unwrap().contains("Permission is hereby granted"));
 }
 
-/// Somebody logs in, switches the service on, and connects a phone.
+/// Somebody logs in, has the agent started from now on, and connects a phone. Later they have had enough of it.
 fn live(debian: &mut CleanRoot, desktop: &Desktop, table: &Table) {
     let bus = desktop.bus.strip_prefix("unix:path=").unwrap();
     let bus = bus.split(',').next().unwrap();
@@ -134,7 +134,12 @@ fn live(debian: &mut CleanRoot, desktop: &Desktop, table: &Table) {
     // What a desktop's session tells the user's systemd.
     let bus = "DBUS_SESSION_BUS_ADDRESS=unix:path=/run/desktop";
     let _ = said(&["systemctl", "--user", "set-environment", bus]);
-    let _ = said(&["systemctl", "--user", "enable", "--now", "backupwatch"]);
+    let installed = said(&["backupwatch", "install"]);
+    assert!(
+        installed.contains("/usr/lib/systemd/user/backupwatch.service came with the package"),
+        "{installed}"
+    );
+    assert!(installed.contains("A test notice was shown"), "{installed}");
     let status = wait_for(debian, "the agent answers", |said| {
         said.contains("\"schema\"") && !said.contains("\"running\": false")
     });
@@ -168,7 +173,7 @@ fn live(debian: &mut CleanRoot, desktop: &Desktop, table: &Table) {
         main.contains("ActiveState=active") && main.contains("NRestarts=0"),
         "{main}"
     );
-    let _ = said(&["systemctl", "--user", "disable", "--now", "backupwatch"]);
+    let _ = said(&["backupwatch", "uninstall"]);
     let main = said(&[
         "systemctl",
         "--user",
