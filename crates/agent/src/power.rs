@@ -6,6 +6,7 @@
 #[cfg(target_os = "linux")]
 mod logind;
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,10 +29,12 @@ pub struct Power {
     said: Arc<AtomicBool>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum How {
     Ask,
     LeaveAlone,
+    #[cfg(test)]
+    Lend(std::sync::Weak<()>),
 }
 
 impl Power {
@@ -45,6 +48,12 @@ impl Power {
         Self::new(How::LeaveAlone)
     }
 
+    /// Of no computer either, but whoever holds it awake has a clone of this.
+    #[cfg(test)]
+    pub(crate) fn lending(held: &Arc<()>) -> Self {
+        Self::new(How::Lend(Arc::downgrade(held)))
+    }
+
     fn new(how: How) -> Self {
         Self {
             how,
@@ -55,14 +64,16 @@ impl Power {
     /// Keeps the computer awake until what is returned is dropped. A system that refuses is said in the log, and no reason not
     /// to make a backup.
     pub async fn hold(&self) -> Option<Awake> {
-        match self.how {
+        match &self.how {
             How::LeaveAlone => None,
+            #[cfg(test)]
+            How::Lend(held) => held.upgrade().map(Awake::while_lives),
             How::Ask => {
                 let asked = tokio::time::timeout(PATIENCE, platform::hold()).await;
                 let why = match asked {
                     Ok(Ok(held)) => {
                         tracing::debug!("the computer stays awake");
-                        return Some(Awake { _held: held });
+                        return Some(Awake::while_lives(held));
                     }
                     Ok(Err(why)) => why,
                     Err(_) => format!("no answer in {} s", PATIENCE.as_secs()),
@@ -78,7 +89,15 @@ impl Power {
 
 /// The computer does not fall asleep by itself as long as this lives.
 pub struct Awake {
-    _held: platform::Held,
+    _held: Box<dyn Any + Send>,
+}
+
+impl Awake {
+    fn while_lives(held: impl Any + Send) -> Self {
+        Self {
+            _held: Box::new(held),
+        }
+    }
 }
 
 impl fmt::Debug for Awake {
@@ -94,13 +113,11 @@ use logind as platform;
 mod platform {
     //! An assertion of this process, which ends with it. `pmset -g assertions` lists it.
 
-    pub(super) type Held = keepawake::KeepAwake;
-
     #[expect(
         clippy::unused_async,
         reason = "on Linux there is somebody to wait for"
     )]
-    pub(super) async fn hold() -> Result<Held, String> {
+    pub(super) async fn hold() -> Result<keepawake::KeepAwake, String> {
         keepawake::Builder::default()
             .idle(true)
             .reason(super::WHY)

@@ -4,6 +4,7 @@ mod cables;
 mod listening;
 mod long_runs;
 mod script;
+mod sleep;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,6 +34,7 @@ struct Rig {
     answers: mpsc::Sender<FromDesktop>,
     opened: Arc<AtomicUsize>,
     clock: Arc<TestClock>,
+    held: Arc<()>,
     desk: Desk,
     shutdown: CancellationToken,
     task: JoinHandle<()>,
@@ -59,6 +61,7 @@ impl Rig {
         let opened = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&opened);
         let clock = Arc::new(TestClock::new());
+        let held = Arc::new(());
         let parts = Parts {
             config,
             place: Place {
@@ -81,7 +84,7 @@ impl Rig {
                 Ok(())
             }),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            power: crate::power::Power::left_alone(),
+            power: Power::lending(&held),
             keeper: Keeper::start(state, &database),
             remembered,
             last_poll: None,
@@ -98,10 +101,16 @@ impl Rig {
             answers,
             opened,
             clock,
+            held,
             desk,
             shutdown,
             task,
         }
+    }
+
+    /// Whether a backup keeps the computer awake.
+    fn is_kept_awake(&self) -> bool {
+        Arc::strong_count(&self.held) > 1
     }
 
     async fn tell(&self, event: Event) {

@@ -15,8 +15,6 @@ const ALL: &str = "idle:sleep";
 /// What anybody may ask for, also without a seat at this computer.
 const LEAST: &str = "idle";
 
-pub(super) type Held = OwnedFd;
-
 pub(super) async fn hold() -> Result<OwnedFd, String> {
     let bus = zbus::Connection::system()
         .await
