@@ -17,3 +17,4 @@ pub mod story;
 pub mod table;
 pub mod tray;
 pub mod tree;
+pub mod user_manager;

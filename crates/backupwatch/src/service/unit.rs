@@ -104,6 +104,13 @@ pub fn render(manager: Manager, wanted: &Wanted) -> Result<String, Failure> {
                 ],
             )
         }
+        Manager::Systemd if program.contains(['"', '\'', '\\']) => {
+            let message = format!(
+                "systemd starts no program whose path has quotes or backslashes in it ({program})"
+            );
+            return Err(Failure::new(ExitCode::Usage, "path", message)
+                .next("Give the folder a plain name, and try again."));
+        }
         Manager::Systemd => {
             let words = |word: &String| format!(" {}", argument(word));
             let options: String = wanted.options.iter().map(words).collect();
@@ -322,7 +329,14 @@ mod tests {
                 Some("/Users/ada/Library/Logs/backupwatch/agent.launchd.log")
             );
             for manager in [Manager::Launchd, Manager::Systemd] {
-                let text = render(manager, &wanted).unwrap();
+                let text = match render(manager, &wanted) {
+                    Ok(text) => text,
+                    Err(refused) => {
+                        assert!(refused.message.contains("quotes"), "{refused:?}");
+                        assert!(manager == Manager::Systemd && program.contains('"'));
+                        continue;
+                    }
+                };
                 assert!(
                     text.contains(MARK) && !text.contains("A template"),
                     "{text}"
