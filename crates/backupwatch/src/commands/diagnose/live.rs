@@ -10,17 +10,20 @@ use backupwatch_agent::{
     diagnosis::{ListenEnd, ListenEvent, SignEntry},
     exit::ExitCode,
     listening::LONGEST,
+    status::Status,
 };
 use backupwatch_core::Udid;
 use indicatif::ProgressBar;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
 };
 
-/// How often the time that is left is looked at.
-const TICK: std::time::Duration = std::time::Duration::from_millis(250);
+/// How often the time that is left is looked at, and whether the phone is there.
+const TICK: Duration = Duration::from_millis(250);
+/// How long the phone may take to be there.
+const FIRST_LOOK: Duration = Duration::from_secs(3);
 
 pub async fn run(
     terminal: Terminal,
@@ -39,7 +42,7 @@ async fn through_agent(
     wanted: &Diagnose,
 ) -> Result<ExitCode, Failure> {
     let refused = |error| reach::refused_by_agent(&error);
-    let status = client.check().await.map_err(refused)?;
+    let status = first_look(client, wanted).await?;
     choice::sighted(&status)?;
     let udid = choice::udid(choice::device(&status.devices, wanted.device.as_deref())?)?;
     let events = client.listen(&udid).await.map_err(refused)?;
@@ -52,6 +55,20 @@ async fn through_agent(
     finish(terminal, wanted.json, ended, || {
         super::exit_code(status, &udid, true)
     })
+}
+
+/// What is attached. An agent that has only just started may not have heard of it yet.
+async fn first_look(client: &Client, wanted: &Diagnose) -> Result<Status, Failure> {
+    let begun = Instant::now();
+    loop {
+        let status = client.check().await;
+        let status = status.map_err(|error| reach::refused_by_agent(&error))?;
+        let device = choice::device(&status.devices, wanted.device.as_deref());
+        if device.is_ok_and(|device| !device.links.is_empty()) || begun.elapsed() >= FIRST_LOOK {
+            return Ok(status);
+        }
+        tokio::time::sleep(TICK).await;
+    }
 }
 
 async fn here(terminal: Terminal, setup: &Setup, wanted: &Diagnose) -> Result<ExitCode, Failure> {
