@@ -109,3 +109,48 @@ fn a_keyboard_is_enough() {
     page.wait_for("Noted");
     agent.end();
 }
+
+/// In which part of the page it is said what came of a button, and how.
+fn said(page: &Page<'_>) -> (String, String) {
+    let said = page.value(
+        "(() => {
+            const e = document.getElementById('said');
+            return [e.parentElement.id, getComputedStyle(e).position];
+        })()",
+    );
+    let text = |at: usize| said[at].as_str().unwrap_or_default().to_owned();
+    (text(0), text(1))
+}
+
+#[test]
+fn what_came_of_a_button_is_said_beside_it_and_over_nothing() {
+    let phones = ["stale-58-days", "cloud-off"];
+    let table = Table::of(phones.map(persona).into());
+    let (Some(browser), Some(axe)) = (Browser::start(table.home()), Axe::find()) else {
+        return;
+    };
+    let agent = watch(&table);
+    let device = |name| format!("/devices/{}", persona(name).identity.udid);
+    let page = browser.somebody();
+    enter(&page, &link(&table, None));
+    let origin = origin(&page.address());
+
+    page.goto(&format!("{origin}{}", device("stale-58-days")));
+    let next = page.value("document.querySelector('li[data-state=next]').id");
+    let next = next.as_str().unwrap_or_default().to_owned();
+    page.through(|page| page.click_in(&format!("#{next}"), "I did it"));
+    page.wait_for("Noted");
+    assert_eq!(said(&page), (next, "static".to_owned()));
+    look_around(&page, &axe, "said-at-a-step");
+
+    // Taken, and taken back.
+    page.goto(&format!("{origin}{}", device("cloud-off")));
+    page.through(|page| page.click_in("#verdict", "Local backups are enough"));
+    page.wait_for("Local backups are enough for it from now on");
+    assert_eq!(said(&page), ("main".to_owned(), "static".to_owned()));
+    look_around(&page, &axe, "said-on-top");
+    page.through(|page| page.click_in("#verdict", "Watch its iCloud backup again"));
+    page.wait_for("Its iCloud backup is watched again");
+    page.through(|page| page.click_in("#verdict", "Local backups are enough"));
+    agent.end();
+}

@@ -109,6 +109,9 @@ pub struct DeviceStatus {
     /// Why iCloud Backup probably fails, a stable code; absent when nothing is known to be wrong.
     #[serde(default)]
     pub cause: Option<String>,
+    /// A person has chosen that local backups are enough for it; absent when nobody has.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub local_only: bool,
     /// Nothing is said about it until then.
     pub snoozed_until: Option<Timestamp>,
     /// A local backup that is needed and has not begun.
@@ -334,6 +337,7 @@ fn device(view: &DeviceView, copy: Option<&LocalCopy>) -> DeviceStatus {
         },
         step: view.step.map(|step| step.code().to_owned()),
         cause: view.cause.clone(),
+        local_only: view.local_only,
         snoozed_until: view.snoozed_until.map(|at| at.0),
         due: match &view.backup {
             BackupView::NotDue | BackupView::Running { .. } => None,

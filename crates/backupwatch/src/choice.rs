@@ -114,6 +114,7 @@ pub fn stranger(udid: &Udid) -> DeviceStatus {
         },
         step: None,
         cause: None,
+        local_only: false,
         snoozed_until: None,
         due: None,
         backup: None,

@@ -51,6 +51,7 @@ fn device(number: u32, protection: &str) -> DeviceStatus {
         },
         step: None,
         cause: None,
+        local_only: false,
         snoozed_until: None,
         due: None,
         backup: None,

@@ -11,7 +11,12 @@
   addEventListener("hashchange", open);
   open();
 
-  setTimeout(() => document.getElementById("said")?.classList.add("read"), 8000);
+  // What came of a form is said in the part of the page to which the form leads back, where it lies over nothing.
+  const said = document.getElementById("said");
+  const where = said?.textContent && decodeURIComponent(location.hash.slice(1));
+  const place = () => where && document.getElementById(where)?.prepend(said);
+  place();
+  if (where) document.getElementById(where)?.scrollIntoView({ behavior: "instant" });
 
   const from = document.body.dataset.events;
   if (!from || !window.EventSource) return;
@@ -34,6 +39,7 @@
       const part = document.importNode(next, true);
       for (const details of part.querySelectorAll("details")) details.open ||= opened.has(key(details));
       old.replaceWith(part);
+      place();
       if (focus >= 0) (reachable(part)[focus] ?? reachable(part)[0])?.focus({ preventScroll: true });
     }
   };

@@ -32,9 +32,10 @@ pub(super) fn protection(code: &str) -> &'static str {
     }
 }
 
-pub(super) fn step_state(code: &str) -> &'static str {
+pub(super) fn step_state(code: &str, marked: bool) -> &'static str {
     match code {
         "done" => "It worked",
+        "next" if marked => "Has its time",
         "next" => "Do this now",
         "ready" => "May be tried",
         "locked" => "Not yet",

@@ -46,6 +46,7 @@ fn view(n: u8, verdict: Verdict) -> DeviceView {
         verdict,
         backup: BackupView::NotDue,
         reread_at: None,
+        local_only: false,
         snoozed_until: None,
         step: None,
         cause: None,

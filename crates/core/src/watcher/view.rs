@@ -36,6 +36,9 @@ pub struct DeviceView {
     /// When every file of its local backup had been read again once more.
     #[serde(default)]
     pub reread_at: Option<HostTime>,
+    /// A person has chosen that local backups are enough for it.
+    #[serde(default)]
+    pub local_only: bool,
     /// No notices and no automatic backups until then.
     pub snoozed_until: Option<HostTime>,
     /// The step of the ladder to take now.
@@ -91,6 +94,7 @@ pub(super) fn view(
         backup,
         verdict,
         reread_at: device.memory.reread.whole,
+        local_only: past.local_only == Some(true),
         snoozed_until: device
             .memory
             .snoozed_until

@@ -103,11 +103,20 @@ fn standing(scene: &Scene, device: &DeviceStatus, ladder: &LadderDocument) -> Ma
                     dd { @match device.seen_at { Some(at) => { (words::moment(at, &scene.zone)) } None => "never in contact" } }
                 }
             }
-            @if device.next.code == "switch_on" {
-                (scene.form(&format!("/devices/{}/local-only", device.udid), &html! {
-                    button name="chosen" value="yes" { "Local backups are enough" }
-                }))
-            }
+            (local_only(scene, device))
+        }
+    }
+}
+
+/// Whether local backups are enough, as long as that is a question or an answer.
+fn local_only(scene: &Scene, device: &DeviceStatus) -> Markup {
+    let action = format!("/devices/{}/local-only", device.udid);
+    html! {
+        @if device.local_only {
+            p class="quiet" { "You chose that local backups are enough for this " (words::noun(device)) "." }
+            (scene.form(&action, &html! { button name="chosen" value="no" { "Watch its iCloud backup again" } }))
+        } @else if device.next.code == "switch_on" {
+            (scene.form(&action, &html! { button name="chosen" value="yes" { "Local backups are enough" } }))
         }
     }
 }

@@ -60,7 +60,7 @@ pub(super) fn section(
 fn noted(scene: &Scene, notes: &NotesEntry) -> Markup {
     html! {
         p {
-            "The phone notes each attempt to back up to iCloud, and why it failed. " (notes.words)
+            "The phone notes each attempt to back up to iCloud, and why it failed. " (with_code(&notes.words))
             @if let Some(at) = notes.as_of { " As of " (words::moment(at, &scene.zone)) "." }
         }
         @if !notes.attempts.is_empty() {
@@ -79,6 +79,9 @@ fn noted(scene: &Scene, notes: &NotesEntry) -> Markup {
             ul { @for window in windows { li { (stretch(scene, window)) } } }
         }
         dl class="facts" {
+            @if notes.as_of.is_some() { div { dt { "Its notes" } dd { (if notes.state == "read" { "Read" } else { "Older ones were read" }) } } }
+            @if let Some(enabled) = notes.enabled { div { dt { "iCloud Backup then" } dd { (if enabled { "On" } else { "Off" }) } } }
+            @if let Some(last) = notes.last { div { dt { "Last iCloud backup that it noted" } dd { (words::moment(last, &scene.zone)) } } }
             @if let Some(failures) = notes.failures.filter(|failures| *failures > 0) { div { dt { "Failures in a row" } dd { (failures) } } }
             @if let Some(after) = notes.retry_after { div { dt { "It tries again after" } dd { (words::moment(after, &scene.zone)) } } }
             @if let Some(permille) = notes.upload_permille { div { dt { "An upload under way" } dd { (permille / 10) "% done" } } }
@@ -87,6 +90,15 @@ fn noted(scene: &Scene, notes: &NotesEntry) -> Markup {
         @if !notes.largest.is_empty() {
             h3 { "The largest parts of it" }
             ul { @for part in &notes.largest { li { (part.words.as_ref().unwrap_or(&part.domain)) ": " (size(part.bytes)) } } }
+        }
+    }
+}
+
+/// A sentence for a terminal: what stands between backticks is to be typed.
+fn with_code(words: &str) -> Markup {
+    html! {
+        @for (at, part) in words.split('`').enumerate() {
+            @if at % 2 == 1 { code { (part) } } @else { (part) }
         }
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn section(scene: &Scene, device: &DeviceStatus, ladder: &LadderDocum
 
 fn one(scene: &Scene, device: &DeviceStatus, entry: &StepEntry, held: Option<&String>) -> Markup {
     let is_turn = entry.state == "next" || held == Some(&entry.id);
-    let state = words::step_state(&entry.state);
+    let state = words::step_state(&entry.state, entry.marked.is_some());
     html! {
         li id=(entry.id) class={ "card step " (entry.state) } data-state=(entry.state) {
             details open[is_turn] {
@@ -40,7 +40,10 @@ fn one(scene: &Scene, device: &DeviceStatus, entry: &StepEntry, held: Option<&St
                 }
                 @if !entry.why.is_empty() { p class="why" { (entry.why) } }
                 @for seen in &entry.seen { p class="seen" { (seen) } }
-                @if let Some(at) = entry.marked { p class="quiet" { "You said something about this step " (scene.time(at)) "." } }
+                // Of a step that has its time, or had it, the reason says that already.
+                @if let Some(at) = entry.marked.filter(|_| matches!(entry.state.as_str(), "ready" | "locked" | "never")) {
+                    p class="quiet" { "You have marked it before, " (scene.time(at)) "." }
+                }
                 (body(entry))
                 (buttons(scene, device, entry))
             }
