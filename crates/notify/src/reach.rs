@@ -52,14 +52,25 @@ mod platform {
     use super::Unreachable;
 
     pub(super) fn ask() -> Result<(), Unreachable> {
-        // Whether the person has allowed them is asked when one is shown; without a bundle there is nobody to allow it to.
-        if crate::app::is_bundled() {
-            Ok(())
-        } else {
-            Err(Unreachable {
+        use crate::mac::{Permission, permission};
+
+        if !crate::app::is_bundled() {
+            return Err(Unreachable {
                 why: "macOS shows notices only of the app, not of the bare program",
                 cure: "Install Backupwatch.app, and run from it: backupwatch install",
-            })
+            });
+        }
+        match permission() {
+            // Who has not been asked yet is asked when one is shown.
+            Some(Permission::Granted | Permission::NotAsked) => Ok(()),
+            Some(Permission::Denied) => Err(Unreachable {
+                why: "macOS does not let backupwatch show any",
+                cure: "Allow them in System Settings > Notifications > backupwatch.",
+            }),
+            None => Err(Unreachable {
+                why: "the notification centre of macOS does not answer",
+                cure: "Log out and in again.",
+            }),
         }
     }
 }
