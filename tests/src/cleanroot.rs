@@ -44,6 +44,7 @@ exec setpriv --reuid=1000 --regid=1000 --clear-groups /lib/systemd/systemd --use
 #[derive(Debug)]
 pub struct CleanRoot {
     init: Child,
+    manager: Option<Child>,
     groups: Vec<PathBuf>,
     folder: tempfile::TempDir,
 }
@@ -94,6 +95,7 @@ impl CleanRoot {
             .expect("it can be read");
         let root = Self {
             init,
+            manager: None,
             groups: Vec::new(),
             folder,
         };
@@ -179,7 +181,7 @@ impl CleanRoot {
             }
         }
         let log = File::create(self.path("/var/log/user-manager")).expect("a log can be made");
-        as_user(&mut self.enter())
+        let manager = as_user(&mut self.enter())
             .args(["sh", "-ec", MANAGER, "manager"])
             .args(&self.groups)
             .stdin(Stdio::null())
@@ -187,6 +189,7 @@ impl CleanRoot {
             .stderr(log)
             .spawn()
             .expect("nsenter starts");
+        self.manager = Some(manager);
         let begin = Instant::now();
         loop {
             let state = peers::run(
@@ -262,6 +265,9 @@ impl Drop for CleanRoot {
         // unshare takes the first process along, and the kernel takes all others with that one.
         let _ = self.init.kill();
         let _ = self.init.wait();
+        if let Some(manager) = &mut self.manager {
+            let _ = manager.wait();
+        }
         let begin = Instant::now();
         while !self.groups.iter().all(|group| remove_group(group)) {
             if begin.elapsed() > Duration::from_secs(5) {
