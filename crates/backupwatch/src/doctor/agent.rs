@@ -77,7 +77,13 @@ impl Agent {
     }
 
     pub fn checks(&self, setup: &Setup, service: Service, now: HostTime) -> Vec<Check> {
-        let mut checks = vec![self.installed(service), self.running(setup)];
+        let is_installed = matches!(&service, Ok(state) if state.loaded == Loaded::Loaded);
+        let start = if is_installed {
+            "backupwatch restart"
+        } else {
+            "backupwatch install"
+        };
+        let mut checks = vec![self.installed(service), self.running(setup, start)];
         checks.extend(self.release());
         checks.extend(self.polling(setup, now));
         checks
@@ -89,6 +95,13 @@ impl Agent {
             Err(silent) => return silent,
         };
         match state.loaded {
+            Loaded::Running { pid } if self.pid().is_some_and(|own| own != pid) => Check::warn(
+                SERVICE,
+                format!(
+                    "The service runs (process {pid}), and another agent serves this state folder."
+                ),
+                "End the one that was started by hand, and run: backupwatch restart",
+            ),
             Loaded::Running { .. } => Check::pass(
                 SERVICE,
                 "The agent is started at every login, and runs as a service.",
@@ -124,7 +137,8 @@ impl Agent {
         }
     }
 
-    fn running(&self, setup: &Setup) -> Check {
+    /// `start` is what starts one where none runs.
+    fn running(&self, setup: &Setup, start: &str) -> Check {
         match &self.version {
             Ok(version) => Check::pass(AGENT, format!("The agent runs (process {}).", version.pid)),
             Err(ClientError::NotRunning) if Instance::is_claimed(&setup.paths.lock) => Check::fail(
@@ -132,11 +146,9 @@ impl Agent {
                 "Another backupwatch process holds the state, and does not answer.",
                 "backupwatch restart",
             ),
-            Err(ClientError::NotRunning) => Check::fail(
-                AGENT,
-                "No agent runs, so nobody watches.",
-                "backupwatch install",
-            ),
+            Err(ClientError::NotRunning) => {
+                Check::fail(AGENT, "No agent runs, so nobody watches.", start)
+            }
             Err(ClientError::Connect { path, source }) => Check::fail(
                 AGENT,
                 format!("The agent at {} cannot be asked: {source}.", path.display()),
@@ -166,7 +178,7 @@ impl Agent {
                 format!("The agent and this command are both backupwatch {ours}."),
             )
         } else {
-            let theirs = super::harmless(theirs);
+            let theirs = super::harmless(theirs, 32);
             Check::warn(
                 VERSION,
                 format!("The agent is backupwatch {theirs}, and this command is {ours}."),
@@ -182,27 +194,31 @@ impl Agent {
             return None;
         }
         let interval = setup.config.policies.general.poll.interval;
-        let Some(last) = status.last_poll else {
-            return Some(Check::warn(
+        let started = self.version.as_ref().ok()?.started;
+        // One that has just started begins with the phones that are there, and has a round of time for the rest.
+        let since = status.last_poll.map_or(started, |last| last.max(started));
+        let allowed = interval.as_seconds().saturating_mul(2) + LATE.as_seconds();
+        let is_late = now.since(HostTime(since)).as_seconds() > allowed;
+        Some(match (status.last_poll, is_late) {
+            (Some(last), false) => {
+                let ago = crate::words::ago(last, now.0);
+                Check::pass(
+                    POLLING,
+                    format!("The agent last looked at the phones {ago}."),
+                )
+            }
+            (None, false) => Check::pass(
                 POLLING,
-                "The agent has not looked at any phone yet.",
-                "Wait a minute, and run: backupwatch doctor",
-            ));
-        };
-        let ago = crate::words::ago(last, now.0);
-        let allowed = Period::seconds(interval.as_seconds().saturating_mul(2)).as_seconds()
-            + LATE.as_seconds();
-        Some(if now.since(HostTime(last)).as_seconds() <= allowed {
-            Check::pass(
-                POLLING,
-                format!("The agent last looked at the phones {ago}."),
-            )
-        } else {
-            Check::fail(
-                POLLING,
-                format!("The agent runs, and last looked at the phones {ago}: it is stuck."),
-                "backupwatch restart",
-            )
+                "The agent has just started, and waits for a phone.",
+            ),
+            (_, true) => {
+                let ago = crate::words::ago(since, now.0);
+                Check::fail(
+                    POLLING,
+                    format!("The agent runs, and last looked at the phones {ago}: it is stuck."),
+                    "backupwatch restart",
+                )
+            }
         })
     }
 
@@ -231,7 +247,7 @@ impl Agent {
                     TEST_NOTICE,
                     format!(
                         "The test notice could not be shown: {}",
-                        ended(&super::harmless(&why))
+                        ended(&super::harmless(&why, 300))
                     ),
                     cure,
                 )

@@ -2,9 +2,9 @@
 //! the slow one.
 
 use super::phones::{Phones, timeouts};
-use backupwatch_agent::doctor::{Check, limited};
+use backupwatch_agent::doctor::{Check, LIMIT, limited};
 use backupwatch_device::{
-    MuxAddress,
+    MuxAddress, Timeouts,
     bus::{self, BusError, Found, Listed, Mode, Speed},
 };
 
@@ -23,7 +23,11 @@ pub async fn look(address: Option<&MuxAddress>) -> Option<Scan> {
     let has_cables = address.is_the_systems();
     let cure = "Unplug what hangs on USB and plug it in again.";
     let found = limited(ID, "The USB bus", cure, async move {
-        bus::look(&address, &timeouts()).await
+        let timeouts = Timeouts {
+            mux: LIMIT / 2,
+            ..timeouts()
+        };
+        bus::look(&address, &timeouts).await
     });
     Some(Scan {
         found: found.await,

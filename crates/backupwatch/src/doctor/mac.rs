@@ -1,12 +1,16 @@
 //! What only a Mac has: the bundle and its signature, the login session, Finder's own backups, Full Disk Access. Each is one
 //! short program of the system, or one folder; what they say is read by functions that are tested everywhere.
 
+#[cfg(target_os = "macos")]
 use crate::setup::Setup;
-use backupwatch_agent::doctor::{Check, limited_blocking};
+use backupwatch_agent::doctor::Check;
+#[cfg(target_os = "macos")]
+use backupwatch_agent::doctor::limited_blocking;
+#[cfg(target_os = "macos")]
+use std::process::{Command, Stdio};
 use std::{
     io,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
 };
 
 const SIGNATURE: &str = "signature";
@@ -15,6 +19,7 @@ const FINDER: &str = "finder_backups";
 const ACCESS: &str = "full_disk_access";
 
 /// All of them.
+#[cfg(target_os = "macos")]
 pub async fn look(setup: &Setup) -> Vec<Check> {
     let cure = "Restart the Mac.";
     let program = std::env::current_exe().unwrap_or_default();
@@ -64,6 +69,7 @@ pub async fn look(setup: &Setup) -> Vec<Check> {
 }
 
 /// Both streams: codesign tells on the second.
+#[cfg(target_os = "macos")]
 fn said_by(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program)
         .args(arguments)

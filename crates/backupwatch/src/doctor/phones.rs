@@ -53,7 +53,8 @@ enum Trouble {
 pub fn timeouts() -> Timeouts {
     let most = LIMIT.saturating_sub(Duration::from_millis(500));
     Timeouts {
-        mux: most,
+        // Whoever asks has the limit of a check.
+        mux: LIMIT * 2,
         network_hello: Duration::from_secs(3),
         request: most,
         tls: most,
@@ -169,7 +170,11 @@ impl Phones {
 }
 
 fn name(facts: &Facts, udid: &Udid) -> String {
-    let name = facts.name.as_deref().map(harmless).unwrap_or_default();
+    let name = facts
+        .name
+        .as_deref()
+        .map(|name| harmless(name, 48))
+        .unwrap_or_default();
     if name.is_empty() {
         format!("Device {}…", udid.short())
     } else {

@@ -4,7 +4,7 @@ use super::phones::{Listed, Phones};
 use crate::{failure::Failure, setup::Setup};
 use backupwatch_agent::doctor::Check;
 use backupwatch_device::{DeviceError, MuxAddress, MuxError};
-use std::io;
+use rustix::io::Errno;
 
 const ID: &str = "usbmuxd";
 
@@ -20,45 +20,50 @@ pub fn judge(setup: &Setup, address: Result<MuxAddress, Failure>, phones: &Phone
     let error = match &phones.listed {
         Listed::There(_) => return Check::pass(ID, "usbmuxd answers."),
         Listed::Not(error) => error,
-        Listed::Silent(check) => return check.clone(),
+        Listed::Silent(check) => {
+            return Check::fail(ID, check.says.clone(), Cures::of(setup).dead);
+        }
         Listed::NotAsked => return Check::fail(ID, "usbmuxd was not asked.", INSTALL),
     };
     let cures = Cures::of(setup);
+    let DeviceError::Mux(error) = error else {
+        let says = format!("usbmuxd could not be asked: {error}.");
+        return Check::fail(ID, says, cures.dead);
+    };
     let (says, cure) = match error {
-        DeviceError::Mux(MuxError::Unreachable { source, .. }) => match source.kind() {
-            io::ErrorKind::NotFound => (
+        MuxError::Unreachable { source, .. } => match Errno::from_io_error(source) {
+            Some(Errno::NOENT) => (
                 format!("usbmuxd is not there: nothing is at {address}."),
                 cures.missing,
             ),
-            io::ErrorKind::ConnectionRefused => (
+            Some(Errno::CONNREFUSED) => (
                 format!("usbmuxd is not running: nobody listens at {address}."),
                 cures.dead,
             ),
-            io::ErrorKind::PermissionDenied => (
+            Some(Errno::ACCESS | Errno::PERM) => (
                 format!("usbmuxd may not be used by this user: {address} is closed to it."),
                 cures.closed,
             ),
-            _ => (
+            Some(_) | None => (
                 format!("usbmuxd cannot be reached at {address}: {source}."),
                 cures.dead,
             ),
         },
-        DeviceError::Mux(MuxError::Silent { after }) => (
+        MuxError::Silent { after } => (
             format!("usbmuxd did not answer within {} s.", after.as_secs()),
             cures.dead,
         ),
-        DeviceError::Mux(MuxError::Lost { .. }) => (
+        MuxError::Lost { .. } => (
             format!("What listens at {address} hung up: it is not usbmuxd."),
             cures.other,
         ),
-        DeviceError::Mux(MuxError::Frame(_) | MuxError::Message(_)) => (
+        MuxError::Frame(_) | MuxError::Message(_) => (
             format!("What listens at {address} does not speak usbmuxd’s language."),
             cures.other,
         ),
-        DeviceError::Mux(MuxError::Refused { request, .. }) => {
+        MuxError::Refused { request, .. } => {
             (format!("usbmuxd refuses to answer {request}."), cures.dead)
         }
-        error => (format!("usbmuxd could not be asked: {error}."), cures.dead),
     };
     Check::fail(ID, says, cure)
 }
