@@ -68,7 +68,11 @@ async fn keep(
         Ok(handle) => handle,
         Err(error) => {
             tracing::debug!(%error, "no item in the menu bar");
-            return trouble.set("no desktop session can be reached".to_owned());
+            return trouble.set(if let ksni::Error::Watcher(why) = error {
+                format!("the panel does not take it ({why})")
+            } else {
+                "no desktop session can be reached".to_owned()
+            });
         }
     };
     while menus.changed().await.is_ok() {
