@@ -17,6 +17,8 @@ const SIGNATURE: &str = "signature";
 const SESSION: &str = "session";
 const FINDER: &str = "finder_backups";
 const ACCESS: &str = "full_disk_access";
+#[cfg(target_os = "macos")]
+const LOGIN: &str = "login_item";
 
 /// All of them.
 #[cfg(target_os = "macos")]
@@ -25,7 +27,11 @@ pub async fn look(setup: &Setup) -> Vec<Check> {
     let program = std::env::current_exe().unwrap_or_default();
     let root = setup.paths.backups.clone();
     let home = setup.base.home.clone();
-    let (signed, session, finder, access) = tokio::join!(
+    let plist = setup
+        .base
+        .launch_agents()
+        .join(format!("{}.plist", crate::service::LABEL));
+    let (signed, session, finder, access, login) = tokio::join!(
         limited_blocking(SIGNATURE, "codesign", cure, move || {
             let said = said_by(
                 "/usr/bin/codesign",
@@ -55,17 +61,36 @@ pub async fn look(setup: &Setup) -> Vec<Check> {
                 access(needed, opened.err().as_ref())
             }
         ),
+        limited_blocking(LOGIN, "macOS", cure, move || login(&plist)),
     );
     let ways = [signed, session, finder];
     let mut checks: Vec<Check> = ways
         .into_iter()
         .map(|check| check.unwrap_or_else(|silent| silent))
         .collect();
-    match access {
-        Ok(check) => checks.extend(check),
-        Err(silent) => checks.push(silent),
+    for check in [access, login] {
+        match check {
+            Ok(check) => checks.extend(check),
+            Err(silent) => checks.push(silent),
+        }
     }
     checks
+}
+
+/// Whether macOS starts the agent at login; one that waits for a word of the person is not started, and nobody is told. Nothing
+/// where no agent is installed, or macOS has not heard of it yet.
+#[cfg(target_os = "macos")]
+fn login(plist: &Path) -> Option<Check> {
+    use backupwatch_notify::mac::{LoginItem, login_item};
+    match login_item(plist) {
+        LoginItem::Enabled => Some(Check::pass(LOGIN, "macOS starts the agent at login.")),
+        LoginItem::RequiresApproval => Some(Check::fail(
+            LOGIN,
+            "macOS does not start the agent at login before you allow it.",
+            "System Settings, General, Login Items & Extensions: allow backupwatch",
+        )),
+        LoginItem::NotRegistered | LoginItem::NotFound | LoginItem::Unknown => None,
+    }
 }
 
 /// Both streams: codesign tells on the second.
