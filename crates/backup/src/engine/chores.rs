@@ -1,6 +1,6 @@
 //! What the phone asks to be done to its folder: list, make, move, remove, copy. Answers by protocol.md 8.6.
 //!
-//! Everything here blocks on the disk and runs on a thread that may.
+//! Everything here blocks on the disk and runs on a thread that may, but for [`Answer::into_status`].
 
 use backupwatch_core::Udid;
 use backupwatch_wire::devicelink::{
@@ -9,7 +9,7 @@ use backupwatch_wire::devicelink::{
 use backupwatch_wire::path::DevicePath;
 use rustix::io::Errno;
 
-use crate::jail::{Jail, Kind, MAX_DEPTH};
+use crate::jail::{Entry, Jail, Kind, MAX_DEPTH};
 use crate::ledger::{Change, KeeperHandle};
 use crate::store::WorkTree;
 
@@ -26,8 +26,45 @@ pub(super) enum Chore {
 /// The answer, and what was refused or went wrong on this computer.
 #[derive(Debug)]
 pub(super) struct Done {
-    pub(super) answer: StatusResponse,
+    pub(super) answer: Answer,
     pub(super) refused: Vec<ItemError>,
+}
+
+/// What the phone is told.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Status(StatusResponse),
+    /// What is in a folder. The property list of it takes ten times the memory, of which each thread that ever made one would
+    /// keep some; so it is made by who sends it.
+    Entries(Vec<Entry>),
+}
+
+impl Answer {
+    pub(super) fn into_status(self) -> StatusResponse {
+        match self {
+            Self::Status(status) => status,
+            Self::Entries(entries) => {
+                let listing = Listing(entries.into_iter().map(listed).collect());
+                StatusResponse::ok_with(listing.to_value())
+            }
+        }
+    }
+}
+
+fn listed(entry: Entry) -> (String, FileInfo) {
+    let kind = match entry.kind {
+        Kind::Folder => FileKind::Directory,
+        Kind::File => FileKind::Regular,
+        Kind::Other => FileKind::Unknown,
+    };
+    let modified = jiff::Timestamp::from_second(entry.modified).ok();
+    let modified = modified.map(|at| std::time::SystemTime::from(at).into());
+    let info = FileInfo {
+        kind,
+        size: entry.len,
+        modified,
+    };
+    (entry.name, info)
 }
 
 /// Does it.
@@ -50,33 +87,13 @@ pub(super) fn list(tree: &Jail, udid: &Udid, path: &str) -> Done {
         other => other.map_err(Failure::from),
     });
     match entries {
-        Ok(entries) => {
-            let listing = entries.into_iter().map(|entry| {
-                let kind = match entry.kind {
-                    Kind::Folder => FileKind::Directory,
-                    Kind::File => FileKind::Regular,
-                    Kind::Other => FileKind::Unknown,
-                };
-                let modified = jiff::Timestamp::from_second(entry.modified).ok();
-                let modified = modified.map(|at| std::time::SystemTime::from(at).into());
-                (
-                    entry.name,
-                    FileInfo {
-                        kind,
-                        size: entry.len,
-                        modified,
-                    },
-                )
-            });
-            let answer = StatusResponse::ok_with(Listing(listing.collect()).to_value());
-            Done {
-                answer,
-                refused: Vec::new(),
-            }
-        }
+        Ok(entries) => Done {
+            answer: Answer::Entries(entries),
+            refused: Vec::new(),
+        },
         // Never an empty listing: the phone would believe it.
         Err(failure) => Done {
-            answer: StatusResponse::error_with(failure.code, &failure.text),
+            answer: Answer::Status(StatusResponse::error_with(failure.code, &failure.text)),
             refused: vec![failure.of(path)],
         },
     }
@@ -128,7 +145,7 @@ impl Hands<'_> {
         }
         self.keeper.tell_all(changes);
         Done {
-            answer: StatusResponse::of_items(&errors),
+            answer: Answer::Status(StatusResponse::of_items(&errors)),
             refused,
         }
     }
@@ -153,7 +170,7 @@ impl Hands<'_> {
         }
         self.keeper.tell_all(changes);
         Done {
-            answer: StatusResponse::of_items(&errors),
+            answer: Answer::Status(StatusResponse::of_items(&errors)),
             refused: errors,
         }
     }
@@ -234,11 +251,11 @@ impl From<Errno> for Failure {
 fn one(path: String, work: impl FnOnce(&str) -> Result<(), Failure>, usual: StatusCode) -> Done {
     match work(&path) {
         Ok(()) => Done {
-            answer: StatusResponse::ok(),
+            answer: Answer::Status(StatusResponse::ok()),
             refused: Vec::new(),
         },
         Err(failure) => Done {
-            answer: StatusResponse::error_with(failure.code, &failure.text),
+            answer: Answer::Status(StatusResponse::error_with(failure.code, &failure.text)),
             refused: if failure.code == usual {
                 Vec::new()
             } else {
@@ -292,7 +309,9 @@ mod tests {
 
     impl Desk {
         fn ask(&self, chore: Chore) -> StatusResponse {
-            run(&self.tree, &self.keeper.handle(), &self.udid, chore).answer
+            run(&self.tree, &self.keeper.handle(), &self.udid, chore)
+                .answer
+                .into_status()
         }
 
         fn work(&self) -> std::path::PathBuf {

@@ -312,7 +312,7 @@ fn account(done: chores::Done, tree: &Jail, tally: &mut Tally) -> StatusResponse
             .get_or_insert_with(|| format!("failed to change the backup: {}", error.text));
         tally.refused(&error.path, error.code, &error.text);
     }
-    done.answer
+    done.answer.into_status()
 }
 
 /// The truth, or the larger of it and what the system says it would free for us (9.5).
