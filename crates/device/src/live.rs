@@ -7,6 +7,7 @@
 mod text;
 mod trace;
 
+use std::io;
 use std::time::Duration;
 
 use backupwatch_backup::Clock;
@@ -147,23 +148,33 @@ impl Way<'_> {
     }
 }
 
+fn lost(source: io::Error) -> DeviceError {
+    DeviceError::link(DOING, source)
+}
+
+/// What may take no longer.
+async fn within<T>(
+    after: Duration,
+    work: impl Future<Output = Result<T, DeviceError>>,
+) -> Result<T, DeviceError> {
+    let ended = tokio::time::timeout(after, work).await;
+    ended.unwrap_or(Err(DeviceError::Silent {
+        doing: DOING,
+        after,
+    }))
+}
+
 /// The next bytes; an error at the end, for a log has none.
 async fn next_bytes<'a>(
     stream: &mut (impl AsyncRead + Unpin),
     buffer: &'a mut [u8],
     after: Duration,
 ) -> Result<&'a [u8], DeviceError> {
-    let count = tokio::time::timeout(after, stream.read(buffer))
-        .await
-        .map_err(|_| DeviceError::Silent {
-            doing: DOING,
-            after,
-        })?
-        .map_err(|source| DeviceError::link(DOING, source))?;
+    let count = within(after, async { stream.read(buffer).await.map_err(lost) });
+    let count = count.await?;
     let bytes = buffer.get(..count).unwrap_or_default();
     if bytes.is_empty() {
-        let source = std::io::ErrorKind::UnexpectedEof.into();
-        return Err(DeviceError::link(DOING, source));
+        return Err(lost(io::ErrorKind::UnexpectedEof.into()));
     }
     Ok(bytes)
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 
-use super::{CHUNK, DOING, LogEvent, LogLine, SILENCE, Way, level, next_bytes};
+use super::{CHUNK, LogEvent, LogLine, SILENCE, Way, level, lost, next_bytes, within};
 use crate::error::DeviceError;
 use crate::stream::DeviceStream;
 
@@ -78,17 +78,11 @@ impl Log {
         let mut stream = way.open(SERVICE).await?;
         let after = way.timeouts.request;
         let bytes = request.encode();
-        let sent = async {
-            stream.write_all(&bytes).await?;
-            stream.flush().await
-        };
-        tokio::time::timeout(after, sent)
-            .await
-            .map_err(|_| DeviceError::Silent {
-                doing: DOING,
-                after,
-            })?
-            .map_err(|source| DeviceError::link(DOING, source))?;
+        let sent = within(after, async {
+            stream.write_all(&bytes).await.map_err(lost)?;
+            stream.flush().await.map_err(lost)
+        });
+        sent.await?;
         Ok(Self {
             stream,
             decoder: Decoder::new(),
@@ -99,7 +93,7 @@ impl Log {
     /// What comes first.
     async fn answer(&mut self, way: Way<'_>) -> Result<Answer, DeviceError> {
         let after = way.timeouts.request;
-        let answer = async {
+        let answer = within(after, async {
             loop {
                 match self.frame(after).await? {
                     Frame::Answer(answer) => return Ok(answer),
@@ -107,13 +101,8 @@ impl Log {
                     Frame::Record(_) | Frame::Skipped(_) => {}
                 }
             }
-        };
-        tokio::time::timeout(after, answer)
-            .await
-            .map_err(|_| DeviceError::Silent {
-                doing: DOING,
-                after,
-            })?
+        });
+        answer.await
     }
 
     /// The next line, within so long. May be called again after it was silent.
