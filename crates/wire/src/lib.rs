@@ -15,6 +15,7 @@ pub mod devicelink;
 pub mod fields;
 pub mod heartbeat;
 pub mod installation_proxy;
+mod intake;
 pub mod lockdown;
 pub mod mobilebackup2;
 pub mod notification_proxy;

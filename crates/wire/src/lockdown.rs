@@ -7,6 +7,8 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use crate::intake::Intake;
+
 pub mod error;
 pub mod message;
 pub mod pair_record;
@@ -48,9 +50,8 @@ pub fn encode_frame(body: &[u8]) -> Vec<u8> {
 /// It holds only bytes that really came: a claimed length is checked as soon as it is there, and allocates nothing.
 #[derive(Debug)]
 pub struct FrameDecoder {
-    buffer: BytesMut,
+    intake: Intake<FrameTooLong>,
     limit: usize,
-    failed: Option<FrameTooLong>,
 }
 
 impl Default for FrameDecoder {
@@ -70,17 +71,14 @@ impl FrameDecoder {
     #[must_use]
     pub fn with_limit(limit: usize) -> Self {
         Self {
-            buffer: BytesMut::new(),
+            intake: Intake::default(),
             limit,
-            failed: None,
         }
     }
 
     /// Adds bytes as they came off the stream, cut anywhere.
     pub fn push(&mut self, bytes: &[u8]) {
-        if self.failed.is_none() {
-            self.buffer.extend_from_slice(bytes);
-        }
+        self.intake.push(bytes);
     }
 
     /// The body of the next frame, or `None` when more bytes are needed.
@@ -88,37 +86,33 @@ impl FrameDecoder {
     /// # Errors
     /// When a frame claims more than the limit; every later call gives the same error.
     pub fn next_frame(&mut self) -> Result<Option<Bytes>, FrameTooLong> {
-        if let Some(error) = self.failed {
-            return Err(error);
-        }
-        let Some(prefix) = self.buffer.first_chunk::<PREFIX>() else {
-            return Ok(None);
-        };
-        let length = u32::from_be_bytes(*prefix);
-        let body_len = usize::try_from(length).unwrap_or(usize::MAX);
-        if body_len > self.limit {
-            let error = FrameTooLong {
-                length,
-                limit: self.limit,
-            };
-            self.failed = Some(error);
-            self.buffer = BytesMut::new();
-            return Err(error);
-        }
-        let whole = PREFIX.saturating_add(body_len);
-        if self.buffer.len() < whole {
-            return Ok(None);
-        }
-        let mut body = self.buffer.split_to(whole).freeze();
-        body.advance(PREFIX);
-        Ok(Some(body))
+        let limit = self.limit;
+        self.intake.next(|buffer| cut(buffer, limit))
     }
 
     /// The bytes after the last frame; when TLS starts on the socket, they are its first.
     #[must_use]
     pub fn into_rest(self) -> Bytes {
-        self.buffer.freeze()
+        self.intake.into_rest()
     }
+}
+
+fn cut(buffer: &mut BytesMut, limit: usize) -> Result<Option<Bytes>, FrameTooLong> {
+    let Some(prefix) = buffer.first_chunk::<PREFIX>() else {
+        return Ok(None);
+    };
+    let length = u32::from_be_bytes(*prefix);
+    let body_len = usize::try_from(length).unwrap_or(usize::MAX);
+    if body_len > limit {
+        return Err(FrameTooLong { length, limit });
+    }
+    let whole = PREFIX.saturating_add(body_len);
+    if buffer.len() < whole {
+        return Ok(None);
+    }
+    let mut body = buffer.split_to(whole).freeze();
+    body.advance(PREFIX);
+    Ok(Some(body))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use plist::{Dictionary, Value};
 
 use crate::codec::{self, DecodeError, Limits};
 use crate::fields::{self, FieldError};
+use crate::intake::Intake;
 
 pub use record::{Level, Record, RecordError};
 
@@ -218,10 +219,7 @@ pub enum StreamError {
 ///
 /// It holds only bytes that really came: a claimed length is checked as soon as it is there, and allocates nothing.
 #[derive(Debug, Default)]
-pub struct Decoder {
-    buffer: BytesMut,
-    failed: Option<StreamError>,
-}
+pub struct Decoder(Intake<StreamError>);
 
 impl Decoder {
     #[must_use]
@@ -231,9 +229,7 @@ impl Decoder {
 
     /// Adds bytes as they came off the stream, cut anywhere.
     pub fn push(&mut self, bytes: &[u8]) {
-        if self.failed.is_none() {
-            self.buffer.extend_from_slice(bytes);
-        }
+        self.0.push(bytes);
     }
 
     /// The next frame, or `None` when more bytes are needed.
@@ -241,20 +237,12 @@ impl Decoder {
     /// # Errors
     /// When the stream is none of a log service; every later call gives the same error.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, StreamError> {
-        if let Some(error) = &self.failed {
-            return Err(error.clone());
-        }
-        let next = self.cut();
-        if let Err(error) = &next {
-            self.failed = Some(error.clone());
-            self.buffer = BytesMut::new();
-        }
-        next
+        self.0.next(Self::cut)
     }
 
-    fn cut(&mut self) -> Result<Option<Frame>, StreamError> {
+    fn cut(buffer: &mut BytesMut) -> Result<Option<Frame>, StreamError> {
         // A byte that begins nothing is refused before a length is waited for.
-        let Some(kind) = self.buffer.first().copied() else {
+        let Some(kind) = buffer.first().copied() else {
             return Ok(None);
         };
         let limit = match kind {
@@ -262,7 +250,7 @@ impl Decoder {
             RECORD => MAX_RECORD,
             _ => return Err(StreamError::Kind { kind }),
         };
-        let Some([_, length @ ..]) = self.buffer.first_chunk::<PREFIX>() else {
+        let Some([_, length @ ..]) = buffer.first_chunk::<PREFIX>() else {
             return Ok(None);
         };
         // Each kind has its own byte order.
@@ -275,10 +263,10 @@ impl Decoder {
             return Err(StreamError::TooLong { length, limit });
         }
         let whole = PREFIX.saturating_add(body_len);
-        if self.buffer.len() < whole {
+        if buffer.len() < whole {
             return Ok(None);
         }
-        let mut body = self.buffer.split_to(whole);
+        let mut body = buffer.split_to(whole);
         body.advance(PREFIX);
         Ok(Some(if kind == ANSWER {
             let value =

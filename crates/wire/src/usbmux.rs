@@ -8,6 +8,8 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use crate::intake::Intake;
+
 pub mod attachment;
 pub mod client;
 pub mod message;
@@ -155,10 +157,7 @@ pub fn refuse_binary(tag: u32) -> Vec<u8> {
 ///
 /// It holds only bytes that really came: a claimed length is checked when its header is complete, and allocates nothing.
 #[derive(Debug, Default)]
-pub struct Decoder {
-    buffer: BytesMut,
-    failed: Option<FrameError>,
-}
+pub struct Decoder(Intake<FrameError>);
 
 impl Decoder {
     #[must_use]
@@ -168,9 +167,7 @@ impl Decoder {
 
     /// Adds bytes as they came off the stream, cut anywhere.
     pub fn push(&mut self, bytes: &[u8]) {
-        if self.failed.is_none() {
-            self.buffer.extend_from_slice(bytes);
-        }
+        self.0.push(bytes);
     }
 
     /// The next packet, or `None` when more bytes are needed.
@@ -178,24 +175,17 @@ impl Decoder {
     /// # Errors
     /// When the stream is not one of plist packets; every later call gives the same error.
     pub fn next_packet(&mut self) -> Result<Option<Packet>, FrameError> {
-        if let Some(error) = self.failed {
-            return Err(error);
-        }
-        self.cut().inspect_err(|error| {
-            self.failed = Some(*error);
-            self.buffer = BytesMut::new();
-        })
+        self.0.next(Self::cut)
     }
 
     /// The bytes after the last packet. Once a Connect has succeeded they belong to the tunnel.
     #[must_use]
     pub fn into_rest(self) -> Bytes {
-        self.buffer.freeze()
+        self.0.into_rest()
     }
 
-    fn cut(&mut self) -> Result<Option<Packet>, FrameError> {
-        let Some(header) = self
-            .buffer
+    fn cut(buffer: &mut BytesMut) -> Result<Option<Packet>, FrameError> {
+        let Some(header) = buffer
             .first_chunk::<HEADER_LEN>()
             .copied()
             .map(Header::decode)
@@ -220,10 +210,10 @@ impl Decoder {
         if whole > MAX_PACKET {
             return Err(FrameError::TooLong { length });
         }
-        if self.buffer.len() < whole {
+        if buffer.len() < whole {
             return Ok(None);
         }
-        let mut body = self.buffer.split_to(whole).freeze();
+        let mut body = buffer.split_to(whole).freeze();
         body.advance(HEADER_LEN);
         Ok(Some(Packet {
             version,

@@ -69,7 +69,7 @@ fn a_claimed_length_is_bounded_and_allocates_nothing() {
     let mut decoder = FrameDecoder::with_limit(1000);
     decoder.push(&1000_u32.to_be_bytes());
     assert_eq!(decoder.next_frame(), Ok(None));
-    assert!(decoder.buffer.capacity() < 100);
+    assert!(decoder.intake.capacity() < 100);
 
     for length in [1001, u32::MAX] {
         let mut decoder = FrameDecoder::with_limit(1000);
@@ -81,7 +81,7 @@ fn a_claimed_length_is_bounded_and_allocates_nothing() {
         assert_eq!(decoder.next_frame(), want);
         decoder.push(&[0; 4096]);
         assert_eq!(decoder.next_frame(), want, "asked again");
-        assert_eq!(decoder.buffer.capacity(), 0, "what follows is kept");
+        assert_eq!(decoder.intake.capacity(), 0, "what follows is kept");
     }
 }
 
