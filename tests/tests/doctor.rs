@@ -513,7 +513,7 @@ fn a_disk_and_an_agent_that_hang() {
     let agent = onto(&table, &disk);
     let device = disk.device.clone().unwrap();
     let found = Command::new("pgrep")
-        .args(["-f", &format!("exfat-fuse {device}")])
+        .args(["-f", &format!("exfat-fuse {device} ")])
         .output();
     let daemon = String::from_utf8(found.unwrap().stdout)
         .unwrap()
