@@ -8,8 +8,9 @@ mod looking;
 mod plugged;
 mod serial;
 mod speeds;
-
-use nusb::{DeviceInfo, MaybeFuture};
+#[cfg_attr(target_os = "macos", path = "bus/registry.rs")]
+#[cfg_attr(not(target_os = "macos"), path = "bus/sysfs.rs")]
+mod system;
 
 pub use ids::Mode;
 pub use looking::{Found, Listed, look};
@@ -56,7 +57,7 @@ pub enum Speed {
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
     #[error("this computer shows no USB bus to its programs")]
-    NoBus(#[source] nusb::Error),
+    NoBus(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("this computer does not tell who plugs and unplugs")]
     NoHotPlug(#[source] nusb::Error),
     #[error("what reads it broke")]
@@ -68,75 +69,47 @@ pub enum BusError {
 /// # Errors
 /// When this computer has no USB, or shows it to nobody.
 pub fn scan() -> Result<Vec<OnBus>, BusError> {
-    let devices = nusb::list_devices().wait().map_err(BusError::NoBus)?;
-    let mut phones: Vec<_> = devices.filter_map(|device| phone(&device)).collect();
-    phones.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let mut phones: Vec<_> = system::devices()?
+        .filter_map(|device| Some((Mode::of(device.vendor_id, device.product_id)?, device)))
+        .collect();
+    phones.sort_by(|(_, one), (_, other)| (one.bus, &one.ports).cmp(&(other.bus, &other.ports)));
     phones.truncate(MOST_PHONES);
-    Ok(phones.into_iter().map(|(_, phone)| phone).collect())
+    let phones = phones.into_iter();
+    Ok(phones.map(|(mode, device)| phone(mode, &device)).collect())
 }
 
-/// Bus and ports, in the order of which phones are told.
-type Place = (u8, Vec<u8>);
+/// What the system has noted of a device.
+struct Noted {
+    vendor_id: u16,
+    product_id: u16,
+    bus: u8,
+    /// From the computer to the device.
+    ports: Vec<u8>,
+    speed: Option<Speed>,
+    /// As usbmuxd on this system numbers it.
+    location: u32,
+    /// As the system writes it. Whoever builds a device chooses it.
+    serial: Option<String>,
+}
 
-/// `None` for whatever is not a phone.
-fn phone(device: &DeviceInfo) -> Option<(Place, OnBus)> {
-    let product_id = device.product_id();
-    let mode = Mode::of(device.vendor_id(), product_id)?;
+fn phone(mode: Mode, device: &Noted) -> OnBus {
     let serial = match mode {
-        Mode::Normal => device.serial_number().and_then(serial::udid),
+        Mode::Normal => device.serial.as_deref().and_then(serial::udid),
         Mode::Recovery | Mode::Wtf | Mode::Dfu => None,
     };
-    let bus = bus(device);
-    let ports = device.port_chain();
-    let phone = OnBus {
+    OnBus {
         serial,
-        product_id,
+        product_id: device.product_id,
         mode,
-        speed: device.speed().and_then(speed),
-        port: port_name(bus, ports),
-        location: location(device),
-    };
-    Some(((bus, ports.to_vec()), phone))
-}
-
-fn speed(speed: nusb::Speed) -> Option<Speed> {
-    match speed {
-        nusb::Speed::Low => Some(Speed::Low),
-        nusb::Speed::Full => Some(Speed::Full),
-        nusb::Speed::High => Some(Speed::High),
-        nusb::Speed::Super => Some(Speed::Super),
-        nusb::Speed::SuperPlus => Some(Speed::SuperPlus),
-        // Not our enum, and it may grow.
-        _ => None,
+        speed: device.speed,
+        port: port_name(device.bus, &device.ports),
+        location: device.location,
     }
 }
 
 fn port_name(bus: u8, ports: &[u8]) -> String {
     let ports: Vec<_> = ports.iter().map(u8::to_string).collect();
     format!("{bus}-{}", ports.join("."))
-}
-
-#[cfg(target_os = "linux")]
-fn bus(device: &DeviceInfo) -> u8 {
-    device.busnum()
-}
-
-/// As usbmuxd numbers them on Linux: `usb_get_location` in its `src/usb.c`.
-#[cfg(target_os = "linux")]
-fn location(device: &DeviceInfo) -> u32 {
-    u32::from(device.busnum()) << 16 | u32::from(device.device_address())
-}
-
-#[cfg(target_os = "macos")]
-fn bus(device: &DeviceInfo) -> u8 {
-    let [bus, ..] = location(device).to_be_bytes();
-    bus
-}
-
-/// The system's own number, which its usbmuxd passes on.
-#[cfg(target_os = "macos")]
-fn location(device: &DeviceInfo) -> u32 {
-    device.location_id()
 }
 
 #[cfg(test)]

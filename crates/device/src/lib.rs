@@ -1,7 +1,7 @@
 //! How we reach phones: usbmuxd's news, a short visit, pairing, hints, the phone's log, the USB bus, and the authenticated
 //! streams of a backup.
 //!
-//! The only crate that names `idevice` and `nusb`; what is rented from the former and what is our own is in `docs/adr/0003`.
+//! The only crate that names `idevice`, `rusb` and `nusb`; what is rented from the former and what is our own is in `docs/adr/0003`.
 //! Not here: when to do any of it (`core`), and what is said on a backup's streams (`backup`).
 
 mod address;

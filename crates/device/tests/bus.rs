@@ -102,8 +102,8 @@ fn phones_on_the_bus() {
                 "3-2.4 0x30009 12ab Normal High 5d7a9b0c1e2f30415263748596a7b8c9d0e1f203",
             ],
         ),
-        // Control characters, no Unicode, far too long, a path, none; a speed of the future, and no speed. What has no product id,
-        // a vendor that is no number, or a device number that is too large is passed over.
+        // Control characters, no Unicode, far too long, a path, none; a speed of the future, and no speed. Product and vendor are
+        // read from the descriptor, whatever the attributes of that name say; a device number that is too large is passed over.
         (
             &["hostile"],
             &[
@@ -113,6 +113,8 @@ fn phones_on_the_bus() {
                 "1-4 0x1000e 12a8 Normal High -",
                 "1-5 0x1000f 12a8 Normal High -",
                 "1-6 0x10010 12a8 Normal - 00008130-001A2B3C4D5E6F70",
+                "1-7 0x10011 12a8 Normal High 00008130-001A2B3C4D5E6F70",
+                "1-8 0x10012 12a8 Normal High 00008130-001A2B3C4D5E6F70",
                 "1-10 0x10014 12a8 Normal - 00008130-001A2B3C4D5E6F71",
             ],
         ),
