@@ -208,20 +208,16 @@ mod tests {
 
     #[test]
     fn a_folder_of_cargo_is_warned_of() {
-        let folder = tempfile::tempdir().unwrap();
-        let program = folder.path().join("debug/backupwatch");
-        let judge = || {
-            stable(
-                Manager::Systemd,
-                &program,
-                Path::new("/home/a"),
-                Path::new("/none"),
-            )
-        };
-        std::fs::write(folder.path().join(".rustc_info.json"), "{}").unwrap();
-        // The folder of this test is itself a temporary one, unless the system has others.
-        match judge() {
+        // Where cargo has built this test.
+        let program = std::env::current_exe().unwrap();
+        match stable(
+            Manager::Systemd,
+            &program,
+            Path::new("/home/a"),
+            Path::new("/none"),
+        ) {
             Ok(program) => assert!(program.remark.unwrap().contains("cargo")),
+            // The whole checkout is in a temporary folder.
             Err(failure) => assert_eq!(failure.error, "temporary"),
         }
     }
