@@ -196,7 +196,7 @@ fn without_an_agent_the_last_state_is_told_with_its_age_and_is_five() {
         "The last iCloud backup ended 9 hours ago.",
         "Seen           just now\n",
         "The agent is not running; it last looked just now.",
-        "Start it with `backupwatch agent`.",
+        "Start it with `backupwatch install`.",
     ] {
         assert!(said.out.contains(words), "{words}: {said:?}");
     }

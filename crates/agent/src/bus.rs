@@ -4,7 +4,7 @@
 //! hint, and a moment later, when usbmuxd has had its turn, one look is enough for all the hints until then.
 
 use backupwatch_core::{HostTime, Period, Udid};
-use backupwatch_device::bus::{Found, Listed, Mode, Speed, could_be};
+use backupwatch_device::bus::{Found, Listed, Mode, could_be};
 
 /// How long usbmuxd may take to list a phone that was plugged in: it starts with the first one, and asks each for its name.
 const SETTLING: Period = Period::seconds(15);
@@ -73,8 +73,7 @@ impl Cables {
         Some(format!(
             "{name} is connected at {}, and this model could have {}: its backups take longer than they must. Use a USB 3 cable, \
              which the one from its box may not be, and a USB 3 port of this computer.",
-            rate(speed),
-            rate(best)
+            speed, best
         ))
     }
 }
@@ -84,16 +83,6 @@ fn word(listed: &Listed) -> &'static str {
         Listed::As(_) => "yes",
         Listed::Not => "no",
         Listed::Unknown => "unknown",
-    }
-}
-
-fn rate(speed: Speed) -> &'static str {
-    match speed {
-        Speed::Low => "1.5 Mb/s",
-        Speed::Full => "12 Mb/s",
-        Speed::High => "480 Mb/s",
-        Speed::Super => "5 Gb/s",
-        Speed::SuperPlus => "10 Gb/s",
     }
 }
 

@@ -146,7 +146,7 @@ pub fn refused_by_agent(error: &ClientError) -> Failure {
             "agent_down",
             "the agent is not running",
         )
-        .next("Start it with `backupwatch agent`."),
+        .next("Start it with `backupwatch install`."),
         ClientError::Connect { .. }
         | ClientError::Broken(_)
         | ClientError::Late(_)

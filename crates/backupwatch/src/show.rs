@@ -81,7 +81,7 @@ pub fn agent(status: &Status) -> String {
         Tone::Dim.set(&format!("The agent is running; {last}{muxd}."))
     } else {
         Tone::Warning.set(&format!(
-            "The agent is not running; {last}. Start it with `backupwatch agent`."
+            "The agent is not running; {last}. Start it with `backupwatch install`."
         ))
     }
 }

@@ -53,6 +53,19 @@ pub enum Speed {
     SuperPlus,
 }
 
+/// As cables and computers name it, `480 Mb/s`.
+impl std::fmt::Display for Speed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Low => "1.5 Mb/s",
+            Self::Full => "12 Mb/s",
+            Self::High => "480 Mb/s",
+            Self::Super => "5 Gb/s",
+            Self::SuperPlus => "10 Gb/s",
+        })
+    }
+}
+
 /// Why the bus could not be looked at. The messages follow "failed to look at the USB bus: ".
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {

@@ -1,4 +1,4 @@
-use backupwatch_device::bus::OnBus;
+use backupwatch_device::bus::{OnBus, Speed};
 
 use super::*;
 

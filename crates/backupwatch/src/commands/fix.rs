@@ -156,5 +156,5 @@ fn nobody_to_tell() -> Failure {
         "agent_down",
         "the agent is not running, and it keeps what you say of a step",
     )
-    .next("Start it with `backupwatch agent`, and say it again.")
+    .next("Start it with `backupwatch install`, and say it again.")
 }

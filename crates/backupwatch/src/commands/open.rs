@@ -15,7 +15,7 @@ pub async fn run(
             "agent_down",
             "the agent is not running, and it is the agent that serves the page",
         )
-        .next("Start it with `backupwatch agent`."));
+        .next("Start it with `backupwatch install`."));
     };
     let refused = |error| reach::refused_by_agent(&error);
     let udid = match device {

@@ -5,7 +5,7 @@ use super::phones::{Phones, timeouts};
 use backupwatch_agent::doctor::{Check, LIMIT, limited};
 use backupwatch_device::{
     MuxAddress, Timeouts,
-    bus::{self, BusError, Found, Listed, Mode, Speed},
+    bus::{self, BusError, Found, Listed, Mode},
 };
 
 const ID: &str = "usb";
@@ -126,19 +126,8 @@ fn slow(one: &Found, phones: &Phones) -> Option<Check> {
         ID,
         format!(
             "The cable of {name} carries {}, and the device could do {}: backups take longer than they must.",
-            words(speed),
-            words(best)
+            speed, best
         ),
         "Use a USB 3 cable, in a USB 3 port of the computer itself.",
     ))
-}
-
-fn words(speed: Speed) -> &'static str {
-    match speed {
-        Speed::Low => "1.5 Mb/s",
-        Speed::Full => "12 Mb/s",
-        Speed::High => "480 Mb/s",
-        Speed::Super => "5 Gb/s",
-        Speed::SuperPlus => "10 Gb/s",
-    }
 }
