@@ -107,14 +107,7 @@ pub async fn limited<T: Send + 'static>(
     let mut task = tokio::spawn(work);
     match tokio::time::timeout(LIMIT, &mut task).await {
         Ok(Ok(found)) => Ok(found),
-        Ok(Err(error)) => {
-            tracing::error!(id, %error, "a check broke");
-            Err(Check::fail(
-                id,
-                format!("This check itself broke: {what} could not be looked at."),
-                "Run `backupwatch doctor -v` and report what it writes.",
-            ))
-        }
+        Ok(Err(error)) => Err(broke(id, what, &error)),
         Err(_late) => {
             task.abort();
             let limit = LIMIT.as_secs();
@@ -132,14 +125,16 @@ pub async fn limited_blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Check> {
     let found = limited(id, what, cure, tokio::task::spawn_blocking(work)).await?;
-    found.map_err(|error| {
-        tracing::error!(id, %error, "a check broke");
-        Check::fail(
-            id,
-            format!("This check itself broke: {what} could not be looked at."),
-            "Run `backupwatch doctor -v` and report what it writes.",
-        )
-    })
+    found.map_err(|error| broke(id, what, &error))
+}
+
+fn broke(id: &str, what: &str, error: &tokio::task::JoinError) -> Check {
+    tracing::error!(id, %error, "a check broke");
+    Check::fail(
+        id,
+        format!("This check itself broke: {what} could not be looked at."),
+        "Run `backupwatch doctor -v` and report what it writes.",
+    )
 }
 
 /// What the one who makes the backups looks at.

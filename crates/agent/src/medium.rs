@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use backupwatch_backup::store::ROOM;
 use backupwatch_backup::{Store, StoreError};
-use backupwatch_core::words::size;
+use backupwatch_core::words::{ended, size};
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -210,15 +210,6 @@ impl Medium {
     }
 }
 
-/// With a full stop, unless it ends by itself.
-pub(crate) fn ended(why: &str) -> String {
-    if why.ends_with(['?', '.', '!']) {
-        why.to_owned()
-    } else {
-        format!("{why}.")
-    }
-}
-
 /// Opens the store, and makes it where it may be made.
 pub fn open(root: &Path, origin: Origin, known: Option<&Known>) -> Result<Store, Trouble> {
     match find(root, origin, known)? {
@@ -249,25 +240,11 @@ pub fn look(root: &Path, origin: Origin, known: Option<&Known>) -> Medium {
 /// What keeps a store that is there from taking another backup.
 pub fn limit(store: &Store, free: Option<u64>) -> Option<Trouble> {
     let root = store.root();
-    match access(root, Access::WRITE_OK | Access::EXEC_OK) {
-        Err(Errno::ROFS) => {
-            return Some(
-                StoreError::ReadOnly {
-                    path: root.to_owned(),
-                }
-                .into(),
-            );
-        }
-        Err(Errno::ACCESS | Errno::PERM) => {
-            return Some(
-                StoreError::NotPermitted {
-                    path: root.to_owned(),
-                }
-                .into(),
-            );
-        }
-        // What else there may be comes out when it is written to.
-        Ok(()) | Err(_) => {}
+    // What else there may be comes out when it is written to.
+    if let Err(error) = access(root, Access::WRITE_OK | Access::EXEC_OK)
+        && let Some(closed) = closed(root, error)
+    {
+        return Some(closed);
     }
     let free = free.filter(|free| *free < ROOM)?;
     let words = format!(
@@ -276,6 +253,16 @@ pub fn limit(store: &Store, free: Option<u64>) -> Option<Trouble> {
         size(free)
     );
     Some(Trouble::new(Condition::NoRoom, words))
+}
+
+/// What an error says of a place that cannot be written to, if it is the place.
+pub(crate) fn closed(root: &Path, error: Errno) -> Option<Trouble> {
+    let path = root.to_owned();
+    match error {
+        Errno::ROFS => Some(StoreError::ReadOnly { path }.into()),
+        Errno::ACCESS | Errno::PERM => Some(StoreError::NotPermitted { path }.into()),
+        _ => None,
+    }
 }
 
 /// The store that is there, or nothing where it is to be made.

@@ -97,7 +97,7 @@ fn menu(status: &Status, paces: &mut Paces, now: Instant) -> Menu {
     let mut devices: Vec<(Protection, &DeviceStatus)> = status
         .devices
         .iter()
-        .map(|device| (protection(device), device))
+        .map(|device| (device.protection(), device))
         .collect();
     devices.sort_by(|one, other| worst_first(*one, *other));
     paces.retain(|udid, _| {
@@ -143,32 +143,12 @@ fn worst_first(
     (protection, device): (Protection, &DeviceStatus),
     (other_protection, other): (Protection, &DeviceStatus),
 ) -> Ordering {
-    badness(other_protection)
-        .cmp(&badness(protection))
+    protection
+        .turn()
+        .cmp(&other_protection.turn())
         .then_with(|| other.backup.is_some().cmp(&device.backup.is_some()))
         .then_with(|| name(device).cmp(name(other)))
         .then_with(|| device.udid.cmp(&other.udid))
-}
-
-/// What is known to be bad is worse than what is not known.
-fn badness(protection: Protection) -> u8 {
-    match protection {
-        Protection::Protected => 0,
-        Protection::Unknown => 1,
-        Protection::AtRisk => 2,
-        Protection::Unprotected => 3,
-    }
-}
-
-fn protection(device: &DeviceStatus) -> Protection {
-    [
-        Protection::Protected,
-        Protection::AtRisk,
-        Protection::Unprotected,
-    ]
-    .into_iter()
-    .find(|protection| protection.code() == device.protection)
-    .unwrap_or(Protection::Unknown)
 }
 
 fn name(device: &DeviceStatus) -> &str {

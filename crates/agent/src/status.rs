@@ -121,6 +121,20 @@ pub struct DeviceStatus {
     pub backup: Option<crate::api::words::Progress>,
 }
 
+impl DeviceStatus {
+    /// The verdict, by its code; one that this release does not know says nothing.
+    pub(crate) fn protection(&self) -> Protection {
+        [
+            Protection::Protected,
+            Protection::AtRisk,
+            Protection::Unprotected,
+        ]
+        .into_iter()
+        .find(|protection| protection.code() == self.protection)
+        .unwrap_or(Protection::Unknown)
+    }
+}
+
 /// A local backup that is needed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DueStatus {

@@ -18,10 +18,10 @@ use crate::words;
 mod tests;
 
 /// Clocks that differ by more than this are mentioned (trap 9).
-const SKEW_MENTIONED: Period = Period::minutes(10);
+pub const SKEW_MENTIONED: Period = Period::minutes(10);
 
 /// Clocks that differ by more than this are called wrong (trap 9).
-const SKEW_WRONG: Period = Period::days(1);
+pub const SKEW_WRONG: Period = Period::days(1);
 
 /// A first upload that has not grown for this long has stopped (trap 10).
 const UPLOAD_STALLED: Period = Period::days(1);

@@ -253,6 +253,16 @@ impl Protection {
             Self::Unknown => "unknown",
         }
     }
+
+    /// Who needs somebody comes first. What is known to be bad is worse than what is not known.
+    pub fn turn(self) -> u8 {
+        match self {
+            Self::Unprotected => 0,
+            Self::AtRisk => 1,
+            Self::Unknown => 2,
+            Self::Protected => 3,
+        }
+    }
 }
 
 /// The one next step, as a stable code.

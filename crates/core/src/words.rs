@@ -482,6 +482,15 @@ pub(crate) fn next_words(code: NextCode, past: &Past) -> String {
     }
 }
 
+/// With a full stop, unless it ends by itself.
+pub fn ended(why: &str) -> String {
+    if why.ends_with(['?', '.', '!']) {
+        why.to_owned()
+    } else {
+        format!("{why}.")
+    }
+}
+
 /// With a capital at the beginning, but for Apple's own spellings.
 pub fn capital(text: &str) -> String {
     if text.starts_with("iCloud") || text.starts_with("iP") {

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use backupwatch_backup::store::ROOM;
 use backupwatch_core::watcher::Remembered;
-use backupwatch_core::words::{capital, size};
+use backupwatch_core::words::{capital, ended, size};
 use rustix::io::Errno;
 
 use super::{Check, Place};
-use crate::medium::{self, Condition, Medium, Trouble, ended};
+use crate::medium::{self, Condition, Medium, Trouble};
 use crate::purgeable;
 use crate::state::{self, State};
 
@@ -90,16 +90,12 @@ fn nearest(root: &Path) -> Option<PathBuf> {
 }
 
 fn unwritable(root: &Path, error: &io::Error) -> Trouble {
+    let errno = Errno::from_io_error(error);
+    if let Some(closed) = errno.and_then(|errno| medium::closed(root, errno)) {
+        return closed;
+    }
     let root = root.display();
-    match Errno::from_io_error(error) {
-        Some(Errno::ROFS) => trouble(
-            Condition::ReadOnly,
-            format!("{root} cannot be written to: it is read-only"),
-        ),
-        Some(Errno::ACCESS | Errno::PERM) => trouble(
-            Condition::NotPermitted,
-            format!("the system does not permit backupwatch to use {root}"),
-        ),
+    match errno {
         Some(Errno::NOSPC | Errno::DQUOT) => trouble(
             Condition::NoRoom,
             format!("there is no room left on the disk of {root}"),

@@ -11,7 +11,7 @@ use backupwatch_agent::{
     instance::Instance,
     status::AgentStatus,
 };
-use backupwatch_core::{HostTime, Period};
+use backupwatch_core::{HostTime, Period, words::ended};
 
 const SERVICE: &str = "service";
 const AGENT: &str = "agent";
@@ -258,14 +258,5 @@ impl Agent {
                 "backupwatch restart",
             ),
         }
-    }
-}
-
-/// With a full stop.
-fn ended(why: &str) -> String {
-    if why.ends_with(['.', '!', '?']) {
-        why.to_owned()
-    } else {
-        format!("{why}.")
     }
 }

@@ -5,7 +5,10 @@ use backupwatch_agent::{
     clock::SystemClock,
     doctor::{Check, LIMIT, limited},
 };
-use backupwatch_core::{Facts, NoAnswer, Period, Trust, Udid};
+use backupwatch_core::{
+    Facts, NoAnswer, Period, Trust, Udid,
+    judge::{SKEW_MENTIONED, SKEW_WRONG},
+};
 use backupwatch_device::{Attached, DeviceError, MuxAddress, Timeouts};
 use std::{collections::BTreeMap, time::Duration};
 use tokio::task::JoinSet;
@@ -18,10 +21,6 @@ const CLOCK: &str = "device_clock";
 
 /// So many are visited; a wall of phones is for `backupwatch check`.
 const MOST: usize = 16;
-
-/// The limits of `core`'s judgement: from here on a difference is mentioned, and from here on nothing can be said.
-const SKEW_MENTIONED: Period = Period::minutes(10);
-const SKEW_WRONG: Period = Period::days(1);
 
 /// What usbmuxd said.
 pub enum Listed {

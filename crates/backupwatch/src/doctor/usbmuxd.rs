@@ -21,93 +21,59 @@ pub fn judge(setup: &Setup, address: Result<MuxAddress, Failure>, phones: &Phone
         Listed::There(_) => return Check::pass(ID, "usbmuxd answers."),
         Listed::Not(error) => error,
         Listed::Silent(check) => {
-            return Check::fail(ID, check.says.clone(), Cures::of(setup).dead);
+            return Check::fail(ID, check.says.clone(), cure(setup, true));
         }
         Listed::NotAsked => return Check::fail(ID, "usbmuxd was not asked.", INSTALL),
     };
-    let cures = Cures::of(setup);
     let DeviceError::Mux(error) = error else {
         let says = format!("usbmuxd could not be asked: {error}.");
-        return Check::fail(ID, says, cures.dead);
+        return Check::fail(ID, says, cure(setup, true));
     };
-    let (says, cure) = match error {
+    let mut is_there = true;
+    let says = match error {
         MuxError::Unreachable { source, .. } => match Errno::from_io_error(source) {
-            Some(Errno::NOENT) => (
-                format!("usbmuxd is not there: nothing is at {address}."),
-                cures.missing,
-            ),
-            Some(Errno::CONNREFUSED) => (
-                format!("usbmuxd is not running: nobody listens at {address}."),
-                cures.dead,
-            ),
-            Some(Errno::ACCESS | Errno::PERM) => (
-                format!("usbmuxd may not be used by this user: {address} is closed to it."),
-                cures.closed,
-            ),
-            Some(_) | None => (
-                format!("usbmuxd cannot be reached at {address}: {source}."),
-                cures.dead,
-            ),
+            Some(Errno::NOENT) => {
+                is_there = false;
+                format!("usbmuxd is not there: nothing is at {address}.")
+            }
+            Some(Errno::CONNREFUSED) => {
+                format!("usbmuxd is not running: nobody listens at {address}.")
+            }
+            Some(Errno::ACCESS | Errno::PERM) => {
+                format!("usbmuxd may not be used by this user: {address} is closed to it.")
+            }
+            Some(_) | None => format!("usbmuxd cannot be reached at {address}: {source}."),
         },
-        MuxError::Silent { after } => (
-            format!("usbmuxd did not answer within {} s.", after.as_secs()),
-            cures.dead,
-        ),
-        MuxError::Lost { .. } => (
-            format!("What listens at {address} hung up: it is not usbmuxd."),
-            cures.other,
-        ),
-        MuxError::Frame(_) | MuxError::Message(_) => (
-            format!("What listens at {address} does not speak usbmuxd’s language."),
-            cures.other,
-        ),
-        MuxError::Refused { request, .. } => {
-            (format!("usbmuxd refuses to answer {request}."), cures.dead)
+        MuxError::Silent { after } => {
+            format!("usbmuxd did not answer within {} s.", after.as_secs())
         }
+        MuxError::Lost { .. } => {
+            format!("What listens at {address} hung up: it is not usbmuxd.")
+        }
+        MuxError::Frame(_) | MuxError::Message(_) => {
+            format!("What listens at {address} does not speak usbmuxd’s language.")
+        }
+        MuxError::Refused { request, .. } => format!("usbmuxd refuses to answer {request}."),
     };
-    Check::fail(ID, says, cure)
-}
-
-/// What helps, which depends on who starts usbmuxd.
-struct Cures {
-    missing: String,
-    dead: String,
-    closed: String,
-    other: String,
+    Check::fail(ID, says, cure(setup, is_there))
 }
 
 const INSTALL: &str = "sudo apt install usbmuxd";
 
-impl Cures {
-    fn of(setup: &Setup) -> Self {
-        let variable =
-            std::env::var("USBMUXD_SOCKET_ADDRESS").is_ok_and(|text| !text.trim().is_empty());
-        if variable {
-            let all =
-                "Correct or remove the variable USBMUXD_SOCKET_ADDRESS, which names this place.";
-            return Self::all(all);
-        }
-        if setup.config.own.usbmuxd.address.is_some() {
-            return Self::all("Correct or remove usbmuxd.address in the configuration.");
-        }
-        if cfg!(target_os = "macos") {
-            // launchd starts it again.
-            return Self::all("sudo killall usbmuxd");
-        }
-        Self {
-            missing: INSTALL.to_owned(),
-            dead: "sudo systemctl restart usbmuxd".to_owned(),
-            closed: "sudo systemctl restart usbmuxd".to_owned(),
-            other: "sudo systemctl restart usbmuxd".to_owned(),
-        }
-    }
-
-    fn all(cure: &str) -> Self {
-        Self {
-            missing: cure.to_owned(),
-            dead: cure.to_owned(),
-            closed: cure.to_owned(),
-            other: cure.to_owned(),
-        }
+/// What helps, which depends on who starts usbmuxd, and on whether it is there.
+fn cure(setup: &Setup, is_there: bool) -> &'static str {
+    let variable =
+        std::env::var("USBMUXD_SOCKET_ADDRESS").is_ok_and(|text| !text.trim().is_empty());
+    if variable {
+        "Correct or remove the variable USBMUXD_SOCKET_ADDRESS, which names this place."
+    } else if setup.config.own.usbmuxd.address.is_some() {
+        "Correct or remove usbmuxd.address in the configuration."
+    } else if cfg!(target_os = "macos") {
+        // launchd starts it again.
+        "sudo killall usbmuxd"
+    } else if is_there {
+        "sudo systemctl restart usbmuxd"
+    } else {
+        INSTALL
     }
 }

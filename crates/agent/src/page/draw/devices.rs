@@ -46,14 +46,8 @@ pub(super) fn remarks(remarks: &[String]) -> Markup {
 
 /// Who needs somebody comes first; then the order of the document.
 fn worst_first(status: &Status) -> Vec<&DeviceStatus> {
-    let rank = |device: &DeviceStatus| match device.protection.as_str() {
-        "unprotected" => 0,
-        "at_risk" => 1,
-        "protected" => 3,
-        _ => 2,
-    };
     let mut devices: Vec<&DeviceStatus> = status.devices.iter().collect();
-    devices.sort_by_key(|device| rank(device));
+    devices.sort_by_key(|device| device.protection().turn());
     devices
 }
 
