@@ -8,7 +8,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("backupwatch-core", &[]),
     ("backupwatch-wire", &[]),
     ("backupwatch-backup", &["core", "wire"]),
-    ("backupwatch-device", &["core", "wire", "backup"]),
+    ("backupwatch-imobiledevice", &[]),
+    (
+        "backupwatch-device",
+        &["core", "wire", "backup", "imobiledevice"],
+    ),
     ("backupwatch-notify", &["core"]),
     ("backupwatch-sim", &["wire"]),
     (
