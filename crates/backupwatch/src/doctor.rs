@@ -106,35 +106,3 @@ async fn examination(setup: &Setup, agent: &Agent) -> Vec<Check> {
     };
     doctor::examine(place).await.checks
 }
-
-/// What somebody else chose, as it may stand in a sentence: short, and nothing in it that a terminal obeys or that turns the
-/// writing around.
-fn harmless(text: &str, longest: usize) -> String {
-    let tricks = |c: &char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{feff}');
-    let clean: String = text
-        .chars()
-        .take(longest.saturating_mul(4))
-        .filter(|c| !c.is_control() && !tricks(c))
-        .take(longest)
-        .collect();
-    clean.trim().to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_commands_no_terminal() {
-        for (name, shown) in [
-            ("Ada’s iPhone 📱", "Ada’s iPhone 📱"),
-            ("\u{1b}[31mred\u{7}\n", "[31mred"),
-            ("\u{202e}enohP", "enohP"),
-            ("\u{9b}2J", "2J"),
-            (" ", ""),
-        ] {
-            assert_eq!(harmless(name, 48), shown, "{name:?}");
-        }
-        assert_eq!(harmless(&"long ".repeat(1000), 48).chars().count(), 48);
-    }
-}

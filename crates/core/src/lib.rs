@@ -21,6 +21,7 @@ pub mod reread;
 pub mod retention;
 pub mod run;
 pub mod steps;
+pub mod text;
 pub mod time;
 pub mod udid;
 pub mod verdict;

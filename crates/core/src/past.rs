@@ -5,6 +5,7 @@
 
 use crate::facts::{Facts, NoAnswer, Reading, Setup, Trust};
 use crate::policy::CloudPolicy;
+use crate::text::plain;
 use crate::time::{DeviceTime, HostTime, Now, Period};
 use crate::verdict::{Check, LocalCopy};
 use serde::{Deserialize, Serialize};
@@ -108,7 +109,10 @@ impl Past {
         self.note_switch(&facts);
         self.note_date(&facts);
         if let Ok(name) = &facts.name {
-            self.name = harmless(name).or(self.name.take());
+            let name = plain(name, NAME_LIMIT);
+            if !name.is_empty() {
+                self.name = Some(name);
+            }
         }
         self.note_trust(facts.trust);
         if facts.cloud_enabled.is_ok()
@@ -267,18 +271,4 @@ pub(crate) fn end_of_next_night(now: &Now) -> HostTime {
     } else {
         morning.plus(Period::days(1))
     }
-}
-
-/// A device's name as it may stand in a sentence: no control characters, no text direction tricks, no novel.
-fn harmless(name: &str) -> Option<String> {
-    let tricks = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{feff}');
-    let clean: String = name
-        .chars()
-        .take(NAME_LIMIT * 4)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .filter(|c| !tricks(*c))
-        .take(NAME_LIMIT)
-        .collect();
-    let clean = clean.trim();
-    (!clean.is_empty()).then(|| clean.to_owned())
 }

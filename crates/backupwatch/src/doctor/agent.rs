@@ -11,7 +11,7 @@ use backupwatch_agent::{
     instance::Instance,
     status::AgentStatus,
 };
-use backupwatch_core::{HostTime, Period, words::ended};
+use backupwatch_core::{HostTime, Period, text::plain, words::ended};
 
 const SERVICE: &str = "service";
 const AGENT: &str = "agent";
@@ -178,7 +178,7 @@ impl Agent {
                 format!("The agent and this command are both backupwatch {ours}."),
             )
         } else {
-            let theirs = super::harmless(theirs, 32);
+            let theirs = plain(theirs, 32);
             Check::warn(
                 VERSION,
                 format!("The agent is backupwatch {theirs}, and this command is {ours}."),
@@ -247,7 +247,7 @@ impl Agent {
                     TEST_NOTICE,
                     format!(
                         "The test notice could not be shown: {}",
-                        ended(&super::harmless(&why, 300))
+                        ended(&plain(&why, 300))
                     ),
                     cure,
                 )

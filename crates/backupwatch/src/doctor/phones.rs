@@ -1,6 +1,5 @@
 //! The phones that usbmuxd lists, each visited once, whatever the agent knows of them already.
 
-use super::harmless;
 use backupwatch_agent::{
     clock::SystemClock,
     doctor::{Check, LIMIT, limited},
@@ -8,6 +7,7 @@ use backupwatch_agent::{
 use backupwatch_core::{
     Facts, NoAnswer, Period, Trust, Udid,
     judge::{SKEW_MENTIONED, SKEW_WRONG},
+    text::plain,
 };
 use backupwatch_device::{Attached, DeviceError, MuxAddress, Timeouts};
 use std::{collections::BTreeMap, time::Duration};
@@ -172,7 +172,7 @@ fn name(facts: &Facts, udid: &Udid) -> String {
     let name = facts
         .name
         .as_deref()
-        .map(|name| harmless(name, 48))
+        .map(|name| plain(name, 48))
         .unwrap_or_default();
     if name.is_empty() {
         format!("Device {}…", udid.short())

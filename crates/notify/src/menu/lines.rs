@@ -2,7 +2,7 @@
 //! text around is taken out, and every line is bounded.
 
 use super::{Choice, Menu, MenuDevice};
-use backupwatch_core::Protection;
+use backupwatch_core::{Protection, text::plain};
 
 /// With so few devices, the reason of each stands in the menu itself; else in the device's own menu.
 const ROOMY: usize = 4;
@@ -151,28 +151,6 @@ fn sentence(text: &str, indent: &str) -> Vec<Line> {
         .into_iter()
         .map(|part| Line::Words(format!("{indent}{part}")))
         .collect()
-}
-
-/// Text on one line, with nothing in it that controls, hides or turns around, and no longer than `limit` characters.
-fn plain(text: &str, limit: usize) -> String {
-    let tricks = |c: char| {
-        matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' | '\u{fff9}'..='\u{fffd}' | '\u{e0000}'..='\u{e007f}')
-    };
-    // A character may be followed by any number that say nothing; a stranger's text is read only so far.
-    let clean: String = text
-        .chars()
-        .take(limit.saturating_mul(4))
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .filter(|c| !tricks(*c))
-        .collect();
-    let clean = clean.split_whitespace().collect::<Vec<_>>().join(" ");
-    if clean.chars().count() <= limit {
-        return clean;
-    }
-    let mut short: String = clean.chars().take(limit.saturating_sub(1)).collect();
-    short.push('…');
-    short
 }
 
 #[cfg(test)]
