@@ -18,6 +18,7 @@ pub mod listening;
 pub mod logging;
 pub mod medium;
 mod menu;
+pub mod outside;
 pub mod page;
 pub mod paths;
 pub mod phones;
