@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 pub use ask::{Ask, Desk, Following, Refusal};
 use mind::{Act, Mind};
 
+use crate::alias::Aliases;
 use crate::clock::{Clock, Drift};
 use crate::config::Config;
 use crate::jobs::{Done, Jobs, Place, Reins, What};
@@ -70,6 +71,8 @@ pub struct Parts<P> {
     pub keeper: Keeper,
     /// What was remembered.
     pub remembered: Vec<Remembered>,
+    /// Gives devices their aliases.
+    pub aliases: Aliases,
     /// The last poll before this start.
     pub last_poll: Option<HostTime>,
     /// What a person should know about this start, in sentences.
@@ -142,7 +145,8 @@ pub async fn run<P: Phones>(
         parts.last_poll,
         parts.remarks,
         &now,
-    );
+    )
+    .with(parts.aliases);
     let mut drift = Drift::new(now.host);
     let plugged = Arc::new(Notify::new());
     if parts.resident {

@@ -1,6 +1,7 @@
 //! backupwatch-agent: what runs in the background, and everything that a face of it needs.
 
 pub mod agent;
+pub mod alias;
 pub mod api;
 mod bus;
 pub mod client;

@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::{self, Desk, Following, OpenPage, Parts, Refusal};
+use crate::alias::{AliasError, Aliases};
 use crate::api::listen::{ListenError, Listener};
 use crate::api::words::BackupEvent;
 use crate::api::{self, story};
@@ -83,6 +84,9 @@ pub enum StartError {
     /// The state.
     #[error(transparent)]
     State(#[from] StateError),
+    /// What devices are called outside.
+    #[error(transparent)]
+    Alias(#[from] AliasError),
     /// The socket.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -261,6 +265,7 @@ struct Start {
     instance: Instance,
     keeper: Keeper,
     remembered: Vec<Remembered>,
+    aliases: Aliases,
     last_poll: Option<HostTime>,
     known: Option<crate::medium::Known>,
     remarks: Vec<String>,
@@ -285,11 +290,13 @@ impl Start {
             .map(|device| device.remembered)
             .collect();
         let (last_poll, known) = (state.agent()?.last_poll, medium::known(&state)?);
+        let aliases = Aliases::made(&state)?;
         let keeper = Keeper::start(state, &paths.database);
         Ok(Self {
             instance,
             keeper,
             remembered,
+            aliases,
             last_poll,
             known,
             remarks,
@@ -316,6 +323,7 @@ impl Start {
             power: setup.power,
             keeper: self.keeper,
             remembered: self.remembered,
+            aliases: self.aliases,
             last_poll: self.last_poll,
             remarks: self.remarks,
         };

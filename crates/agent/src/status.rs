@@ -10,6 +10,7 @@ use backupwatch_core::{HostTime, LinkKind, LocalCopy, Now, Protection, Trust, Ud
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::alias::Aliases;
 use crate::config::Config;
 use crate::exit::ExitCode;
 use crate::medium::{Medium, Trouble};
@@ -78,6 +79,9 @@ impl From<&Medium> for StoreStatus {
 pub struct DeviceStatus {
     /// Its identifier.
     pub udid: String,
+    /// What it is called in metrics, made for this installation; absent until an agent or a command has given one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
     /// The name its owner gave it.
     pub name: Option<String>,
     /// What the person calls it in the configuration.
@@ -199,6 +203,8 @@ pub struct Live<'a> {
     pub medium: Option<&'a Medium>,
     /// Running backups.
     pub progress: BTreeMap<&'a Udid, Progress>,
+    /// Gives devices their aliases.
+    pub aliases: Option<&'a Aliases>,
 }
 
 /// The document of these views.
@@ -214,6 +220,7 @@ pub fn document(
         .iter()
         .map(|view| DeviceStatus {
             nickname: nicknames.get(&view.udid).cloned(),
+            alias: live.aliases.map(|aliases| aliases.of(view.udid.as_str())),
             backup: live.progress.get(&view.udid).map(report::progress),
             ..device(view, copies.get(&view.udid))
         })
@@ -269,8 +276,10 @@ pub fn status_from_state(
         usbmuxd: None,
         remarks: medium.and_then(Medium::remark).into_iter().collect(),
     };
+    let aliases = Aliases::kept(state)?;
     let live = Live {
         medium,
+        aliases: aliases.as_ref(),
         ..Live::default()
     };
     Ok(document(
@@ -315,6 +324,7 @@ fn device(view: &DeviceView, copy: Option<&LocalCopy>) -> DeviceStatus {
     let verdict = &view.verdict;
     DeviceStatus {
         udid: view.udid.to_string(),
+        alias: None,
         name: view.name.clone(),
         nickname: None,
         model: facts.and_then(|facts| facts.model.clone().ok()),

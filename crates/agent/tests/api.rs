@@ -211,6 +211,7 @@ async fn the_status_document_of_a_real_agent() {
         "/agent/last_poll",
         "/store/root",
         "/store/free",
+        "/devices/0/alias",
         "/devices/0/seen_at",
         "/devices/0/icloud/last",
         "/devices/0/icloud/age_s",

@@ -81,6 +81,7 @@ pub fn udid(device: &DeviceStatus) -> Result<Udid, Failure> {
 /// A device that nothing is known of but its UDID.
 pub fn stranger(udid: &Udid) -> DeviceStatus {
     DeviceStatus {
+        alias: None,
         udid: udid.to_string(),
         name: None,
         nickname: None,
@@ -145,6 +146,7 @@ mod tests {
 
     fn known(udid: &str, name: &str) -> DeviceStatus {
         DeviceStatus {
+            alias: None,
             name: Some(name.into()),
             ..stranger(&udid.parse().unwrap())
         }

@@ -184,7 +184,10 @@ pub fn refused(refusal: &Refusal) -> Failure {
 pub fn start(error: &StartError) -> Failure {
     let code = match error {
         StartError::Paths(_) | StartError::Instance(_) => ExitCode::Usage,
-        StartError::State(_) | StartError::Listen(_) | StartError::Broken(_) => ExitCode::Internal,
+        StartError::State(_)
+        | StartError::Alias(_)
+        | StartError::Listen(_)
+        | StartError::Broken(_) => ExitCode::Internal,
     };
     let failure = Failure::from_error(code, "start", error);
     if matches!(error, StartError::Instance(InstanceError::Running { .. })) {

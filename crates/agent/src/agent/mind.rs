@@ -26,6 +26,7 @@ use looking::Looking;
 use notes::Notes;
 
 use super::ask::{Following, Refusal};
+use crate::alias::Aliases;
 use crate::bus::Cables;
 use crate::config::Config;
 use crate::diagnosis::ListenEvent;
@@ -124,6 +125,7 @@ pub(super) struct Mind {
     config: Config,
     pub(super) place: Place,
     copies: BTreeMap<Udid, LocalCopy>,
+    aliases: Option<Aliases>,
     looking: Looking,
     notes: Notes,
     chatter: Chatter,
@@ -168,6 +170,7 @@ impl Mind {
         Self {
             before,
             copies: status::copies(&remembered),
+            aliases: None,
             watcher: Watcher::new(config.policies.clone(), remembered),
             config,
             resident,
@@ -193,6 +196,12 @@ impl Mind {
             pairs: Vec::new(),
             remarks,
         }
+    }
+
+    /// With these aliases for devices.
+    pub(super) fn with(self, aliases: Aliases) -> Self {
+        let aliases = Some(aliases);
+        Self { aliases, ..self }
     }
 
     /// When the loop has to come back although nothing happened.
@@ -305,6 +314,7 @@ impl Mind {
             &Live {
                 progress,
                 medium: self.medium.as_ref(),
+                aliases: self.aliases.as_ref(),
             },
         )
     }

@@ -55,6 +55,7 @@ impl Rig {
             .map(|device| device.remembered)
             .collect();
         let known = crate::medium::known(&state).unwrap();
+        let aliases = Aliases::made(&state).unwrap();
         let (phones, news) = Script::new();
         let recorder = Arc::new(Recorder::new());
         let (answers, answered) = mpsc::channel(8);
@@ -87,6 +88,7 @@ impl Rig {
             power: Power::lending(&held),
             keeper: Keeper::start(state, &database),
             remembered,
+            aliases,
             last_poll: None,
             remarks: Vec::new(),
         };

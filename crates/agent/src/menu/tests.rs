@@ -18,6 +18,7 @@ impl MenuBar for Screen {
 
 fn device(number: u32, protection: &str) -> DeviceStatus {
     DeviceStatus {
+        alias: None,
         udid: format!("00008110-{number:016X}"),
         name: Some(format!("Phone {number:03}")),
         nickname: None,

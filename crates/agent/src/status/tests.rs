@@ -140,6 +140,7 @@ fn the_document() {
                 None,
             )),
             progress: BTreeMap::from([(&second, running)]),
+            aliases: None,
         },
     );
     insta::assert_snapshot!(serde_json::to_string_pretty(&document).unwrap());
