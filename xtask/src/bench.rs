@@ -11,6 +11,7 @@ mod floor;
 mod machine;
 mod measure;
 mod phone;
+mod phones;
 mod report;
 mod round;
 
@@ -20,7 +21,7 @@ use std::{fs, path::PathBuf, process::Command, time::Instant};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only these cases: large, small, incremental, many, verify
+    /// Only these cases: large, small, incremental, many, verify, phones
     #[arg(value_name = "CASE")]
     cases: Vec<String>,
     /// A tenth of the files, to see that everything runs
@@ -48,6 +49,9 @@ pub(crate) struct Options {
     #[arg(long, num_args = 2, value_names = ["HOME", "TO"], hide = true)]
     copy_again: Vec<PathBuf>,
 }
+
+/// No backup, so it is no case of the table.
+const PHONES: &str = "phones";
 
 /// What all rounds share.
 struct Bench {
@@ -101,7 +105,15 @@ pub(crate) fn run(options: Options) -> Result<()> {
             round::of(&bench, case)
         };
         println!("{}", section.text());
-        sections.push(section);
+        sections.push((case.title(), section.text()));
+        fs::remove_dir_all(&bench.scratch).context("failed to clean up")?;
+    }
+    if names_it(&options.cases, PHONES) {
+        println!("\n== {}", phones::TITLE);
+        fs::create_dir_all(&bench.scratch)?;
+        let text = phones::text(&bench);
+        println!("{text}");
+        sections.push((phones::TITLE.to_owned(), text));
         fs::remove_dir_all(&bench.scratch).context("failed to clean up")?;
     }
     println!("all of it took {} s", started.elapsed().as_secs());
@@ -116,12 +128,16 @@ pub(crate) fn run(options: Options) -> Result<()> {
 
 fn wanted(names: &[String]) -> Result<Vec<&'static Case>> {
     for name in names {
-        if !CASES.iter().any(|case| case.name == name) {
+        if name != PHONES && !CASES.iter().any(|case| case.name == name) {
             bail!("there is no case {name}");
         }
     }
-    let named = |case: &&Case| names.is_empty() || names.iter().any(|name| name == case.name);
+    let named = |case: &&Case| names_it(names, case.name);
     Ok(CASES.iter().filter(named).collect())
+}
+
+fn names_it(names: &[String], case: &str) -> bool {
+    names.is_empty() || names.iter().any(|name| name == case)
 }
 
 fn target() -> Result<PathBuf> {
@@ -147,6 +163,8 @@ fn build() -> Result<()> {
             "bench_phone",
             "--example",
             "bench_client",
+            "--example",
+            "bench_phones",
         ],
     ] {
         let built = Command::new("cargo")

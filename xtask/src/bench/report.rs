@@ -185,11 +185,11 @@ fn at_least(what: &str, value: f64, least: f64) -> String {
     format!(" ({what}: at least {least}, {word})")
 }
 
-fn in_seconds(seconds: f64) -> String {
+pub(super) fn in_seconds(seconds: f64) -> String {
     format!("{seconds:.2} s")
 }
 
-fn in_mebibytes(bytes: u64) -> String {
+pub(super) fn in_mebibytes(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / MIB)
 }
 
@@ -203,7 +203,7 @@ fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
 }
 
 /// A table in Markdown with straight columns; the first row is its head.
-fn table(rows: &[Vec<String>]) -> String {
+pub(super) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
@@ -227,7 +227,8 @@ fn table(rows: &[Vec<String>]) -> String {
 }
 
 /// `docs/benchmarks.md`.
-pub(super) fn page(machine: &[String], sections: &[Section], quick: bool) -> String {
+/// The sections are titles with what stands below them.
+pub(super) fn page(machine: &[String], sections: &[(String, String)], quick: bool) -> String {
     let mut text = HEAD.to_owned();
     if quick {
         text.push_str("\nTaken with `--quick`: a tenth of the files. These are no results.\n");
@@ -236,8 +237,8 @@ pub(super) fn page(machine: &[String], sections: &[Section], quick: bool) -> Str
     for line in machine {
         let _ = writeln!(text, "- {line}");
     }
-    for section in sections {
-        let _ = write!(text, "\n## {}\n\n{}", section.case.title(), section.text());
+    for (title, section) in sections {
+        let _ = write!(text, "\n## {title}\n\n{section}");
     }
     text
 }

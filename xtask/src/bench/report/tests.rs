@@ -114,7 +114,11 @@ fn a_client_that_failed_says_why_and_is_nobodys_best() {
 #[test]
 fn what_was_left_out_is_said_on_the_page() {
     let section = Section::left_out(case("large"), "there is no room");
-    let page = page(&["date: today".to_owned()], &[section], false);
+    let page = page(
+        &["date: today".to_owned()],
+        &[(section.case.title(), section.text())],
+        false,
+    );
     assert!(page.contains("- date: today\n"));
     assert!(page.contains(
         "## large: one file of 8 GB and 200 of 10 MB, over TLS\n\nLEFT OUT: there is no room.\n"
