@@ -12,6 +12,7 @@ pub mod conversation;
 pub mod desktop;
 pub mod macho;
 pub mod peers;
+pub mod schema;
 pub mod somebody;
 pub mod story;
 pub mod table;

@@ -6,7 +6,7 @@ use backupwatch_e2e::{
     agent::Agent,
     binary,
     desktop::Desktop,
-    peers,
+    peers, schema,
     table::{PATIENCE, Said, Table, persona},
     user_manager::{self, UserManager},
 };
@@ -149,6 +149,12 @@ fn a_service_from_its_first_run_to_its_end() {
     let gone = computer.asks(&["uninstall", "--json"]);
     assert_eq!(gone["removed"][0], computer.unit().to_str().unwrap());
     assert!(gone["agent"].is_null(), "{gone:#}");
+    schema::assert_hold(&[
+        ("install".to_owned(), again),
+        ("agent-status".to_owned(), status),
+        ("restart".to_owned(), restarted),
+        ("uninstall".to_owned(), gone.clone()),
+    ]);
     assert!(!computer.unit().exists());
     let left: Vec<&str> = gone["left"]
         .as_array()

@@ -12,6 +12,7 @@ mod icon;
 mod macos;
 mod peers;
 mod remediation;
+mod schema;
 mod stage;
 mod test;
 
@@ -56,6 +57,12 @@ enum Task {
         #[arg(long)]
         write: bool,
     },
+    /// Hold docs/schema against the types that the program writes and reads
+    Schema {
+        /// Write the files anew
+        #[arg(long)]
+        write: bool,
+    },
     /// Look for inputs that break a promise; needs cargo-fuzz and a nightly toolchain
     Fuzz {
         /// One target; without it all of them, one after the other
@@ -77,6 +84,7 @@ fn main() -> Result<()> {
         Task::Dist(options) => dist::run(&options),
         Task::CheckMacos => macos::check(),
         Task::Remediation { write } => remediation::run(write),
+        Task::Schema { write } => schema::run(write),
         Task::Fuzz { target, minutes } => fuzz::run(target.as_deref(), minutes),
     }
 }

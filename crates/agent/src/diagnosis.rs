@@ -19,8 +19,9 @@ pub const SCHEMA: u32 = 1;
 
 /// Why iCloud Backup of a device fails, and how that is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DiagnosisDocument {
-    /// [`SCHEMA`].
+    /// The number of this shape.
     pub schema: u32,
     /// As of when.
     pub as_of: Timestamp,
@@ -38,6 +39,7 @@ pub struct DiagnosisDocument {
 
 /// What the phone noted of its iCloud backups, found in a backup of ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NotesEntry {
     /// `read`, `sealed` (in an encrypted backup, and older ones at best are known), `none` (no backup of ours has any) or
     /// `no_backup`.
@@ -70,6 +72,7 @@ pub struct NotesEntry {
 
 /// One attempt of the phone to back up to iCloud.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AttemptEntry {
     /// When, by the device's clock.
     pub at: Timestamp,
@@ -87,6 +90,7 @@ pub struct AttemptEntry {
 
 /// One stretch on charger and Wi-Fi and locked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WindowEntry {
     /// When it began, by the device's clock.
     pub start: Timestamp,
@@ -98,6 +102,7 @@ pub struct WindowEntry {
 
 /// A part of the phone's backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PartEntry {
     /// A backup domain, such as `AppDomain-org.example.app`.
     pub domain: String,
@@ -109,6 +114,7 @@ pub struct PartEntry {
 
 /// What was heard while somebody listened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HeardEntry {
     /// When that ended.
     pub at: Timestamp,
@@ -119,6 +125,7 @@ pub struct HeardEntry {
 /// One line of the answer to `POST /v1/devices/{udid}/listen`. The last one is `ended`; a stream that stops without it means
 /// that the agent ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum ListenEvent {
     /// The phone lets us hear its log: now is the time to tap *Back Up Now*.
@@ -131,10 +138,12 @@ pub enum ListenEvent {
 
 /// Something that was heard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SignEntry {
     /// When, by the device's clock.
     pub at: Timestamp,
     /// What it is, for machines: `under_way`, `succeeded`, `failed`, …
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub code: SignKind,
     /// The same for people, a sentence.
     pub words: String,
@@ -144,6 +153,7 @@ pub struct SignEntry {
 
 /// How listening ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ListenEnd {
     /// `attempt_ended`, `time_up`, `stopped`, `refused` or `link_lost`.
     pub why: String,

@@ -21,8 +21,9 @@ pub const LIMIT: Duration = Duration::from_secs(5);
 
 /// Everything that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Report {
-    /// [`SCHEMA`].
+    /// The number of this shape.
     pub schema: u32,
     /// In the order in which a person should read them. One that makes no sense because of another is left out.
     pub checks: Vec<Check>,
@@ -30,6 +31,7 @@ pub struct Report {
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Check {
     /// A stable code. Checks of a device have the same one for each device.
     pub id: String,
@@ -46,6 +48,7 @@ pub struct Check {
 
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// All is well.

@@ -17,8 +17,9 @@ pub const SCHEMA: u32 = 1;
 
 /// Why iCloud Backup of a device fails, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LadderDocument {
-    /// [`SCHEMA`].
+    /// The number of this shape.
     pub schema: u32,
     /// As of when.
     pub as_of: Timestamp,
@@ -41,6 +42,7 @@ pub struct LadderDocument {
 
 /// A cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CauseEntry {
     /// Stable.
     pub code: String,
@@ -84,6 +86,7 @@ impl CauseEntry {
 
 /// A step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StepEntry {
     /// `S0` to `S9`, with `S3b`, `S5a` and `S6b`.
     pub id: String,
@@ -130,6 +133,7 @@ pub struct StepEntry {
 
 /// How it ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RecoveryEntry {
     /// When it was seen.
     pub at: Timestamp,

@@ -22,8 +22,9 @@ pub const SCHEMA: u32 = 1;
 
 /// What is known about every device, as of a moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Status {
-    /// [`SCHEMA`].
+    /// The number of this shape.
     pub schema: u32,
     /// When this was computed. Ages count up to here.
     pub as_of: Timestamp,
@@ -38,6 +39,7 @@ pub struct Status {
 
 /// The agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AgentStatus {
     /// Whether one runs now.
     pub running: bool,
@@ -52,6 +54,7 @@ pub struct AgentStatus {
 
 /// The place for local backups.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StoreStatus {
     /// Its folder.
     pub root: String,
@@ -76,6 +79,7 @@ impl From<&Medium> for StoreStatus {
 
 /// One device.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DeviceStatus {
     /// Its identifier.
     pub udid: String,
@@ -141,6 +145,7 @@ impl DeviceStatus {
 
 /// A local backup that is needed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DueStatus {
     /// Why.
     pub reasons: Vec<String>,
@@ -150,6 +155,7 @@ pub struct DueStatus {
 
 /// The iCloud backup of a device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CloudStatus {
     /// `fresh`, `late`, `stale`, `alarm`, `critical`, `off`, `none_yet` or `unknown`.
     pub state: String,
@@ -165,6 +171,7 @@ pub struct CloudStatus {
 
 /// The local backup of a device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LocalStatus {
     /// `verified`, `unverified`, `elsewhere` or `none`; `unknown` while nobody can look.
     pub state: String,
@@ -189,6 +196,7 @@ pub struct LocalStatus {
 
 /// The next thing to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NextStatus {
     /// A stable code.
     pub code: String,

@@ -10,6 +10,8 @@ mod launched;
 mod long_work;
 mod password;
 mod reach;
+#[cfg(test)]
+mod schemas;
 mod service;
 mod setup;
 mod show;

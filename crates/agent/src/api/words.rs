@@ -10,8 +10,9 @@ pub const SCHEMA: u32 = 1;
 
 /// Answer of `GET /v1/version`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Version {
-    /// Of this document.
+    /// The number of this shape.
     pub schema: u32,
     /// The agent's release.
     pub version: String,
@@ -23,14 +24,17 @@ pub struct Version {
 
 /// Body of `POST /v1/devices/{udid}/backup`; an empty body is the default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct BackupRequest {
     /// Ask the phone for everything, not only for what changed.
     pub full: bool,
 }
 
-/// One line of the answer to it. The last one is `ended`; a stream that stops without it means that the agent ended.
+/// One line of the answer to it, and of `backup --json`. The last one is `ended`; a stream that stops without it means that the
+/// agent ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum BackupEvent {
     /// Where the run is now. Sent when something changed, at most ten times a second.
@@ -41,6 +45,7 @@ pub enum BackupEvent {
 
 /// How far a run is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Progress {
     /// `opening`, `waiting_for_passcode`, `preparing`, `transferring`, `moving`, `verifying` or `committing`.
     pub phase: String,
@@ -54,6 +59,7 @@ pub struct Progress {
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RunSummary {
     /// The device.
     pub udid: String,
@@ -85,6 +91,7 @@ pub struct RunSummary {
 
 /// Body of `POST /v1/pair`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PairRequest {
     /// The device.
@@ -93,8 +100,9 @@ pub struct PairRequest {
 
 /// Its answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PairAnswer {
-    /// Of this document.
+    /// The number of this shape.
     pub schema: u32,
     /// The device.
     pub udid: String,
@@ -104,6 +112,7 @@ pub struct PairAnswer {
 
 /// Body of `POST /v1/snooze`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SnoozeRequest {
     /// The device.
@@ -114,6 +123,7 @@ pub struct SnoozeRequest {
 
 /// Body of `POST /v1/local-only`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LocalOnlyRequest {
     /// The device.
@@ -124,14 +134,17 @@ pub struct LocalOnlyRequest {
 
 /// Body of `POST /v1/devices/{udid}/steps/{step}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MarkRequest {
     /// `did`, `did_not_help`, `not_for_me` or `undo`.
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub mark: Mark,
 }
 
 /// Body of `POST /v1/page`; an empty body is the page of all devices.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct PageRequest {
     /// The device that it is to show.
@@ -142,8 +155,9 @@ pub struct PageRequest {
 
 /// Its answer.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PageAnswer {
-    /// Of this document.
+    /// The number of this shape.
     pub schema: u32,
     /// A link that lets a browser in: once, and within two minutes.
     pub url: String,
@@ -158,8 +172,9 @@ impl std::fmt::Debug for PageAnswer {
 
 /// Answer of `POST /v1/test-notice`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TestNotice {
-    /// Of this document.
+    /// The number of this shape.
     pub schema: u32,
     /// Whether the desktop took it. What a person sees also hangs on the desktop's own settings.
     pub shown: bool,
@@ -169,6 +184,7 @@ pub struct TestNotice {
 
 /// Query of `GET /v1/history`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HistoryQuery {
     /// Only of this device.
@@ -179,8 +195,9 @@ pub struct HistoryQuery {
 
 /// An error, as every route answers it. `error` is stable, the rest is for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Failure {
-    /// Of this document.
+    /// The number of this shape.
     pub schema: u32,
     /// A stable code.
     pub error: String,
@@ -192,8 +209,9 @@ pub struct Failure {
 
 /// Answer of `GET /v1/history`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct History {
-    /// Of this document.
+    /// The number of this shape.
     pub schema: u32,
     /// As of when.
     pub as_of: Timestamp,
@@ -203,6 +221,7 @@ pub struct History {
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "entry", rename_all = "snake_case")]
 pub enum HistoryEntry {
     /// A backup run.
@@ -226,6 +245,7 @@ impl HistoryEntry {
 
 /// A later look at a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VerificationEntry {
     /// The device.
     pub udid: String,
@@ -253,6 +273,7 @@ pub struct VerificationEntry {
 
 /// A notice that was posted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NoticeEntry {
     /// The device; absent when it is about the agent itself.
     pub udid: Option<String>,

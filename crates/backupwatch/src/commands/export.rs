@@ -40,7 +40,8 @@ const FINDERS: &str = "Library/Application Support/MobileSync/Backup";
 
 /// What `export --json` prints.
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Report<'a> {
     schema: u32,
     /// The UDID.
     device: &'a str,

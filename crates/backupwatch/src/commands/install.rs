@@ -19,7 +19,8 @@ use serde::Serialize;
 
 /// As JSON, schema 1.
 #[derive(Debug, Serialize)]
-struct Document {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Document {
     schema: u32,
     /// `launchd` or `systemd`.
     manager: &'static str,

@@ -23,7 +23,8 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// As JSON, schema 1.
 #[derive(Debug, Serialize)]
-struct Document {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Document {
     schema: u32,
     /// `now` or `at_login`.
     started: &'static str,

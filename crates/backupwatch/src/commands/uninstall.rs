@@ -17,7 +17,8 @@ use std::path::PathBuf;
 
 /// As JSON, schema 1.
 #[derive(Debug, Serialize)]
-struct Document {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Document {
     schema: u32,
     /// Files that are gone now.
     removed: Vec<String>,
@@ -27,6 +28,7 @@ struct Document {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct LeftDocument {
     /// `backups`, `state`, `log` or `configuration`.
     what: &'static str,

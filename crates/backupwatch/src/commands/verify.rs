@@ -1,7 +1,7 @@
 //! `verify`: looks at a backup again and says what of it is as it arrived. It reads the store itself, beside an agent or
 //! without one (a backup that runs meanwhile works on a tree of its own), and then tells the agent, or the state, what it found.
 
-mod found;
+pub mod found;
 mod shown;
 
 use crate::{

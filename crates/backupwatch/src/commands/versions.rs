@@ -1,7 +1,7 @@
 //! `versions`: the backups of a device with what deleting them would free, and deleting those that nothing keeps.
 
-mod listed;
-mod pruned;
+pub mod listed;
+pub mod pruned;
 
 use crate::{
     choice,

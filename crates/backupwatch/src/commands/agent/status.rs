@@ -16,7 +16,8 @@ use serde::Serialize;
 
 /// As JSON, schema 1.
 #[derive(Debug, Serialize)]
-struct Document {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Document {
     schema: u32,
     /// `launchd`, `systemd`, or null.
     manager: Option<&'static str>,

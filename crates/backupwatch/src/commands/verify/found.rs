@@ -19,6 +19,7 @@ const NAMED: usize = 20;
 
 /// The document, schema 1.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Found {
     schema: u32,
     /// The UDID.
@@ -48,6 +49,7 @@ pub struct Found {
 }
 
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct ReRead {
     files: u64,
     bytes: u64,
@@ -56,6 +58,7 @@ struct ReRead {
 }
 
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Wrong {
     code: &'static str,
     words: String,
@@ -68,6 +71,7 @@ struct Wrong {
 }
 
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct NotChecked {
     level: &'static str,
     why: &'static str,
@@ -75,6 +79,7 @@ struct NotChecked {
 }
 
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct KeptIn {
     version: String,
     made_at: Timestamp,

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 /// What `versions --json` prints.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Listed {
     schema: u32,
     /// The UDID.
@@ -24,6 +25,7 @@ pub struct Listed {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Entry {
     /// `current`, or the name that `--version` takes.
     version: String,

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 /// What `versions prune --json` prints.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Pruned {
     schema: u32,
     /// The UDID.
@@ -20,7 +21,7 @@ pub struct Pruned {
     /// What the deletions of the plan free together.
     frees: Option<u64>,
     /// The disk stays too full all the same.
-    short: Option<Short>,
+    short: Option<TooFull>,
     /// Names of those that are gone now.
     deleted: Vec<String>,
     /// Names of those that should be and are not, because somebody reads them.
@@ -28,18 +29,30 @@ pub struct Pruned {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Step {
     version: String,
     made_at: Timestamp,
     /// `keep` or `delete`.
     action: &'static str,
     /// Why it stays.
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
     reasons: Vec<Reason>,
     /// Why it goes: `rules` or `room`.
     cause: Option<&'static str>,
     frees: Option<u64>,
     /// The same in words.
     words: String,
+}
+
+/// A disk that stays too full.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct TooFull {
+    /// Bytes that should be free.
+    keep_free: u64,
+    /// Bytes that will be.
+    free: u64,
 }
 
 impl Pruned {
@@ -57,7 +70,10 @@ impl Pruned {
             name: device.nickname.clone().or_else(|| device.name.clone()),
             dry_run,
             frees: pruning.plan.frees,
-            short: pruning.plan.short,
+            short: pruning
+                .plan
+                .short
+                .map(|Short { keep_free, free }| TooFull { keep_free, free }),
             deleted: if dry_run {
                 Vec::new()
             } else {
