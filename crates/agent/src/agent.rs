@@ -27,6 +27,7 @@ use crate::config::Config;
 use crate::jobs::{Done, Jobs, Place, Reins, What};
 use crate::keeper::Keeper;
 use crate::menu::Face;
+use crate::metrics::Pulse;
 use crate::page::Door;
 use crate::phones::Phones;
 use crate::power::Power;
@@ -73,6 +74,8 @@ pub struct Parts<P> {
     pub remembered: Vec<Remembered>,
     /// Gives devices their aliases.
     pub aliases: Aliases,
+    /// Tells what monitors the loop how it does.
+    pub pulse: Arc<Pulse>,
     /// The last poll before this start.
     pub last_poll: Option<HostTime>,
     /// What a person should know about this start, in sentences.
@@ -134,6 +137,7 @@ pub async fn run<P: Phones>(
         face: menu.map(|bar| Face::new(bar, Instant::now())),
         door,
         open_page,
+        pulse: parts.pulse,
         shutdown: shutdown.clone(),
     };
     let now = look(&*clock);
@@ -161,6 +165,9 @@ pub async fn run<P: Phones>(
         let now = look(&*clock);
         let mut acts = Vec::new();
         let happened = !matches!(turn, Some(Turn::Face));
+        // Who only asks what is known learns nothing by being told that somebody asked.
+        let asked = matches!(turn, Some(Turn::Ask(Ask::Status(_))));
+        hands.pulse.turn(happened && !asked);
         let told = matches!(turn, Some(Turn::Desktop(FromDesktop::Woke)));
         if drift.jumped(now.host) || told {
             mind.woke(&now, &mut acts);
@@ -287,6 +294,7 @@ struct Hands<P> {
     face: Option<Face>,
     door: Option<Door>,
     open_page: OpenPage,
+    pulse: Arc<Pulse>,
     shutdown: CancellationToken,
 }
 
@@ -385,7 +393,8 @@ impl<P: Phones> Hands<P> {
             .map(|why| format!("Notices cannot be shown: {why}."));
         let menu = self.face.as_ref().and_then(Face::trouble);
         let menu = menu.map(|why| format!("There is no item in the menu bar: {why}."));
-        state.into_iter().chain(screen).chain(menu).collect()
+        let told = state.into_iter().chain(screen).chain(menu);
+        told.chain(self.pulse.troubles()).collect()
     }
 }
 

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::{Desk, Refusal};
 use crate::clock::Clock;
 use crate::doctor;
+use crate::metrics;
 use crate::page::Door;
 use listen::Listener;
 
@@ -30,6 +31,8 @@ pub struct Context {
     pub door: Option<Door>,
     /// What the agent's own examination looks at.
     pub place: doctor::Place,
+    /// What monitoring is told.
+    pub metrics: metrics::Source,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// When the agent started.

@@ -8,12 +8,14 @@ mod parse;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use backupwatch_core::{Policies, Policy, Udid};
 use serde::{Deserialize, Serialize};
 
-use crate::paths::Moved;
+use crate::outside::http::{Plain, Url, UrlError};
+use crate::paths::{Base, Moved};
 
 /// A file longer than this is not a configuration.
 const FILE_MAX: u64 = 1 << 20;
@@ -47,6 +49,8 @@ pub struct Own {
     pub log: LogOwn,
     /// The page for people.
     pub page: PageOwn,
+    /// What monitoring is told.
+    pub metrics: MetricsOwn,
 }
 
 impl Default for Own {
@@ -59,6 +63,7 @@ impl Default for Own {
             usbmuxd: UsbmuxdOwn::default(),
             log: LogOwn::default(),
             page: PageOwn::default(),
+            metrics: MetricsOwn::default(),
         }
     }
 }
@@ -141,6 +146,74 @@ impl Default for PageOwn {
         Self {
             enabled: true,
             port: 4877,
+        }
+    }
+}
+
+/// What monitoring is told, and on which ways. Nothing, unless a person says so.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetricsOwn {
+    /// Call devices by their names, too, and this computer by its own.
+    pub names: bool,
+    /// Where a Prometheus may fetch them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+    /// The file with the token that it has to show; needed unless it is on this computer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<PathBuf>,
+    /// The file for node_exporter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub textfile: Option<PathBuf>,
+    /// The address of an OpenTelemetry receiver.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp: Option<String>,
+    /// The file with the token that is shown there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp_token_file: Option<PathBuf>,
+}
+
+impl MetricsOwn {
+    /// The key that contradicts the others, and how.
+    fn contradiction(&self) -> Option<(&'static str, &'static str)> {
+        if self.listen.is_some_and(|at| !at.ip().is_loopback()) && self.token_file.is_none() {
+            return Some((
+                "metrics.listen",
+                "reaches beyond this computer, so it needs `token_file`, a file with a secret that nobody else can read",
+            ));
+        }
+        let ends_in_prom = |file: &PathBuf| file.extension().is_some_and(|end| end == "prom");
+        if !self.textfile.as_ref().is_none_or(ends_in_prom) {
+            return Some((
+                "metrics.textfile",
+                "must end in `.prom`, or node_exporter does not read it",
+            ));
+        }
+        let plain = match self.otlp_token_file {
+            Some(_) => Plain::Loopback,
+            None => Plain::Anywhere,
+        };
+        match self.otlp.as_deref().map(|url| Url::parse(url, plain)) {
+            None | Some(Ok(_)) => None,
+            Some(Err(UrlError::Plain)) => Some((
+                "metrics.otlp",
+                "must begin with https://, because a token is sent there",
+            )),
+            Some(Err(UrlError::Malformed | UrlError::Scheme | UrlError::User)) => Some((
+                "metrics.otlp",
+                "is not an address such as https://host:4318/v1/metrics",
+            )),
+        }
+    }
+
+    /// With `~` as the home folder of this person.
+    pub fn at_home(self, base: &Base) -> Self {
+        let expand = |path: Option<PathBuf>| path.map(|path| base.expand(&path));
+        Self {
+            token_file: expand(self.token_file),
+            textfile: expand(self.textfile),
+            otlp_token_file: expand(self.otlp_token_file),
+            ..self
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod listening;
 pub mod logging;
 pub mod medium;
 mod menu;
+pub mod metrics;
 pub mod outside;
 pub mod page;
 pub mod paths;

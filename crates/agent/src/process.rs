@@ -12,6 +12,7 @@ use backupwatch_core::watcher::Remembered;
 use backupwatch_core::{HostTime, Udid};
 use backupwatch_notify::menu::MenuBar;
 use backupwatch_notify::{FromDesktop, Notifier};
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -23,12 +24,13 @@ use crate::api::listen::{ListenError, Listener};
 use crate::api::words::BackupEvent;
 use crate::api::{self, story};
 use crate::clock::Clock;
-use crate::config::{Config, PageOwn};
+use crate::config::{Config, MetricsOwn, PageOwn};
 use crate::doctor;
 use crate::instance::{Instance, InstanceError};
 use crate::jobs::Place;
 use crate::keeper::Keeper;
 use crate::medium::{self, Origin};
+use crate::metrics;
 use crate::page::{self, Door};
 use crate::paths::{Paths, PathsError};
 use crate::phones::Phones;
@@ -106,12 +108,29 @@ pub async fn serve<P: Phones>(
     let listener = Listener::bind(&paths.socket)?;
     let (page, remark) = page_of(&setup.config.own.page).await;
     start.remarks.extend(remark);
+    let (scraped, remark) = metrics_of(&setup.config.own.metrics).await;
+    start.remarks.extend(remark);
     let (desk, asks) = Desk::new();
     start.door = page
         .as_ref()
         .map(|page| Door::new(page.port(), Arc::clone(&clock)));
+    let started = clock.now().0;
+    let (outlets, remark) = metrics::Outlets::of(
+        &setup.config.own.metrics,
+        start.sender(&setup.config, started),
+    );
+    start.remarks.extend(remark);
+    let source = metrics::Source {
+        desk: desk.clone(),
+        database: paths.database.clone(),
+        clock: Arc::clone(&clock),
+        started,
+        pulse: Arc::clone(&start.pulse),
+        names: setup.config.own.metrics.names,
+    };
     let context = api::Context {
         desk,
+        metrics: source.clone(),
         database: paths.database.clone(),
         door: start.door.clone(),
         place: doctor::Place {
@@ -120,7 +139,7 @@ pub async fn serve<P: Phones>(
             database: paths.database.clone(),
             desktop: setup.config.own.notify.desktop,
         },
-        started: clock.now().0,
+        started,
         clock,
     };
     tracing::info!(
@@ -131,7 +150,12 @@ pub async fn serve<P: Phones>(
     );
     let (instance, parts) = start.into_parts(setup, true);
     let page = page.zip(page_context(&context));
-    let mut server = tokio::spawn(faces(listener, context, page, shutdown.clone()));
+    let watched = Monitored {
+        scraped,
+        outlets,
+        source,
+    };
+    let mut server = tokio::spawn(faces(listener, context, page, watched, shutdown.clone()));
     let mut watch = tokio::spawn(agent::run(parts, asks, shutdown.clone()));
     // Either may end first only by a fault; then the other one is ended politely too.
     let (watched, served) = tokio::select! {
@@ -184,20 +208,57 @@ fn page_context(context: &api::Context) -> Option<page::Context> {
     })
 }
 
-/// The local API and the page.
+/// The socket for a Prometheus, if there is to be one, and what a person should know about it.
+async fn metrics_of(config: &MetricsOwn) -> (Option<metrics::Listener>, Option<String>) {
+    let Some(at) = config.listen else {
+        return (None, None);
+    };
+    match metrics::Listener::bind(at, config.token_file.as_deref()).await {
+        Ok(listener) => (Some(listener), None),
+        Err(error) => {
+            let why = medium::in_full(&error);
+            (
+                None,
+                Some(format!("No metrics can be fetched: failed to {why}.")),
+            )
+        }
+    }
+}
+
+/// The ways on which monitoring is told.
+struct Monitored {
+    scraped: Option<metrics::Listener>,
+    outlets: metrics::Outlets,
+    source: metrics::Source,
+}
+
+impl Monitored {
+    async fn serve(self, shutdown: CancellationToken) {
+        let brought = metrics::run(self.outlets, self.source.clone(), shutdown.clone());
+        match self.scraped {
+            Some(listener) => {
+                tokio::join!(brought, metrics::serve(listener, self.source, shutdown));
+            }
+            None => brought.await,
+        }
+    }
+}
+
+/// The local API, the page, and what monitoring is told.
 async fn faces(
     listener: Listener,
     context: api::Context,
     page: Option<(page::Listener, page::Context)>,
+    monitored: Monitored,
     shutdown: CancellationToken,
 ) {
     let api = api::serve(listener, context, shutdown.clone());
-    match page {
-        Some((listener, context)) => {
-            tokio::join!(api, page::serve(listener, context, shutdown));
+    let page = async {
+        if let Some((listener, context)) = page {
+            page::serve(listener, context, shutdown.clone()).await;
         }
-        None => api.await,
-    }
+    };
+    tokio::join!(api, page, monitored.serve(shutdown.clone()));
 }
 
 /// One command of a person, in this process, while no agent runs: the same loop without the listening.
@@ -266,6 +327,7 @@ struct Start {
     keeper: Keeper,
     remembered: Vec<Remembered>,
     aliases: Aliases,
+    pulse: Arc<metrics::Pulse>,
     last_poll: Option<HostTime>,
     known: Option<crate::medium::Known>,
     remarks: Vec<String>,
@@ -297,11 +359,23 @@ impl Start {
             keeper,
             remembered,
             aliases,
+            pulse: Arc::default(),
             last_poll,
             known,
             remarks,
             door: None,
         })
+    }
+
+    /// As whom this process pushes its numbers.
+    fn sender(&self, config: &Config, started: Timestamp) -> metrics::Sender {
+        let host = rustix::system::uname();
+        let host = host.nodename().to_string_lossy().into_owned();
+        metrics::Sender {
+            installation: self.aliases.installation(),
+            host: config.own.metrics.names.then_some(host),
+            started,
+        }
     }
 
     fn into_parts<P>(self, setup: Setup<P>, resident: bool) -> (Instance, Parts<P>) {
@@ -324,6 +398,7 @@ impl Start {
             keeper: self.keeper,
             remembered: self.remembered,
             aliases: self.aliases,
+            pulse: self.pulse,
             last_poll: self.last_poll,
             remarks: self.remarks,
         };

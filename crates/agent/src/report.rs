@@ -200,6 +200,15 @@ pub fn level(level: Level) -> &'static str {
     }
 }
 
+/// The depth of a level, by its code.
+pub(crate) fn depth(code: &str) -> Option<u8> {
+    let levels = [Level::L0, Level::L1, Level::L2, Level::L3, Level::L4];
+    (0..)
+        .zip(levels)
+        .find(|(_, one)| level(*one) == code)
+        .map(|(depth, _)| depth)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

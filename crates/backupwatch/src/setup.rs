@@ -57,6 +57,8 @@ pub fn load_anyway(global: &Global) -> Result<(Setup, Option<Failure>), Failure>
         ..in_file
     };
     let paths = Paths::resolve(&base, &moved);
+    let mut config = config;
+    config.own.metrics = config.own.metrics.at_home(&base);
     let setup = Setup {
         config,
         paths,

@@ -89,6 +89,7 @@ impl Rig {
             keeper: Keeper::start(state, &database),
             remembered,
             aliases,
+            pulse: Arc::default(),
             last_poll: None,
             remarks: Vec::new(),
         };

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use backupwatch_core::evidence::Books;
@@ -25,6 +25,7 @@ use crate::agent::Refusal;
 use crate::doctor;
 use crate::history;
 use crate::medium::in_full;
+use crate::metrics;
 use crate::page::Place;
 use crate::serving::Story;
 use crate::state::{self, StateError};
@@ -48,6 +49,8 @@ struct App {
 
 pub(super) fn router(context: Context, shutdown: CancellationToken) -> Router {
     Router::new()
+        // Where every scraper looks, and in a format that has a version of its own.
+        .route("/metrics", get(metrics))
         .route("/v1/version", get(version))
         .route("/v1/status", get(status))
         .route("/v1/check", post(check))
@@ -132,6 +135,10 @@ impl From<StateError> for No {
             None,
         ))
     }
+}
+
+async fn metrics(State(app): State<App>, headers: HeaderMap) -> Response {
+    metrics::answer(&app.context.metrics, &headers).await
 }
 
 async fn version(State(app): State<App>) -> Response {

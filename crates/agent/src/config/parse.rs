@@ -17,7 +17,7 @@ use super::{Config, Mistake, Own};
 /// The sections of the policy.
 const POLICY: [&str; 6] = ["icloud", "backup", "notify", "poll", "retention", "verify"];
 /// The sections that the agent owns whole.
-const OWN: [&str; 4] = ["paths", "usbmuxd", "log", "page"];
+const OWN: [&str; 5] = ["paths", "usbmuxd", "log", "page", "metrics"];
 /// The agent's key that stands in no section.
 const ALONE: &str = "menu_bar";
 /// Keys of the agent inside sections of the policy.
@@ -50,9 +50,16 @@ pub(super) fn parse(text: &str) -> Result<Config, Mistake> {
     }
 
     let devices = root.remove("device");
-    let own = split_own(&mut root);
-    let own =
-        Own::deserialize(Deserializer::from(Spanned::new(whole.clone(), own))).map_err(toml)?;
+    let own_table = split_own(&mut root);
+    let own = Own::deserialize(Deserializer::from(Spanned::new(
+        whole.clone(),
+        own_table.clone(),
+    )))
+    .map_err(toml)?;
+    if let Some((key, problem)) = own.metrics.contradiction() {
+        let span = place_of(&own_table, key);
+        return Err(at(span, format!("`{key}` {problem}")));
+    }
     let general_table = root.clone();
     let general =
         Policy::deserialize(Deserializer::from(Spanned::new(whole, root))).map_err(toml)?;

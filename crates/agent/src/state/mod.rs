@@ -8,12 +8,14 @@ mod days;
 mod open;
 mod prune;
 mod read;
+mod tally;
 mod write;
 
 use std::path::PathBuf;
 
 pub use open::{Examined, Opened, examine, open, open_read_only};
 pub use read::{AgentFacts, Device, NoticeRow, ObservationRow, RunRow};
+pub use tally::{LastRun, Tally};
 
 /// A connection to the state file.
 #[derive(Debug)]

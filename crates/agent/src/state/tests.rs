@@ -382,3 +382,76 @@ fn schema_one_as_it_was_shipped_opens() {
     assert_eq!(state.devices::<Note>().unwrap()[0].remembered, note("kept"));
     assert_eq!(state.agent().unwrap().last_poll, Some(at(0)));
 }
+
+#[derive(Serialize)]
+struct Received {
+    bytes: u64,
+}
+
+#[test]
+fn runs_come_to_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = opened(&dir.path().join("state.db"));
+    let one = udid(1);
+    let run = |from: i64, outcome: &str, bytes: u64| {
+        let body = Received { bytes };
+        state
+            .add_run(&one, at(from), at(from + 5), outcome, &body)
+            .unwrap();
+    };
+    assert_eq!(state.tally(&one, at(0)).unwrap(), Tally::default());
+    run(0, "unplugged", 1_000);
+    run(10, "verified", 2_000);
+    run(20, "unplugged", 4_000);
+    run(30, "cancelled", 8_000);
+    run(40, "passcode_timeout", 16_000);
+    let tally = state.tally(&one, at(10)).unwrap();
+    let counted = |code: &str| {
+        tally
+            .outcomes
+            .iter()
+            .find(|(other, _)| other == code)
+            .map(|(_, n)| *n)
+    };
+    assert_eq!(counted("unplugged"), Some(1), "the first one ended before");
+    assert_eq!((counted("verified"), counted("io")), (Some(1), None));
+    assert_eq!(tally.received, 30_000.0);
+    assert_eq!(
+        tally.failures_in_a_row, 2,
+        "what a person stopped is no failure"
+    );
+    let last = tally.last.unwrap();
+    assert_eq!(
+        (last.started, last.ended, last.is_verified),
+        (at(40), at(45), false)
+    );
+    assert_eq!(last.received, Some(16_000.0));
+    assert_eq!(state.tally(&udid(2), at(0)).unwrap(), Tally::default());
+    run(50, "verified", 1);
+    let tally = state.tally(&one, at(1_000)).unwrap();
+    assert_eq!((tally.outcomes.len(), tally.failures_in_a_row), (0, 0));
+    assert!(tally.last.unwrap().is_verified);
+}
+
+#[test]
+fn a_run_that_this_release_cannot_read_is_counted_and_weighs_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state.db");
+    let state = opened(&path);
+    let (one, body) = (udid(1), Received { bytes: 7 });
+    state.add_run(&one, at(1), at(2), "io", &body).unwrap();
+    state.add_run(&one, at(3), at(4), "io", &body).unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other
+        .execute(
+            "UPDATE runs SET body = 'no json' WHERE started = ?1",
+            [at(3).0.as_millisecond()],
+        )
+        .unwrap();
+    let tally = state.tally(&one, at(0)).unwrap();
+    assert_eq!(
+        (tally.outcomes, tally.received),
+        (vec![("io".to_owned(), 2)], 7.0)
+    );
+    assert_eq!(tally.last.unwrap().received, None);
+}
