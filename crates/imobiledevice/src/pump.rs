@@ -44,6 +44,12 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// Enough for a C library and its TLS.
 const STACK: usize = 512 << 10;
 
+/// A lost connection is an error, not a signal. On macOS the socket itself is told so.
+#[cfg(target_vendor = "apple")]
+const NO_SIGNAL: SendFlags = SendFlags::empty();
+#[cfg(not(target_vendor = "apple"))]
+const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
+
 /// Takes over a connection that has TLS; `socket` is its own.
 pub(crate) fn start(
     mut connection: ConnectionHandle,
@@ -59,6 +65,8 @@ pub(crate) fn start(
     let (program_end, theirs) = UnixStream::pair()?;
     program_end.set_nonblocking(true)?;
     rustix::io::ioctl_fionbio(&socket, true).map_err(io::Error::from)?;
+    #[cfg(target_vendor = "apple")]
+    sockopt::set_socket_nosigpipe(&socket, true).map_err(io::Error::from)?;
     connection.replace_socket(library_end.into())?;
     let pump = Pump {
         reading: connection.library().reading(),
@@ -122,7 +130,7 @@ impl Pump {
         drop(connection);
         drain(&inner, &mut to_device);
         if let Some(rest) = to_device.waiting() {
-            let _ = rustix::net::send(&device, rest, SendFlags::NOSIGNAL);
+            let _ = rustix::net::send(&device, rest, NO_SIGNAL);
         }
     }
 
@@ -248,7 +256,7 @@ impl Pump {
         let Some(waiting) = self.to_device.waiting() else {
             return;
         };
-        match rustix::net::send(&self.device, waiting, SendFlags::NOSIGNAL) {
+        match rustix::net::send(&self.device, waiting, NO_SIGNAL) {
             Ok(count) => self.to_device.sent(count),
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
             Err(_) => {
