@@ -131,10 +131,12 @@ impl<'s> Compared<'s> {
         }
         let (old, new) = (whole(self.old, old), whole(self.new, new));
         match (alternatives(&old), alternatives(&new)) {
-            (Some(before), now) => {
-                let now = now.unwrap_or_else(|| vec![Value::Object(new.clone())]);
+            (Some(before), Some(now)) => {
                 self.alternatives(&before, &now, at);
+                // What all of them have is beside them.
+                self.one(&old, &new, at);
             }
+            (Some(before), None) => self.alternatives(&before, &[Value::Object(new)], at),
             (None, Some(now)) => {
                 for one in &now {
                     self.any(&Value::Object(old.clone()), one, at);

@@ -301,7 +301,7 @@ fn a_promise_that_is_broken_is_seen() {
             "event": {"oneOf": [
                 {"type": "object", "properties": {"is": {"const": "begun"}}, "required": ["is"]},
                 {"$ref": "#/$defs/Net", "properties": {"is": {"const": "ended"}}, "required": ["is"]},
-            ]},
+            ], "properties": {"at": {"type": "string"}}},
         },
         "required": ["name", "bytes", "net", "parts"],
         "$defs": {"Net": {"type": "object", "properties": {"state": {"type": "string"}}, "required": ["state"]}},
@@ -347,6 +347,11 @@ fn a_promise_that_is_broken_is_seen() {
             "a field within is gone",
             changed("/$defs/Net/properties/state", Value::Null),
             Some(".event.state is gone"),
+        ),
+        (
+            "a field of all events is gone",
+            changed("/properties/event/properties", Value::Null),
+            Some(".event.at is gone"),
         ),
         (
             "a field may be left out",

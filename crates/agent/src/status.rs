@@ -131,7 +131,7 @@ pub struct DeviceStatus {
 
 impl DeviceStatus {
     /// The verdict, by its code; one that this release does not know says nothing.
-    pub(crate) fn protection(&self) -> Protection {
+    pub fn protection(&self) -> Protection {
         [
             Protection::Protected,
             Protection::AtRisk,

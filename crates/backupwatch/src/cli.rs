@@ -1,6 +1,7 @@
 //! The command line as clap sees it; completions and the manual are made from it.
 
 use backupwatch_core::{
+    Protection,
     ladder::Mark,
     steps::{self, StepId},
 };
@@ -56,11 +57,7 @@ pub struct Global {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show what is known of every device (the default)
-    Status {
-        /// As JSON, schema 1
-        #[arg(long)]
-        json: bool,
-    },
+    Status(Status),
     /// Look at every attached device now, and show what is known
     Check {
         /// As JSON, schema 1
@@ -156,6 +153,39 @@ pub enum Command {
         #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
         out: Option<PathBuf>,
     },
+}
+
+#[derive(Debug, Default, Args)]
+pub struct Status {
+    /// Only devices of this standing; several are separated by commas
+    #[arg(long, value_name = "STANDING", value_enum, value_delimiter = ',')]
+    pub only: Vec<Standing>,
+    /// As JSON, schema 1
+    #[arg(long)]
+    pub json: bool,
+    /// Go on until it is stopped, with a line of JSON for each change
+    #[arg(long, requires = "json", conflicts_with = "only")]
+    pub watch: bool,
+}
+
+/// The one word for a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Standing {
+    Unprotected,
+    AtRisk,
+    Unknown,
+    Protected,
+}
+
+impl From<Standing> for Protection {
+    fn from(standing: Standing) -> Self {
+        match standing {
+            Standing::Unprotected => Self::Unprotected,
+            Standing::AtRisk => Self::AtRisk,
+            Standing::Unknown => Self::Unknown,
+            Standing::Protected => Self::Protected,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -81,10 +81,11 @@ fn start(cli: Cli) -> std::process::ExitCode {
 async fn run(cli: Cli, terminal: Terminal) -> Result<ExitCode, Failure> {
     let global = cli.global;
     let ready = || ready(terminal, &global);
-    match cli.command.unwrap_or(Command::Status { json: false }) {
-        Command::Status { json } => {
+    let command = cli.command;
+    match command.unwrap_or_else(|| Command::Status(cli::Status::default())) {
+        Command::Status(wanted) => {
             let (setup, _log) = ready()?;
-            commands::status::status(terminal, &setup, json).await
+            commands::status::status(terminal, &setup, &wanted).await
         }
         Command::Check { json } => {
             let (setup, _log) = ready()?;
@@ -210,14 +211,14 @@ fn threads(command: Option<&Command>) -> usize {
 fn wants_json(command: Option<&Command>) -> bool {
     match command {
         Some(
-            Command::Status { json }
-            | Command::Check { json }
+            Command::Check { json }
             | Command::Doctor { json, .. }
             | Command::Pair { json, .. }
             | Command::History { json, .. }
             | Command::Install { json }
             | Command::Restart { json },
         ) => *json,
+        Some(Command::Status(wanted)) => wanted.json,
         Some(Command::Backup(wanted)) => wanted.json,
         Some(Command::Verify(wanted)) => wanted.json,
         Some(Command::Diagnose(wanted)) => wanted.json,

@@ -25,6 +25,7 @@ fn every() -> Files {
     let out = Goes::Out;
     let all = [
         schema::<status::Status>("status", out),
+        schema::<commands::status::watch::Line>("status-watch", out),
         schema::<words::History>("history", out),
         schema::<ladder::LadderDocument>("fix", out),
         schema::<diagnosis::DiagnosisDocument>("diagnose", out),

@@ -8,19 +8,39 @@ use backupwatch_agent::{
     ladder::CauseEntry,
     status::{CloudStatus, DeviceStatus, LocalStatus, Status},
 };
+use backupwatch_core::Protection;
 use jiff::{Timestamp, tz::TimeZone};
 use std::fmt::Write as _;
 
-/// Everything known, one block a device, and a line about the agent where one was expected.
+/// More devices than this are told by groups: a person looks for the few that need something.
+const FEW: usize = 8;
+
+/// Everything known, the worst first, and a line about the agent where one was expected. A block a device; of many devices those
+/// that are well have a line each.
 pub fn status(terminal: Terminal, status: &Status, agent_counts: bool, zone: &TimeZone) -> String {
     let mut out = String::new();
     let is_watched = status.agent.running || !agent_counts;
-    for device in &status.devices {
-        block(terminal, &mut out, device, is_watched, status.as_of, zone);
-        out.push('\n');
+    let mut by_risk: Vec<&DeviceStatus> = status.devices.iter().collect();
+    // Stable: equals stay in the order of their UDIDs.
+    by_risk.sort_by_key(|device| risk(device));
+    let many = by_risk.len() > FEW;
+    if many {
+        let _ = writeln!(out, "{}\n", terminal.wrapped("", &counts(&by_risk), 0));
+    }
+    for device in by_risk {
+        if many && device.protection() == Protection::Protected {
+            let word = Tone::Good.set("protected");
+            let label = format!("{}: {word}. ", Tone::Bold.set(called(device)));
+            let _ = writeln!(out, "{}", terminal.wrapped(&label, &device.reason, 2));
+        } else {
+            block(terminal, &mut out, device, is_watched, status.as_of, zone);
+            out.push('\n');
+        }
     }
     if status.devices.is_empty() {
         out.push_str("No device is known yet.\nConnect the iPhone with a cable, unlock it, and run `backupwatch pair`.\n\n");
+    } else if many && !out.ends_with("\n\n") {
+        out.push('\n');
     }
     if agent_counts {
         let _ = writeln!(out, "{}", terminal.wrapped("", &agent(status), 0));
@@ -33,6 +53,54 @@ pub fn status(terminal: Terminal, status: &Status, agent_counts: bool, zone: &Ti
         );
     }
     out
+}
+
+/// Sorts the worst first, and of equals the one whose iCloud backup is oldest.
+fn risk(device: &DeviceStatus) -> (u8, std::cmp::Reverse<i64>) {
+    let worst = match device.protection() {
+        Protection::Unprotected => 0,
+        Protection::AtRisk => 1,
+        Protection::Unknown => 2,
+        Protection::Protected => 3,
+    };
+    (
+        worst,
+        std::cmp::Reverse(device.icloud.age_s.unwrap_or(i64::MAX)),
+    )
+}
+
+/// How many there are of each sort, the worst first.
+fn counts(by_risk: &[&DeviceStatus]) -> String {
+    let mut groups: Vec<(&str, Tone, usize)> = Vec::new();
+    for device in by_risk {
+        let (tone, word) = protection(&device.protection);
+        match groups.last_mut() {
+            Some((last, _, count)) if *last == word => *count += 1,
+            _ => groups.push((word, tone, 1)),
+        }
+    }
+    let groups: Vec<String> = groups
+        .into_iter()
+        .map(|(word, tone, count)| tone.set(&format!("{count} {word}")))
+        .collect();
+    format!("{}: {}.", devices(by_risk.len()), groups.join(", "))
+}
+
+/// `1 device`, `500 devices`.
+pub fn devices(count: usize) -> String {
+    match count {
+        1 => "1 device".to_owned(),
+        count => format!("{count} devices"),
+    }
+}
+
+/// What a person calls it.
+fn called(device: &DeviceStatus) -> &str {
+    [&device.nickname, &device.name]
+        .into_iter()
+        .flatten()
+        .next()
+        .unwrap_or(&device.udid)
 }
 
 /// What the exit code says of the whole: the worst device; then an agent that is not there; then no device at all.
@@ -116,11 +184,7 @@ fn block(
     now: Timestamp,
     zone: &TimeZone,
 ) {
-    let name = [&device.nickname, &device.name]
-        .into_iter()
-        .flatten()
-        .next()
-        .unwrap_or(&device.udid);
+    let name = called(device);
     let about: Vec<String> = [
         device.model.clone(),
         device
@@ -349,3 +413,6 @@ pub fn history(terminal: Terminal, history: &History, status: &Status, zone: &Ti
     }
     out
 }
+
+#[cfg(test)]
+mod tests;

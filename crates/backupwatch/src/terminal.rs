@@ -97,6 +97,14 @@ impl Terminal {
         unless_gone(put(AutoStream::new(stdout.lock(), choice), text))
     }
 
+    /// Data of something that has no end of its own. False when nobody reads it any more.
+    pub fn still_read(self, text: &str) -> io::Result<bool> {
+        match put(io::stdout().lock(), text) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            other => other.map(|()| true),
+        }
+    }
+
     /// Raw bytes: a manual page or a completion script.
     pub fn bytes(self, bytes: &[u8]) -> io::Result<()> {
         let mut stdout = io::stdout().lock();

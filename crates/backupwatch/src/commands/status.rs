@@ -1,6 +1,8 @@
 //! `status` and `check`.
 
-use crate::{failure::Failure, reach, setup::Setup, show, terminal::Terminal};
+pub mod watch;
+
+use crate::{cli, failure::Failure, reach, setup::Setup, show, terminal::Terminal};
 use backupwatch_agent::{
     clock::{Clock as _, SystemClock},
     exit::ExitCode,
@@ -9,7 +11,7 @@ use backupwatch_agent::{
     status::{AgentStatus, SCHEMA, Status, StoreStatus, status_from_state},
 };
 use backupwatch_backup::Clock as _;
-use backupwatch_core::Now;
+use backupwatch_core::{Now, Protection};
 use jiff::tz::TimeZone;
 use std::time::Duration;
 
@@ -17,10 +19,31 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is known, without looking.
-pub async fn status(terminal: Terminal, setup: &Setup, json: bool) -> Result<ExitCode, Failure> {
-    let status = known(setup).await?;
-    print(terminal, &status, true, json)?;
-    Ok(show::exit_code(&status, true))
+pub async fn status(
+    terminal: Terminal,
+    setup: &Setup,
+    wanted: &cli::Status,
+) -> Result<ExitCode, Failure> {
+    if wanted.watch {
+        return watch::run(terminal, setup).await;
+    }
+    let mut status = known(setup).await?;
+    // Of all of them: who asks for the good ones only is not told that all are.
+    let code = show::exit_code(&status, true);
+    if !wanted.only.is_empty() {
+        let only: Vec<Protection> = wanted.only.iter().map(|one| (*one).into()).collect();
+        let known = status.devices.len();
+        status
+            .devices
+            .retain(|device| only.contains(&device.protection()));
+        if !wanted.json && known > 0 && status.devices.is_empty() {
+            let none = format!("None of the {} known is so.", show::devices(known));
+            terminal.data(&none)?;
+            return Ok(code);
+        }
+    }
+    print(terminal, &status, true, wanted.json)?;
+    Ok(code)
 }
 
 /// Look, and say what is known then.
