@@ -104,6 +104,6 @@ fn print_value(value: &Value, indent: usize) {
             println!();
             print_dictionary(values, indent + 1);
         }
-        _ => println!(),
+        Value::Uid(_) | _ => println!(),
     }
 }
