@@ -11,6 +11,7 @@ use backupwatch_agent::agent::Desk;
 use backupwatch_agent::api::listen::Listener;
 use backupwatch_agent::api::{self, Context};
 use backupwatch_agent::clock::SystemClock;
+use backupwatch_agent::metrics::Source;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -126,7 +127,17 @@ fn start() -> TempDir {
             ready.send(()).unwrap();
             let (desk, mut asks) = Desk::new();
             tokio::spawn(async move { while asks.recv().await.is_some() {} });
+            let clock = Arc::new(SystemClock);
+            let started = jiff::Timestamp::UNIX_EPOCH;
             let context = Context {
+                metrics: Source {
+                    desk: desk.clone(),
+                    database: database.clone(),
+                    clock: clock.clone(),
+                    started,
+                    pulse: Arc::default(),
+                    names: false,
+                },
                 desk,
                 door: None,
                 place: backupwatch_agent::doctor::Place {
@@ -136,8 +147,8 @@ fn start() -> TempDir {
                     desktop: false,
                 },
                 database,
-                clock: Arc::new(SystemClock),
-                started: jiff::Timestamp::UNIX_EPOCH,
+                clock,
+                started,
             };
             api::serve(listener, context, CancellationToken::new()).await;
         });
