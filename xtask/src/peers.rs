@@ -37,6 +37,8 @@ const DEBIAN: &[(&str, &str)] = &[
     ("faketime", "faketime"),
     ("exfatprogs", "mkfs.exfat"),
     ("exfat-fuse", "mount.exfat-fuse"),
+    ("prometheus", "prometheus"),
+    ("prometheus-node-exporter", "prometheus-node-exporter"),
 ];
 
 /// Homebrew's formulas on macOS; the desktop peers of Linux have no place there.
