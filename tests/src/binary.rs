@@ -67,5 +67,9 @@ pub fn command(home: &std::path::Path) -> Command {
         .env("HOME", home)
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("RUST_BACKTRACE", "1");
+    // Every test may be made by the other way to the phone, too (`cargo xtask test --backend`).
+    if let Some(backend) = std::env::var_os("BACKUPWATCH_BACKEND") {
+        command.env("BACKUPWATCH_BACKEND", backend);
+    }
     command
 }

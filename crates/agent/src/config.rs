@@ -3,6 +3,7 @@
 //!
 //! A key that is misspelt would silently watch with the wrong threshold, so unknown keys are errors, at every depth.
 
+mod backend;
 mod parse;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use backupwatch_core::{Policies, Policy, Udid};
+use backupwatch_device::Backend;
 use serde::{Deserialize, Serialize};
 
 use crate::outside::http::{Plain, Url, UrlError};
@@ -39,6 +41,8 @@ pub struct Own {
     pub menu_bar: bool,
     /// Keys that stand in `[backup]` beside the policy's.
     pub backup: BackupOwn,
+    /// Keys that stand in `[device]` beside the devices themselves.
+    pub device: DeviceOwn,
     /// Keys that stand in `[notify]` beside the policy's.
     pub notify: NotifyOwn,
     /// Where things are.
@@ -58,6 +62,7 @@ impl Default for Own {
         Self {
             menu_bar: true,
             backup: BackupOwn::default(),
+            device: DeviceOwn::default(),
             notify: NotifyOwn::default(),
             paths: PathsOwn::default(),
             usbmuxd: UsbmuxdOwn::default(),
@@ -75,6 +80,15 @@ pub struct BackupOwn {
     /// The root of all backups; any folder or disk.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub root: Option<PathBuf>,
+}
+
+/// How devices are spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeviceOwn {
+    /// What speaks to them. `BACKUPWATCH_BACKEND` wins over it.
+    #[serde(with = "backend")]
+    pub backend: Backend,
 }
 
 /// Whether notices are shown.
@@ -311,7 +325,10 @@ impl Config {
                 (_, keys) => drop(whole.insert(section, keys)),
             }
         }
-        let mut devices = toml::Table::new();
+        let mut devices = match whole.remove("device") {
+            Some(toml::Value::Table(keys)) => keys,
+            Some(_) | None => toml::Table::new(),
+        };
         let general = toml::Table::try_from(&self.policies.general)?;
         for udid in self.policies.devices.keys().chain(self.nicknames.keys()) {
             let mut device = toml::Table::new();

@@ -3,6 +3,7 @@
 //! and how the report is shown (`commands::doctor`).
 
 mod agent;
+mod backend;
 mod bus;
 mod clock;
 mod instances;
@@ -20,6 +21,7 @@ use backupwatch_agent::{
 };
 use backupwatch_backup::Clock as _;
 use backupwatch_core::words::capital;
+use backupwatch_device::Transport;
 
 /// Everything that can be looked at, in the order in which a person should read it: what a later check needs comes first.
 pub async fn examine(global: &crate::cli::Global, notify: bool) -> Result<Report, Failure> {
@@ -32,13 +34,14 @@ pub async fn examine(global: &crate::cli::Global, notify: bool) -> Result<Report
         let (setup, runs) = (setup.clone(), agent.answers());
         move || state::look(&setup, runs)
     });
-    let address = reach::mux_address(&setup);
-    let (state, usb, phones, own, others) = tokio::join!(
+    let transport = reach::transport(&setup);
+    let (state, usb, phones, own, others, library) = tokio::join!(
         state,
-        bus::look(address.as_ref().ok()),
-        phones::look(address.as_ref().ok()),
+        bus::look(transport.as_ref().ok().map(Transport::address)),
+        phones::look(transport.as_ref().ok()),
         examination(&setup, &agent),
         instances::look(&setup, &agent),
+        backend::look(transport.as_ref().ok()),
     );
     let written = match state {
         Ok((found, written)) => {
@@ -53,7 +56,12 @@ pub async fn examine(global: &crate::cli::Global, notify: bool) -> Result<Report
     checks.push(clock::judge(now, written));
     checks.extend(agent.checks(&setup, service, now));
     checks.extend(others);
-    checks.push(usbmuxd::judge(&setup, address, &phones));
+    checks.push(usbmuxd::judge(&setup, transport.as_ref(), &phones));
+    checks.extend(
+        library
+            .zip(transport.ok())
+            .map(|(library, transport)| backend::judge(library, &transport)),
+    );
     checks.extend(usb.map(|usb| bus::judge(usb, &phones)));
     checks.extend(phones.checks());
     checks.extend(own);

@@ -38,6 +38,9 @@ fn main() -> std::process::ExitCode {
         return app::run(launched::run);
     }
     let cli = Cli::parse();
+    if cli.command.as_ref().is_none_or(reaches_phones) {
+        reach::tell_libusbmuxd(&cli.global);
+    }
     if let Some(Command::Agent(wanted)) = &cli.command
         && wanted.command.is_none()
     {
@@ -46,6 +49,33 @@ fn main() -> std::process::ExitCode {
         return app::run(|| start(cli));
     }
     start(cli)
+}
+
+/// Whether phones of this computer may be spoken to.
+fn reaches_phones(command: &Command) -> bool {
+    match command {
+        Command::Status { .. }
+        | Command::Check { .. }
+        | Command::Backup(_)
+        | Command::Verify(_)
+        | Command::Diagnose(_)
+        | Command::Doctor { .. }
+        | Command::Fix(_)
+        | Command::Pair { .. }
+        | Command::Agent(_) => true,
+        Command::Versions(_)
+        | Command::Export(_)
+        | Command::Open { .. }
+        | Command::History { .. }
+        | Command::Install { .. }
+        | Command::Uninstall(_)
+        | Command::Restart { .. }
+        | Command::Config { .. }
+        | Command::Completions { .. }
+        | Command::Man { .. }
+        | Command::Simulate(_)
+        | Command::Demo { .. } => false,
+    }
 }
 
 fn start(cli: Cli) -> std::process::ExitCode {

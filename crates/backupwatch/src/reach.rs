@@ -1,6 +1,11 @@
 //! The way to an answer: the agent where one runs, this process where none does.
 
-use crate::{browser, failure::Failure, setup::Setup};
+use crate::{
+    browser,
+    cli::Global,
+    failure::Failure,
+    setup::{self, Setup},
+};
 use backupwatch_agent::{
     agent::Refusal,
     api::words::Version,
@@ -13,9 +18,9 @@ use backupwatch_agent::{
     power::Power,
     process::{self, InProcess, StartError},
 };
-use backupwatch_device::MuxAddress;
+use backupwatch_device::{Backend, LibraryError, MuxAddress, Transport};
 use backupwatch_notify::{FromDesktop, Notifier};
-use std::{path::Path, sync::Arc};
+use std::{os::unix::process::CommandExt as _, path::Path, process::Command, sync::Arc};
 use tokio::sync::mpsc;
 
 /// A client of the agent, if one answers.
@@ -38,7 +43,10 @@ pub fn in_process(setup: &Setup, root: Option<&Path>) -> Result<InProcess<Usbmux
     // Nobody answers a notice of a command that is about to end; its words are on the terminal.
     let (_, answers) = mpsc::channel(1);
     let notifier = Arc::new(backupwatch_notify::Recorder::new());
-    InProcess::start(process_setup(setup, root, notifier, answers)?).map_err(|error| {
+    let transport = transport(setup)?;
+    transport.ready().map_err(|error| no_library(&error))?;
+    let process = process_setup_by(transport, setup, root, notifier, answers);
+    InProcess::start(process).map_err(|error| {
         if let StartError::Instance(InstanceError::Running { pid }) = error {
             let process = pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
             Failure::new(
@@ -53,15 +61,15 @@ pub fn in_process(setup: &Setup, root: Option<&Path>) -> Result<InProcess<Usbmux
     })
 }
 
-/// Everything a process is made of.
+/// Everything a process is made of. Where phones cannot be spoken to as was chosen, the agent runs all the same and says so.
 pub fn process_setup(
     setup: &Setup,
     root: Option<&Path>,
     notifier: Arc<dyn Notifier>,
     answers: mpsc::Receiver<FromDesktop>,
 ) -> Result<process::Setup<Usbmuxd>, Failure> {
-    Ok(process_setup_at(
-        mux_address(setup)?,
+    Ok(process_setup_by(
+        transport(setup)?,
         setup,
         root,
         notifier,
@@ -69,9 +77,9 @@ pub fn process_setup(
     ))
 }
 
-/// The same with usbmuxd at this address, whatever the environment says.
-pub fn process_setup_at(
-    address: MuxAddress,
+/// The same by this way to the phones, whatever the environment says.
+pub fn process_setup_by(
+    transport: Transport,
     setup: &Setup,
     root: Option<&Path>,
     notifier: Arc<dyn Notifier>,
@@ -87,7 +95,7 @@ pub fn process_setup_at(
         config: setup.config.clone(),
         paths,
         origin,
-        phones: Usbmuxd::new(address, host_name()),
+        phones: Usbmuxd::new(transport, host_name()),
         notifier,
         answers,
         menu: None,
@@ -97,9 +105,75 @@ pub fn process_setup_at(
     }
 }
 
+/// Where usbmuxd is, for everybody who speaks to one.
+const ADDRESS: &str = "USBMUXD_SOCKET_ADDRESS";
+/// What speaks to phones.
+const BACKEND: &str = "BACKUPWATCH_BACKEND";
+
+/// The way to the phones, by the environment or the configuration.
+pub fn transport(setup: &Setup) -> Result<Transport, Failure> {
+    let variable = std::env::var(ADDRESS).ok();
+    let address = mux_address(setup)?;
+    Ok(Transport::new(
+        address,
+        backend(setup)?,
+        variable.as_deref(),
+    ))
+}
+
+fn backend(setup: &Setup) -> Result<Backend, Failure> {
+    match std::env::var(BACKEND) {
+        Ok(name) if !name.trim().is_empty() => name.trim().parse().map_err(|error| {
+            Failure::new(
+                ExitCode::Usage,
+                "backend",
+                format!("{BACKEND} names no backend: {error}"),
+            )
+            .next(format!("Correct or remove the variable {BACKEND}."))
+        }),
+        Ok(_) | Err(_) => Ok(setup.config.own.device.backend),
+    }
+}
+
+/// libimobiledevice learns only from the environment where usbmuxd is, and knows fewer spellings of it than we do. Where it is in use
+/// and would look elsewhere, this program begins anew with the variable as the library reads it; the process stays the same. Must
+/// be called before there are threads. Where it fails the library is not used, and says why.
+pub fn tell_libusbmuxd(global: &Global) {
+    // What is wrong with the configuration is said by whoever needs it.
+    let Ok(setup) = setup::load(global) else {
+        return;
+    };
+    let (Ok(address), Ok(backend)) = (mux_address(&setup), backend(&setup)) else {
+        return;
+    };
+    let variable = std::env::var(ADDRESS).ok();
+    if backend == Backend::Idevice || address.is_what_libusbmuxd_reads(variable.as_deref()) {
+        return;
+    }
+    let text = address.to_string();
+    // Never twice: with this text there must be nothing left to tell.
+    if variable.as_deref() != Some(&text)
+        && let Ok(program) = std::env::current_exe()
+    {
+        // It returns only where it has failed.
+        let _ = Command::new(program)
+            .args(std::env::args_os().skip(1))
+            .env(ADDRESS, text)
+            .exec();
+    }
+}
+
+/// libimobiledevice was chosen and is of no use.
+fn no_library(error: &LibraryError) -> Failure {
+    Failure::new(ExitCode::Usage, "libimobiledevice", error.to_string()).next(format!(
+        "Or choose the other way to the devices: device.backend = \"{}\".",
+        Backend::Idevice
+    ))
+}
+
 /// Where usbmuxd is, by the environment or the configuration.
 pub fn mux_address(setup: &Setup) -> Result<MuxAddress, Failure> {
-    let variable = std::env::var("USBMUXD_SOCKET_ADDRESS").ok();
+    let variable = std::env::var(ADDRESS).ok();
     let text = variable
         .filter(|text| !text.trim().is_empty())
         .or_else(|| setup.config.own.usbmuxd.address.clone());

@@ -32,6 +32,16 @@ impl MuxAddress {
         self.0 == SocketAddress::default()
     }
 
+    /// Whether libusbmuxd ends up here with this text of `USBMUXD_SOCKET_ADDRESS`. It knows fewer spellings than we do, and takes its
+    /// default for the others without a word; the one that [`fmt::Display`] writes is among them.
+    #[must_use]
+    pub fn is_what_libusbmuxd_reads(&self, variable: Option<&str>) -> bool {
+        match variable {
+            None | Some("") => self.is_the_systems(),
+            Some(text) => text == self.to_string(),
+        }
+    }
+
     pub(crate) async fn connect(&self) -> io::Result<IdeviceSocket> {
         match &self.0 {
             SocketAddress::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?)),
@@ -80,5 +90,31 @@ mod tests {
             );
             assert_eq!(MuxAddress::resolve(variable).ok(), want, "{name}");
         }
+    }
+
+    #[test]
+    fn libusbmuxd_is_given_a_spelling_that_it_knows() {
+        for (variable, spelling, as_it_is) in [
+            (None, "UNIX:/var/run/usbmuxd", true),
+            (Some(""), "UNIX:/var/run/usbmuxd", true),
+            (Some("/tmp/mux"), "UNIX:/tmp/mux", false),
+            (Some("unix:///tmp/mux"), "UNIX:/tmp/mux", false),
+            (Some("UNIX:/tmp/mux"), "UNIX:/tmp/mux", true),
+            (Some("tcp://localhost:27015"), "localhost:27015", false),
+            (Some("localhost:27015"), "localhost:27015", true),
+            (Some("[::1]:27015"), "[::1]:27015", true),
+        ] {
+            let address = MuxAddress::resolve(variable).unwrap();
+            assert_eq!(address.to_string(), spelling, "{variable:?}");
+            assert_eq!(
+                address.is_what_libusbmuxd_reads(variable),
+                as_it_is,
+                "{variable:?}"
+            );
+            assert!(address.is_what_libusbmuxd_reads(Some(spelling)));
+            assert_eq!(MuxAddress::resolve(Some(spelling)), Ok(address));
+        }
+        let elsewhere = MuxAddress::resolve(Some("/tmp/mux")).unwrap();
+        assert!(!elsewhere.is_what_libusbmuxd_reads(None));
     }
 }

@@ -14,6 +14,7 @@ use backupwatch_wire::{os_trace, usbmux};
 use idevice::IdeviceError;
 
 use crate::certificates::CertificateError;
+use crate::library::LibraryError;
 use crate::pair_record::PairRecordError;
 
 /// Why usbmuxd could not be asked.
@@ -48,6 +49,10 @@ pub enum MuxError {
 pub enum DeviceError {
     #[error(transparent)]
     Mux(#[from] MuxError),
+    #[error(transparent)]
+    Library(#[from] LibraryError),
+    #[error("too many earlier questions to the phone still wait for it")]
+    Stuck,
     #[error("the phone is not attached (any more)")]
     NotAttached,
     #[error("nothing on the phone answers at port {port}")]
@@ -115,11 +120,40 @@ impl DeviceError {
         }
     }
 
+    /// Whether this says that the phone speaks otherwise than we do: a message that we cannot read, or a handshake for which the two
+    /// sides have nothing in common. A refusal, a lock, distrust and a lost link say nothing of the kind, nor does silence.
+    pub(crate) fn is_beyond_us(&self) -> bool {
+        match self {
+            Self::Frame(_) | Self::Message { .. } | Self::Unexpected { .. } | Self::Tls { .. } => {
+                true
+            }
+            Self::Link { source, .. } | Self::TlsRefused { source } => (source.get_ref())
+                .and_then(|inner| inner.downcast_ref())
+                .is_some_and(nothing_in_common),
+            Self::Mux(_)
+            | Self::Library(_)
+            | Self::Stuck
+            | Self::NotAttached
+            | Self::PortClosed { .. }
+            | Self::NoPairRecord
+            | Self::PairRecord(_)
+            | Self::Silent { .. }
+            | Self::NotInService
+            | Self::Refused { .. }
+            | Self::Certificates(_)
+            | Self::Log(_)
+            | Self::LogRefused
+            | Self::Cancelled => false,
+        }
+    }
+
     /// Why a question that ended like this has no answer.
     #[must_use]
     pub fn no_answer(&self) -> NoAnswer {
         match self {
             Self::Mux(_)
+            | Self::Library(_)
+            | Self::Stuck
             | Self::NotAttached
             | Self::PortClosed { .. }
             | Self::Link { .. }
@@ -151,6 +185,8 @@ impl DeviceError {
             Self::TlsRefused { .. } => Some(Trust::Expired),
             Self::Refused { error, .. } => trust_of(error),
             Self::Mux(_)
+            | Self::Library(_)
+            | Self::Stuck
             | Self::NotAttached
             | Self::PortClosed { .. }
             | Self::Link { .. }
@@ -173,6 +209,7 @@ impl DeviceError {
         match &self {
             Self::Mux(_) => OpenError::MuxDown(in_full(&self)),
             Self::NotAttached
+            | Self::Stuck
             | Self::PortClosed { .. }
             | Self::Link { .. }
             | Self::Silent { .. } => OpenError::LinkLost,
@@ -193,6 +230,7 @@ impl DeviceError {
                 }
             },
             Self::PairRecord(_)
+            | Self::Library(_)
             | Self::Frame(_)
             | Self::Message { .. }
             | Self::Unexpected { .. }
@@ -204,6 +242,33 @@ impl DeviceError {
             | Self::Cancelled => OpenError::Other(in_full(&self)),
         }
     }
+}
+
+/// Whether TLS failed for want of a common version or cipher, or over a message that rustls does not take; the alerts about
+/// certificates are distrust.
+fn nothing_in_common(error: &rustls::Error) -> bool {
+    use rustls::{AlertDescription as Alert, Error};
+    matches!(
+        error,
+        Error::InappropriateMessage { .. }
+            | Error::InappropriateHandshakeMessage { .. }
+            | Error::InvalidMessage(_)
+            | Error::PeerIncompatible(_)
+            | Error::PeerMisbehaved(_)
+            | Error::InvalidCertificate(_)
+            | Error::AlertReceived(
+                Alert::ProtocolVersion
+                    | Alert::HandshakeFailure
+                    | Alert::InsufficientSecurity
+                    | Alert::InappropriateFallback
+                    | Alert::IllegalParameter
+                    | Alert::DecodeError
+                    | Alert::UnexpectedMessage
+                    | Alert::MissingExtension
+                    | Alert::UnsupportedExtension
+                    | Alert::NoApplicationProtocol
+            )
+    )
 }
 
 /// The name of the request that `wire` calls `Request::StartSession`.

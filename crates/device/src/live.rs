@@ -19,14 +19,12 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::address::MuxAddress;
 use crate::error::DeviceError;
 use crate::listen::Attached;
-use crate::lockdown::Lockdown;
-use crate::mux;
 use crate::service;
 use crate::stream::DeviceStream;
 use crate::timeouts::Timeouts;
+use crate::transport::Transport;
 
 const DOING: &str = "listening to the phone's log";
 
@@ -76,7 +74,7 @@ impl LogLine {
 /// Where a phone is, and how long its answers may take.
 #[derive(Clone, Copy)]
 struct Way<'a> {
-    address: &'a MuxAddress,
+    transport: &'a Transport,
     attached: &'a Attached,
     timeouts: &'a Timeouts,
 }
@@ -86,7 +84,7 @@ struct Way<'a> {
 /// # Errors
 /// When the phone does not let us listen, or has stopped telling.
 pub async fn live(
-    address: &MuxAddress,
+    transport: &Transport,
     attached: &Attached,
     timeouts: &Timeouts,
     clock: &dyn Clock,
@@ -95,7 +93,7 @@ pub async fn live(
     cancel: CancellationToken,
 ) -> Result<(), DeviceError> {
     let way = Way {
-        address,
+        transport,
         attached,
         timeouts,
     };
@@ -134,17 +132,7 @@ fn is_refusal(error: &DeviceError) -> bool {
 impl Way<'_> {
     /// A connection to a service. The lockdown session ends with it.
     async fn open(self, service: &str) -> Result<DeviceStream, DeviceError> {
-        let (address, timeouts) = (self.address, self.timeouts);
-        let credentials = mux::credentials(address, &self.attached.udid, timeouts.mux).await?;
-        let mut lockdown = Lockdown::connect(address, self.attached, timeouts)
-            .await?
-            .start_session(&credentials)
-            .await?;
-        let started = lockdown.start_service(service, None).await?;
-        let stream = service::connect(address, self.attached, started, &credentials, timeouts);
-        let stream = stream.await;
-        lockdown.end().await;
-        stream
+        service::open(self.transport, self.attached, service, self.timeouts).await
     }
 }
 

@@ -1,25 +1,25 @@
 //! One connection to lockdownd: open, ask, close. The phone drops an idle one after about 10 s (protocol.md 4.1), so
 //! nobody holds one.
 //!
-//! The messages are our own codec's, with every length bounded; `idevice` allocates what it is told, knows seven of the
-//! thirty error words, and writes whole answers (phone number, IMEI) to the debug log. Not here: what the values mean
-//! (`reading`).
+//! Spoken by our own codec over `idevice`'s TLS (`spoken`), or by libimobiledevice (`library`); the rest of this crate does not
+//! know which. Not here: what the values mean (`reading`).
+
+mod library;
+mod spoken;
 
 use std::time::Duration;
 
-use backupwatch_core::LinkKind;
-use backupwatch_wire::lockdown::{FrameDecoder, PORT, Reply, Request, Secret, TYPE};
+use backupwatch_core::{LinkKind, Udid};
+use backupwatch_imobiledevice::Device;
+use backupwatch_wire::lockdown::Secret;
 use plist::{Dictionary, Value};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
-use crate::address::MuxAddress;
+pub(crate) use self::spoken::{Spoken, read_frame};
 use crate::error::DeviceError;
 use crate::listen::Attached;
-use crate::mux::Mux;
 use crate::pair_record::Credentials;
-use crate::stream::DeviceStream;
 use crate::timeouts::Timeouts;
-use crate::tls;
+use crate::transport::{Speaker, Transport};
 
 /// How we name ourselves to lockdownd.
 const LABEL: &str = "backupwatch";
@@ -34,96 +34,101 @@ pub(crate) struct Started {
 }
 
 pub(crate) struct Lockdown {
-    stream: DeviceStream,
-    timeouts: Timeouts,
-    session: Option<String>,
+    line: Line,
+    transport: Transport,
+    udid: Udid,
+}
+
+enum Line {
+    Idevice(Spoken),
+    Libimobiledevice(library::Called),
 }
 
 impl Lockdown {
     /// Connects and makes sure that a phone is at the other end. On Wi-Fi the wait is short: usbmuxd lists phones that
     /// have long left the house (protocol.md 6).
     pub(crate) async fn connect(
-        address: &MuxAddress,
+        transport: &Transport,
         attached: &Attached,
         timeouts: &Timeouts,
     ) -> Result<Self, DeviceError> {
-        let hello = match attached.link {
-            LinkKind::Usb => timeouts.request,
-            LinkKind::Network => timeouts.network_hello,
+        let line = match transport.speaker(&attached.udid) {
+            Speaker::Idevice => Spoken::connect(transport.address(), attached, timeouts)
+                .await
+                .map(Line::Idevice),
+            Speaker::Libimobiledevice => library::Called::connect(transport, attached, timeouts)
+                .await
+                .map(Line::Libimobiledevice),
         };
-        let greeting = async {
-            let mux = Mux::open(address, timeouts.mux).await?;
-            let mut lockdown = Self {
-                stream: mux.connect(attached.device_id(), PORT).await?,
-                timeouts: *timeouts,
-                session: None,
-            };
-            if lockdown.ask(&Request::QueryType).await? == Reply::Type(TYPE.to_owned()) {
-                Ok(lockdown)
-            } else {
-                Err(DeviceError::NotInService)
-            }
-        };
-        tokio::time::timeout(hello, greeting)
+        noted(transport, &attached.udid, line)
             .await
-            .map_err(|_| DeviceError::Silent {
-                doing: "the first question",
-                after: hello,
-            })?
+            .map(|line| Self {
+                line,
+                transport: transport.clone(),
+                udid: attached.udid.clone(),
+            })
     }
 
     /// Starts a session: from here on everything is inside TLS, and every value is open to us.
     pub(crate) async fn start_session(
-        mut self,
+        self,
         credentials: &Credentials,
     ) -> Result<Self, SessionFailure> {
-        let request = Request::StartSession {
-            host_id: credentials.host_id.clone(),
-            system_buid: credentials.system_buid.clone(),
-        };
-        let (id, wants_tls) = match self.ask(&request).await {
-            Ok(Reply::Session { id, tls }) => (id, tls),
-            Ok(_) => return Err(SessionFailure::without(unexpected(&request))),
-            // The phone has said no, but it still listens.
-            Err(error @ DeviceError::Refused { .. }) => {
-                return Err(SessionFailure {
-                    error,
-                    lockdown: Some(Box::new(self)),
-                });
-            }
-            Err(error) => return Err(SessionFailure::without(error)),
-        };
-        self.session = Some(id);
-        if wants_tls {
-            self.stream = tls::wrap(self.stream, credentials, self.timeouts.tls)
+        let Self {
+            line,
+            transport,
+            udid,
+        } = self;
+        let begun = match line {
+            Line::Idevice(spoken) => spoken
+                .start_session(credentials)
                 .await
-                .map_err(SessionFailure::without)?;
+                .map(Line::Idevice)
+                .map_err(|(error, spoken)| (error, spoken.map(Line::Idevice))),
+            Line::Libimobiledevice(called) => called
+                .start_session(credentials)
+                .await
+                .map(Line::Libimobiledevice)
+                .map_err(|(error, called)| (error, called.map(Line::Libimobiledevice))),
+        };
+        if let Err((error, _)) = &begun {
+            transport.note(&udid, error).await;
         }
-        Ok(self)
+        let with = |line| Self {
+            line,
+            transport,
+            udid,
+        };
+        match begun {
+            Ok(line) => Ok(with(line)),
+            Err((error, line)) => Err(SessionFailure {
+                error,
+                lockdown: line.map(with).map(Box::new),
+            }),
+        }
     }
 
     /// A whole domain; the root one without a name.
     pub(crate) async fn domain(&mut self, domain: Option<&str>) -> Result<Dictionary, DeviceError> {
-        let request = Request::GetValue {
-            domain: domain.map(str::to_owned),
-            key: None,
+        let values = match self.get(domain, None).await {
+            Ok(Value::Dictionary(values)) => Ok(values),
+            Ok(_) => Err(unexpected("GetValue")),
+            Err(error) => Err(error),
         };
-        let Reply::Value(Value::Dictionary(values)) = self.ask(&request).await? else {
-            return Err(unexpected(&request));
-        };
-        Ok(values)
+        noted(&self.transport, &self.udid, values).await
     }
 
     /// One value of the root domain.
     pub(crate) async fn value(&mut self, key: &str) -> Result<Value, DeviceError> {
-        let request = Request::GetValue {
-            domain: None,
-            key: Some(key.to_owned()),
-        };
-        let Reply::Value(value) = self.ask(&request).await? else {
-            return Err(unexpected(&request));
-        };
-        Ok(value)
+        let value = self.get(None, Some(key)).await;
+        noted(&self.transport, &self.udid, value).await
+    }
+
+    async fn get(&mut self, domain: Option<&str>, key: Option<&str>) -> Result<Value, DeviceError> {
+        match &mut self.line {
+            Line::Idevice(spoken) => spoken.get(domain, key).await,
+            Line::Libimobiledevice(called) => called.get(domain, key).await,
+        }
     }
 
     pub(crate) async fn start_service(
@@ -131,61 +136,29 @@ impl Lockdown {
         service: &str,
         escrow_bag: Option<&Secret>,
     ) -> Result<Started, DeviceError> {
-        let request = Request::StartService {
-            service: service.to_owned(),
-            escrow_bag: escrow_bag.cloned(),
+        let started = match &mut self.line {
+            Line::Idevice(spoken) => spoken.start_service(service, escrow_bag).await,
+            // It takes the bag out of the pair record by itself.
+            Line::Libimobiledevice(called) => {
+                called.start_service(service, escrow_bag.is_some()).await
+            }
         };
-        let Reply::Service { port, tls } = self.ask(&request).await? else {
-            return Err(unexpected(&request));
-        };
-        Ok(Started { port, tls })
+        noted(&self.transport, &self.udid, started).await
     }
 
-    /// Ends the session, if there is one, and the connection. What goes wrong here harms nobody.
-    ///
-    /// After StopSession the phone leaves TLS, so that Goodbye could not follow inside it; it is said only where there
-    /// was no session. Other clients close without a word there, too.
-    pub(crate) async fn end(mut self) {
-        let last = match self.session.take() {
-            Some(session_id) => Request::StopSession { session_id },
-            None => Request::Goodbye,
-        };
-        let farewell = async {
-            if let Err(error) = self.ask(&last).await {
-                tracing::trace!(%error, "the phone did not say goodbye");
-            }
-            self.stream.shutdown().await
-        };
-        if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
-            tracing::trace!("the phone took too long to say goodbye");
+    /// The library's own idea of the phone, where the library speaks to it.
+    pub(crate) fn device(&self) -> Option<&Device> {
+        match &self.line {
+            Line::Idevice(_) => None,
+            Line::Libimobiledevice(called) => Some(called.device()),
         }
     }
 
-    pub(crate) async fn ask(&mut self, request: &Request) -> Result<Reply, DeviceError> {
-        const DOING: &str = "a question to lockdownd";
-        let after = self.timeouts.request;
-        let bytes = request.encode(Some(LABEL));
-        let body = tokio::time::timeout(after, async {
-            let lost = |source| DeviceError::link(DOING, source);
-            self.stream.write_all(&bytes).await.map_err(lost)?;
-            self.stream.flush().await.map_err(lost)?;
-            read_frame(&mut self.stream, DOING).await
-        })
-        .await
-        .map_err(|_| DeviceError::Silent {
-            doing: DOING,
-            after,
-        })??;
-        match Reply::decode(request, &body) {
-            Ok(Reply::Refused(error)) => Err(DeviceError::Refused {
-                request: request.name().to_owned(),
-                error,
-            }),
-            Ok(reply) => Ok(reply),
-            Err(source) => Err(DeviceError::Message {
-                request: request.name().to_owned(),
-                source,
-            }),
+    /// Ends the session, if there is one, and the connection. What goes wrong here harms nobody.
+    pub(crate) async fn end(self) {
+        match self.line {
+            Line::Idevice(spoken) => spoken.end().await,
+            Line::Libimobiledevice(called) => called.end().await,
         }
     }
 }
@@ -196,50 +169,33 @@ pub(crate) struct SessionFailure {
     pub lockdown: Option<Box<Lockdown>>,
 }
 
-impl SessionFailure {
-    fn without(error: DeviceError) -> Self {
-        Self {
-            error,
-            lockdown: None,
-        }
-    }
-}
-
 impl From<SessionFailure> for DeviceError {
     fn from(failure: SessionFailure) -> Self {
         failure.error
     }
 }
 
-/// Reads one frame and not a byte more: behind the answer to StartSession begins TLS.
-pub(crate) async fn read_frame(
-    stream: &mut (impl AsyncRead + Unpin),
-    doing: &'static str,
-) -> Result<bytes::Bytes, DeviceError> {
-    let lost = |source| DeviceError::link(doing, source);
-    let mut decoder = FrameDecoder::new();
-    let mut prefix = [0; 4];
-    stream.read_exact(&mut prefix).await.map_err(lost)?;
-    decoder.push(&prefix);
-    if let Some(body) = decoder.next_frame().map_err(DeviceError::Frame)? {
-        return Ok(body);
+async fn noted<T>(
+    transport: &Transport,
+    udid: &Udid,
+    result: Result<T, DeviceError>,
+) -> Result<T, DeviceError> {
+    if let Err(error) = &result {
+        transport.note(udid, error).await;
     }
-    // The decoder has checked the length; the buffer grows only with what really comes.
-    let mut body = Vec::new();
-    stream
-        .take(u32::from_be_bytes(prefix).into())
-        .read_to_end(&mut body)
-        .await
-        .map_err(lost)?;
-    decoder.push(&body);
-    match decoder.next_frame().map_err(DeviceError::Frame)? {
-        Some(body) => Ok(body),
-        None => Err(lost(std::io::ErrorKind::UnexpectedEof.into())),
+    result
+}
+
+/// How long the first answer may take.
+fn hello(attached: &Attached, timeouts: &Timeouts) -> Duration {
+    match attached.link {
+        LinkKind::Usb => timeouts.request,
+        LinkKind::Network => timeouts.network_hello,
     }
 }
 
-fn unexpected(request: &Request) -> DeviceError {
+fn unexpected(request: &str) -> DeviceError {
     DeviceError::Unexpected {
-        request: request.name().to_owned(),
+        request: request.to_owned(),
     }
 }

@@ -11,13 +11,12 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::address::MuxAddress;
 use crate::error::DeviceError;
 use crate::listen::Attached;
-use crate::lockdown::{Lockdown, read_frame};
-use crate::mux;
+use crate::lockdown::read_frame;
 use crate::service;
 use crate::timeouts::Timeouts;
+use crate::transport::Transport;
 
 /// SpringBoard posts it at every lock and unlock. Which phones still relay it is not known; one that does not is silent.
 const LOCK_STATE: &str = "com.apple.springboard.lockstate";
@@ -37,13 +36,13 @@ pub enum Hint {
 /// # Errors
 /// When the phone could not be asked to tell, or has stopped telling.
 pub async fn observe(
-    address: &MuxAddress,
+    transport: &Transport,
     attached: &Attached,
     timeouts: &Timeouts,
     hints: mpsc::Sender<Hint>,
     cancel: CancellationToken,
 ) -> Result<(), DeviceError> {
-    let work = listen(address, attached, timeouts, &hints);
+    let work = listen(transport, attached, timeouts, &hints);
     tokio::select! {
         biased;
         () = cancel.cancelled() => Ok(()),
@@ -53,19 +52,12 @@ pub async fn observe(
 }
 
 async fn listen(
-    address: &MuxAddress,
+    transport: &Transport,
     attached: &Attached,
     timeouts: &Timeouts,
     hints: &mpsc::Sender<Hint>,
 ) -> Result<(), DeviceError> {
-    let credentials = mux::credentials(address, &attached.udid, timeouts.mux).await?;
-    let mut lockdown = Lockdown::connect(address, attached, timeouts)
-        .await?
-        .start_session(&credentials)
-        .await?;
-    let started = lockdown.start_service(SERVICE, None).await?;
-    let mut stream = service::connect(address, attached, started, &credentials, timeouts).await?;
-    lockdown.end().await;
+    let mut stream = service::open(transport, attached, SERVICE, timeouts).await?;
 
     for name in [BACKUP_DOMAIN_CHANGED, LOCK_STATE] {
         let request = Request::Observe {

@@ -14,9 +14,10 @@ use crate::address::MuxAddress;
 use crate::certificates::{Identity, make_identity};
 use crate::error::DeviceError;
 use crate::listen::Attached;
-use crate::lockdown::Lockdown;
+use crate::lockdown::{Lockdown, Spoken};
 use crate::mux::{self, Mux};
 use crate::timeouts::Timeouts;
+use crate::transport::Transport;
 
 /// How a phone is asked.
 #[derive(Clone, Debug)]
@@ -31,12 +32,14 @@ pub struct PairOptions {
 ///
 /// A phone that trusts us already is not asked. `pending` is called once, when the question is on the phone's screen.
 ///
+/// The question is ours on both ways: libimobiledevice makes new keys each time when it asks (`docs/adr/0014`).
+///
 /// Every answer of the phone is a [`Trust`]; [`Trust::DialogPending`] is a question that nobody has answered in time.
 ///
 /// # Errors
 /// When the phone or usbmuxd could not be asked, or on `cancel`.
 pub async fn pair(
-    address: &MuxAddress,
+    transport: &Transport,
     attached: &Attached,
     options: &PairOptions,
     clock: &dyn Clock,
@@ -49,9 +52,15 @@ pub async fn pair(
         return Ok(Trust::CableNeeded);
     }
     let work = async {
-        if let Some(trust) = trusts_already(address, attached, timeouts).await? {
+        let speaker = transport.speaker(&attached.udid);
+        let mut trust = trusts_already(transport, attached, timeouts).await;
+        if transport.speaker(&attached.udid) != speaker {
+            trust = trusts_already(transport, attached, timeouts).await;
+        }
+        if let Some(trust) = trust? {
             return Ok(trust);
         }
+        let address = transport.address();
         let question = Question::prepare(address, attached, options, clock, timeouts).await?;
         question
             .ask(address, attached, options, timeouts, pending)
@@ -66,17 +75,17 @@ pub async fn pair(
 
 /// What trying the record that we have tells; `None` where the phone must be asked.
 async fn trusts_already(
-    address: &MuxAddress,
+    transport: &Transport,
     attached: &Attached,
     timeouts: &Timeouts,
 ) -> Result<Option<Trust>, DeviceError> {
-    let record = mux::credentials(address, &attached.udid, timeouts.mux).await;
+    let record = mux::credentials(transport.address(), &attached.udid, timeouts.mux).await;
     let credentials = match record {
         Ok(credentials) => credentials,
         Err(DeviceError::NoPairRecord | DeviceError::PairRecord(_)) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let lockdown = Lockdown::connect(address, attached, timeouts).await?;
+    let lockdown = Lockdown::connect(transport, attached, timeouts).await?;
     let refusal = match lockdown.start_session(&credentials).await {
         Ok(mut session) => {
             // In TLS 1.3 a phone refuses a certificate only at the first question.
@@ -115,9 +124,9 @@ impl Question {
         timeouts: &Timeouts,
     ) -> Result<Self, DeviceError> {
         let system_buid = Mux::open(address, timeouts.mux).await?.buid().await?;
-        let mut lockdown = Lockdown::connect(address, attached, timeouts).await?;
-        let public_key = lockdown.value("DevicePublicKey").await?;
-        let wifi_mac = lockdown.value("WiFiAddress").await;
+        let mut lockdown = Spoken::connect(address, attached, timeouts).await?;
+        let public_key = lockdown.get(None, Some("DevicePublicKey")).await?;
+        let wifi_mac = lockdown.get(None, Some("WiFiAddress")).await;
         // Making keys may take longer than an idle connection lives.
         lockdown.end().await;
         let public_key = public_key
@@ -171,7 +180,7 @@ impl Question {
         });
         let until = Instant::now() + options.patience;
         let mut pending = Some(pending);
-        let mut lockdown = Lockdown::connect(address, attached, timeouts).await?;
+        let mut lockdown = Spoken::connect(address, attached, timeouts).await?;
         loop {
             match lockdown.ask(&request).await {
                 Ok(Reply::Paired { escrow_bag }) => {
@@ -194,7 +203,7 @@ impl Question {
                 }
                 // The question stays on the screen when a phone drops the connection; the same keys ask on.
                 Err(DeviceError::Link { .. }) if pending.is_none() => {
-                    lockdown = Lockdown::connect(address, attached, timeouts).await?;
+                    lockdown = Spoken::connect(address, attached, timeouts).await?;
                 }
                 Err(error) => {
                     return match error.trust() {

@@ -7,7 +7,6 @@ use backupwatch_core::Udid;
 use backupwatch_wire::{afc, installation_proxy, mobilebackup2, notification_proxy, springboard};
 use plist::Dictionary;
 
-use crate::address::MuxAddress;
 use crate::error::DeviceError;
 use crate::list::attachments_of;
 use crate::listen::Attached;
@@ -17,20 +16,21 @@ use crate::pair_record::Credentials;
 use crate::service;
 use crate::stream::DeviceStream;
 use crate::timeouts::Timeouts;
+use crate::transport::Transport;
 
 /// A phone that usbmuxd knows by this UDID, by cable where there is one.
 #[derive(Clone, Debug)]
 pub struct IdevicePhone {
-    address: MuxAddress,
+    transport: Transport,
     udid: Udid,
     timeouts: Timeouts,
 }
 
 impl IdevicePhone {
     #[must_use]
-    pub fn new(address: MuxAddress, udid: Udid, timeouts: Timeouts) -> Self {
+    pub fn new(transport: impl Into<Transport>, udid: Udid, timeouts: Timeouts) -> Self {
         Self {
-            address,
+            transport: transport.into(),
             udid,
             timeouts,
         }
@@ -43,8 +43,9 @@ impl IdevicePhone {
         credentials: &Credentials,
     ) -> Result<(Attached, Lockdown), DeviceError> {
         let mut last = DeviceError::NotAttached;
-        for attached in attachments_of(&self.address, &self.udid, &self.timeouts).await? {
-            match Lockdown::connect(&self.address, &attached, &self.timeouts).await {
+        for attached in attachments_of(self.transport.address(), &self.udid, &self.timeouts).await?
+        {
+            match Lockdown::connect(&self.transport, &attached, &self.timeouts).await {
                 Ok(lockdown) => {
                     let session = lockdown.start_session(credentials).await?;
                     return Ok((attached, session));
@@ -57,7 +58,7 @@ impl IdevicePhone {
 
     async fn open_services(&self) -> Result<Opened<DeviceStream>, OpenError> {
         let plain = |error: DeviceError| error.open_error(None);
-        let credentials = mux::credentials(&self.address, &self.udid, self.timeouts.mux)
+        let credentials = mux::credentials(self.transport.address(), &self.udid, self.timeouts.mux)
             .await
             .map_err(plain)?;
         let (attached, mut lockdown) = self.session(&credentials).await.map_err(plain)?;
@@ -70,10 +71,11 @@ impl IdevicePhone {
         let icons = start_if_allowed(&mut lockdown, springboard::SERVICE).await?;
 
         let connect = |name: &'static str, started: Started| {
-            let (attached, credentials) = (&attached, &credentials);
+            let (lockdown, attached, credentials) = (&lockdown, &attached, &credentials);
             async move {
                 service::connect(
-                    &self.address,
+                    lockdown,
+                    &self.transport,
                     attached,
                     started,
                     credentials,
@@ -120,7 +122,13 @@ impl Phone for IdevicePhone {
     }
 
     async fn open(&self) -> Result<Opened<DeviceStream>, OpenError> {
-        self.open_services().await
+        let speaker = self.transport.speaker(&self.udid);
+        let opened = self.open_services().await;
+        if self.transport.speaker(&self.udid) == speaker {
+            opened
+        } else {
+            self.open_services().await
+        }
     }
 }
 

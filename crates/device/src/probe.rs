@@ -8,13 +8,13 @@ use backupwatch_core::{Facts, HostTime, NoAnswer, Reading, Trust};
 use plist::Dictionary;
 use tokio::time::Instant;
 
-use crate::address::MuxAddress;
 use crate::error::DeviceError;
 use crate::listen::Attached;
 use crate::lockdown::Lockdown;
 use crate::mux;
 use crate::reading::{self, Domain};
 use crate::timeouts::Timeouts;
+use crate::transport::Transport;
 
 /// Asks a phone for its facts in one lockdown session.
 ///
@@ -22,14 +22,29 @@ use crate::timeouts::Timeouts;
 /// When the phone told nothing at all; [`DeviceError::no_answer`] says why. A phone that does not trust us tells its
 /// name, so that is not an error: the facts say so in every other reading.
 pub async fn probe(
-    address: &MuxAddress,
+    transport: &Transport,
+    attached: &Attached,
+    clock: &dyn Clock,
+    timeouts: &Timeouts,
+) -> Result<Facts, DeviceError> {
+    let speaker = transport.speaker(&attached.udid);
+    let told = visit(transport, attached, clock, timeouts).await;
+    if transport.speaker(&attached.udid) == speaker {
+        told
+    } else {
+        visit(transport, attached, clock, timeouts).await
+    }
+}
+
+async fn visit(
+    transport: &Transport,
     attached: &Attached,
     clock: &dyn Clock,
     timeouts: &Timeouts,
 ) -> Result<Facts, DeviceError> {
     let until = Instant::now() + timeouts.probe;
     let mut visit = Visit::new(attached);
-    let ended = tokio::time::timeout_at(until, visit.walk(address, clock, timeouts)).await;
+    let ended = tokio::time::timeout_at(until, visit.walk(transport, clock, timeouts)).await;
     let broken = match ended {
         Ok(Ok(())) => None,
         Ok(Err(error)) => Some(error),
@@ -85,12 +100,12 @@ impl<'a> Visit<'a> {
 
     async fn walk(
         &mut self,
-        address: &MuxAddress,
+        transport: &Transport,
         clock: &dyn Clock,
         timeouts: &Timeouts,
     ) -> Result<(), DeviceError> {
-        let lockdown = Lockdown::connect(address, self.attached, timeouts).await?;
-        let record = mux::credentials(address, &self.attached.udid, timeouts.mux).await;
+        let lockdown = Lockdown::connect(transport, self.attached, timeouts).await?;
+        let record = mux::credentials(transport.address(), &self.attached.udid, timeouts.mux).await;
         let (refusal, lockdown) = match record {
             Ok(credentials) => match lockdown.start_session(&credentials).await {
                 Ok(session) => return self.inside(session, clock).await,

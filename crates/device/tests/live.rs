@@ -41,10 +41,11 @@ impl Ear {
         let attached: Attached = stage.attached().await;
         let (sender, events) = mpsc::channel(256);
         let cancel = CancellationToken::new();
-        let (token, address, timeouts) = (cancel.clone(), stage.address.clone(), stage.timeouts);
+        let (token, transport, timeouts) =
+            (cancel.clone(), stage.transport.clone(), stage.timeouts);
         let task = tokio::spawn(async move {
             live(
-                &address, &attached, &timeouts, &Noon, program, sender, token,
+                &transport, &attached, &timeouts, &Noon, program, sender, token,
             )
             .await
         });

@@ -5,7 +5,7 @@
 mod common;
 
 use backupwatch_core::NoAnswer;
-use backupwatch_device::{Attached, DeviceError, Hint, MuxAddress, Timeouts, observe};
+use backupwatch_device::{Attached, DeviceError, Hint, Timeouts, Transport, observe};
 use backupwatch_sim::phone::Channel;
 use common::{Stage, soon};
 use tokio::sync::mpsc;
@@ -23,9 +23,9 @@ async fn listen(stage: &Stage) -> Ear {
     let (sender, hints) = mpsc::channel(8);
     let cancel = CancellationToken::new();
     let token = cancel.clone();
-    let (address, timeouts): (MuxAddress, Timeouts) = (stage.address.clone(), stage.timeouts);
+    let (transport, timeouts): (Transport, Timeouts) = (stage.transport.clone(), stage.timeouts);
     let task =
-        tokio::spawn(async move { observe(&address, &attached, &timeouts, sender, token).await });
+        tokio::spawn(async move { observe(&transport, &attached, &timeouts, sender, token).await });
     Ear {
         hints,
         cancel,

@@ -25,7 +25,7 @@ async fn ask(stage: &Stage, patience: Duration) -> (Result<Trust, DeviceError>, 
         patience,
     };
     let answer = pair(
-        &stage.address,
+        &stage.transport,
         &attached,
         &options,
         &Noon,
@@ -152,7 +152,7 @@ async fn the_new_record_lets_us_in_and_has_what_others_expect() {
         assert!(there, "{name}");
     }
     let attached = stage.attached().await;
-    let facts = probe(&stage.address, &attached, &Noon, &stage.timeouts)
+    let facts = probe(&stage.transport, &attached, &Noon, &stage.timeouts)
         .await
         .unwrap();
     assert_eq!(facts.trust, Trust::Trusted);
@@ -222,7 +222,7 @@ async fn cancelling_ends_the_wait() {
     let phone = stage.phone();
     let (answer, ()) = tokio::join!(
         pair(
-            &stage.address,
+            &stage.transport,
             &attached,
             &options,
             &Noon,

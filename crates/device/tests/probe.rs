@@ -13,7 +13,7 @@ use common::{Noon, Socket, Stage, UDID, persona};
 
 async fn visit(stage: &Stage) -> Result<Facts, DeviceError> {
     let attached = stage.attached().await;
-    probe(&stage.address, &attached, &Noon, &stage.timeouts).await
+    probe(&stage.transport, &attached, &Noon, &stage.timeouts).await
 }
 
 fn at(text: &str) -> DeviceTime {
@@ -287,7 +287,7 @@ async fn a_visit_that_learns_nothing_is_an_error_with_its_reason() {
     let stage = Stage::with("");
     let attached = stage.attached().await;
     stage.phone().unplug();
-    let error = probe(&stage.address, &attached, &Noon, &stage.timeouts)
+    let error = probe(&stage.transport, &attached, &Noon, &stage.timeouts)
         .await
         .unwrap_err();
     assert!(matches!(error, DeviceError::NotAttached), "{error:?}");
@@ -335,7 +335,7 @@ async fn a_usbmuxd_that_breaks_down_is_a_lost_link() {
         let stage = Stage::with("");
         let attached = stage.attached().await;
         stage.sim.set_mux_fault(fault);
-        let error = probe(&stage.address, &attached, &Noon, &stage.timeouts)
+        let error = probe(&stage.transport, &attached, &Noon, &stage.timeouts)
             .await
             .unwrap_err();
         // On a slow machine the patience for the whole question is over before the one for usbmuxd.
@@ -453,7 +453,7 @@ async fn a_phone_that_refuses_our_certificate_has_forgotten_us() {
             .unwrap()
             .remove(1)
     };
-    let facts = probe(&stage.address, &attached, &Noon, &stage.timeouts)
+    let facts = probe(&stage.transport, &attached, &Noon, &stage.timeouts)
         .await
         .unwrap();
     assert_eq!(facts.trust, Trust::Expired);

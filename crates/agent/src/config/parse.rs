@@ -49,8 +49,11 @@ pub(super) fn parse(text: &str) -> Result<Config, Mistake> {
         }
     }
 
-    let devices = root.remove("device");
-    let own_table = split_own(&mut root);
+    let mut devices = root.remove("device");
+    let mut own_table = split_own(&mut root);
+    if let Some(DeValue::Table(devices)) = devices.as_mut().map(Spanned::get_mut) {
+        take_own(devices, "device", "backend", &mut own_table);
+    }
     let own = Own::deserialize(Deserializer::from(Spanned::new(
         whole.clone(),
         own_table.clone(),
@@ -104,18 +107,23 @@ fn split_own<'i>(root: &mut DeTable<'i>) -> DeTable<'i> {
         let Some(DeValue::Table(keys)) = root.get_mut(section).map(Spanned::get_mut) else {
             continue;
         };
-        let Some((key, value)) = keys.remove_entry(name) else {
-            continue;
-        };
-        let mut inner = DeTable::new();
-        let span = value.span();
-        inner.insert(key, value);
-        own.insert(
-            Spanned::new(span.clone(), section.into()),
-            Spanned::new(span, DeValue::Table(inner)),
-        );
+        take_own(keys, section, name, &mut own);
     }
     own
+}
+
+/// Takes a key of the agent out of a section that it does not own.
+fn take_own<'i>(keys: &mut DeTable<'i>, section: &'static str, name: &str, own: &mut DeTable<'i>) {
+    let Some((key, value)) = keys.remove_entry(name) else {
+        return;
+    };
+    let mut inner = DeTable::new();
+    let span = value.span();
+    inner.insert(key, value);
+    own.insert(
+        Spanned::new(span.clone(), section.into()),
+        Spanned::new(span, DeValue::Table(inner)),
+    );
 }
 
 /// One `[device."UDID"]`: a name, and any key of the policy.

@@ -8,7 +8,7 @@ use backupwatch_core::run::{Progress, RunReport};
 use backupwatch_core::watcher::Event;
 use backupwatch_core::{Facts, NoAnswer, Trust};
 use backupwatch_device::bus::{self, Found};
-use backupwatch_device::{Hint, IdevicePhone, MuxAddress, MuxEvent, PairOptions, Timeouts};
+use backupwatch_device::{Hint, IdevicePhone, MuxEvent, PairOptions, Timeouts, Transport};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -25,27 +25,46 @@ const BACKUP_PROGRAM: &str = "backupd";
 /// Phones behind one usbmuxd.
 #[derive(Debug, Clone)]
 pub struct Usbmuxd {
-    address: MuxAddress,
+    transport: Transport,
     timeouts: Timeouts,
     host_name: Option<String>,
 }
 
 impl Usbmuxd {
-    /// Phones behind the usbmuxd at `address`, which will call this computer by `host_name` when they ask for trust.
-    pub fn new(address: MuxAddress, host_name: Option<String>) -> Self {
+    /// Phones on this way, which will call this computer by `host_name` when they ask for trust.
+    pub fn new(transport: impl Into<Transport>, host_name: Option<String>) -> Self {
         Self {
-            address,
+            transport: transport.into(),
             timeouts: Timeouts::default(),
             host_name,
         }
     }
 }
 
+impl Usbmuxd {
+    /// Why phones cannot be spoken to as was chosen.
+    async fn ready(&self) -> Result<(), String> {
+        let transport = self.transport.clone();
+        let ready = tokio::task::spawn_blocking(move || transport.ready()).await;
+        match ready {
+            Ok(ready) => ready.map_err(|error| error.to_string()),
+            Err(broken) => Err(broken.to_string()),
+        }
+    }
+}
+
 impl Phones for Usbmuxd {
     async fn listen(&self, news: mpsc::Sender<Event>, cancel: CancellationToken) {
+        if let Err(why) = self.ready().await {
+            // Nobody is seen by any other way than the one that was chosen.
+            if news.send(Event::MuxDown { why }).await.is_ok() {
+                cancel.cancelled().await;
+            }
+            return;
+        }
         let (events, mut told) = mpsc::channel(64);
-        let work =
-            backupwatch_device::listen(&self.address, &self.timeouts, events, jitter, cancel);
+        let address = self.transport.address();
+        let work = backupwatch_device::listen(address, &self.timeouts, events, jitter, cancel);
         let pass_on = async move {
             while let Some(event) = told.recv().await {
                 let event = match event {
@@ -75,13 +94,14 @@ impl Phones for Usbmuxd {
     }
 
     async fn list(&self) -> Result<Vec<Attached>, String> {
-        let listed = backupwatch_device::list(&self.address, &self.timeouts).await;
+        self.ready().await?;
+        let listed = backupwatch_device::list(self.transport.address(), &self.timeouts).await;
         listed.map_err(|error| error.to_string())
     }
 
     async fn plugged(&self, hint: impl Fn() + Send) {
         // Another usbmuxd has phones that are on no cable of ours.
-        if !self.address.is_the_systems() {
+        if !self.transport.address().is_the_systems() {
             return;
         }
         if let Err(error) = bus::plugged(hint).await {
@@ -91,10 +111,10 @@ impl Phones for Usbmuxd {
     }
 
     async fn cables(&self) -> Vec<Found> {
-        if !self.address.is_the_systems() {
+        if !self.transport.address().is_the_systems() {
             return Vec::new();
         }
-        let found = bus::look(&self.address, &self.timeouts).await;
+        let found = bus::look(self.transport.address(), &self.timeouts).await;
         found.unwrap_or_else(|error| {
             let source = &error as &dyn std::error::Error;
             tracing::debug!(error = source, "the USB bus cannot be looked at");
@@ -104,7 +124,7 @@ impl Phones for Usbmuxd {
 
     async fn probe(&self, attached: &Attached, clock: Arc<dyn Clock>) -> Result<Facts, NoAnswer> {
         let told =
-            backupwatch_device::probe(&self.address, attached, &*clock, &self.timeouts).await;
+            backupwatch_device::probe(&self.transport, attached, &*clock, &self.timeouts).await;
         told.map_err(|error| {
             let source = &error as &dyn std::error::Error;
             tracing::debug!(
@@ -129,7 +149,7 @@ impl Phones for Usbmuxd {
         let udid = attached.udid.short();
         let pending = || tracing::info!(udid, "the phone asks whether to trust this computer");
         let answer = backupwatch_device::pair(
-            &self.address,
+            &self.transport,
             attached,
             &options,
             &*clock,
@@ -153,7 +173,7 @@ impl Phones for Usbmuxd {
     ) {
         let (hints, mut told) = mpsc::channel(8);
         let work =
-            backupwatch_device::observe(&self.address, attached, &self.timeouts, hints, cancel);
+            backupwatch_device::observe(&self.transport, attached, &self.timeouts, hints, cancel);
         let pass_on = async move {
             while let Some(hint) = told.recv().await {
                 let udid = attached.udid.clone();
@@ -185,7 +205,7 @@ impl Phones for Usbmuxd {
         cancel: CancellationToken,
     ) -> Result<(), String> {
         let ended = backupwatch_device::live(
-            &self.address,
+            &self.transport,
             attached,
             &self.timeouts,
             &*clock,
@@ -211,7 +231,7 @@ impl Phones for Usbmuxd {
         progress: watch::Sender<Progress>,
         cancel: CancellationToken,
     ) -> RunReport {
-        let phone = IdevicePhone::new(self.address.clone(), order.udid, self.timeouts);
+        let phone = IdevicePhone::new(self.transport.clone(), order.udid, self.timeouts);
         let options = RunOptions {
             force_full: order.full,
             purgeable: purgeable::of(&order.store),

@@ -60,8 +60,8 @@ pub async fn run(terminal: Terminal, once: bool) -> Result<ExitCode, Failure> {
         bar: bar.clone(),
     });
     let agent = tokio::spawn(process::serve(
-        reach::process_setup_at(
-            MuxAddress::from(SocketAddress::Unix(mux)),
+        reach::process_setup_by(
+            MuxAddress::from(SocketAddress::Unix(mux)).into(),
             &setup,
             None,
             notifier,

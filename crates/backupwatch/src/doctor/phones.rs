@@ -9,7 +9,7 @@ use backupwatch_core::{
     judge::{SKEW_MENTIONED, SKEW_WRONG},
     text::plain,
 };
-use backupwatch_device::{Attached, DeviceError, MuxAddress, Timeouts};
+use backupwatch_device::{Attached, DeviceError, Timeouts, Transport};
 use std::{collections::BTreeMap, time::Duration};
 use tokio::task::JoinSet;
 
@@ -62,20 +62,20 @@ pub fn timeouts() -> Timeouts {
     }
 }
 
-pub async fn look(address: Option<&MuxAddress>) -> Phones {
-    let Some(address) = address.cloned() else {
+pub async fn look(transport: Option<&Transport>) -> Phones {
+    let Some(transport) = transport.cloned() else {
         return Phones {
             listed: Listed::NotAsked,
             visits: Vec::new(),
         };
     };
     let asked = {
-        let address = address.clone();
+        let transport = transport.clone();
         limited(
             "usbmuxd",
             "usbmuxd",
             "sudo systemctl restart usbmuxd",
-            async move { backupwatch_device::list(&address, &timeouts()).await },
+            async move { backupwatch_device::list(transport.address(), &timeouts()).await },
         )
     };
     let listed = match asked.await {
@@ -84,13 +84,13 @@ pub async fn look(address: Option<&MuxAddress>) -> Phones {
         Err(silent) => Listed::Silent(silent),
     };
     let visits = match &listed {
-        Listed::There(listed) => visit_all(&address, listed).await,
+        Listed::There(listed) => visit_all(&transport, listed).await,
         Listed::Not(_) | Listed::Silent(_) | Listed::NotAsked => Vec::new(),
     };
     Phones { listed, visits }
 }
 
-async fn visit_all(address: &MuxAddress, listed: &[Attached]) -> Vec<Visit> {
+async fn visit_all(transport: &Transport, listed: &[Attached]) -> Vec<Visit> {
     // The cable comes first in the list, and one phone is visited once.
     let mut wanted: BTreeMap<Udid, Attached> = BTreeMap::new();
     for attached in listed {
@@ -102,10 +102,10 @@ async fn visit_all(address: &MuxAddress, listed: &[Attached]) -> Vec<Visit> {
     }
     let mut tasks = JoinSet::new();
     for (udid, attached) in wanted {
-        let address = address.clone();
+        let transport = transport.clone();
         tasks.spawn(async move {
             let timeouts = timeouts();
-            let probe = backupwatch_device::probe(&address, &attached, &SystemClock, &timeouts);
+            let probe = backupwatch_device::probe(&transport, &attached, &SystemClock, &timeouts);
             let told = match tokio::time::timeout(LIMIT, probe).await {
                 Ok(Ok(facts)) => Ok(facts),
                 Ok(Err(DeviceError::Silent { .. })) | Err(_) => Err(Trouble::Silent),

@@ -3,18 +3,18 @@
 use super::phones::{Listed, Phones};
 use crate::{failure::Failure, setup::Setup};
 use backupwatch_agent::doctor::Check;
-use backupwatch_device::{DeviceError, MuxAddress, MuxError};
+use backupwatch_device::{DeviceError, MuxError, Transport};
 use rustix::io::Errno;
 
 const ID: &str = "usbmuxd";
 
 /// What came of asking it for its list.
-pub fn judge(setup: &Setup, address: Result<MuxAddress, Failure>, phones: &Phones) -> Check {
-    let address = match address {
-        Ok(address) => address,
+pub fn judge(setup: &Setup, transport: Result<&Transport, &Failure>, phones: &Phones) -> Check {
+    let address = match transport {
+        Ok(transport) => transport.address(),
         Err(failure) => {
             let says = format!("{}.", backupwatch_core::words::capital(&failure.message));
-            return Check::fail(ID, says, failure.next.unwrap_or_default());
+            return Check::fail(ID, says, failure.next.clone().unwrap_or_default());
         }
     };
     let error = match &phones.listed {

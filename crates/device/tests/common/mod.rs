@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use backupwatch_backup::Clock;
 use backupwatch_core::{HostTime, LinkKind};
-use backupwatch_device::{Attached, MuxAddress, Timeouts, list};
+use backupwatch_device::{Attached, MuxAddress, Timeouts, Transport, list};
 use backupwatch_sim::persona::Persona;
 use backupwatch_sim::phone::{Channel, PhoneHandle};
 use backupwatch_sim::{Listen, Sim, SimHandle};
@@ -17,6 +17,7 @@ pub const OTHER: &str = "00008030-000B33334444E2D4";
 pub struct Stage {
     pub sim: SimHandle,
     pub address: MuxAddress,
+    pub transport: Transport,
     pub timeouts: Timeouts,
     _dir: tempfile::TempDir,
 }
@@ -40,8 +41,10 @@ impl Stage {
         };
         let sim = Sim::start(personas, listen).unwrap();
         let spelling = sim.listen().environment();
+        let address = MuxAddress::resolve(spelling.as_deref()).unwrap();
         Self {
-            address: MuxAddress::resolve(spelling.as_deref()).unwrap(),
+            transport: address.clone().into(),
+            address,
             timeouts: impatient(),
             sim,
             _dir: dir,
