@@ -5,6 +5,7 @@ mod listening;
 mod long_runs;
 mod script;
 mod sleep;
+mod soak;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
