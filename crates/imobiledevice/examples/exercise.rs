@@ -287,21 +287,21 @@ fn states(library: &'static Library, udid: &str) {
     let device = open(library, udid).unwrap();
     let mut lockdown = Lockdown::connect(&device, "exercise").unwrap();
     ask("unplug");
-    lockdown.value(None, Some("DeviceName")).unwrap_err();
+    until_lost(|| lockdown.value(None, Some("DeviceName")));
     drop((lockdown, device));
     over("lockdown");
 
     let device = open(library, udid).unwrap();
     let mut lockdown = session(library, udid, &device).unwrap();
     ask("unplug");
-    lockdown.value(None, Some("DeviceName")).unwrap_err();
+    until_lost(|| lockdown.value(None, Some("DeviceName")));
     lockdown.start_service(AFC, true).unwrap_err();
     drop((lockdown, device));
     over("session");
 
     let (device, descriptor) = service(library, udid, AFC);
     ask("unplug");
-    Connection::open(&device, descriptor.port).unwrap_err();
+    until_lost(|| Connection::open(&device, descriptor.port));
     drop(device);
     over("service");
 
@@ -353,6 +353,14 @@ fn states(library: &'static Library, udid: &str) {
     ));
     drop(subscription);
     over("subscription");
+}
+
+/// An answer may be under way while the cable comes out.
+fn until_lost<T>(mut call: impl FnMut() -> Result<T, Error>) {
+    let until = Instant::now() + PATIENCE;
+    while call().is_ok() {
+        assert!(Instant::now() < until, "the phone still answers");
+    }
 }
 
 /// How many files and threads this process has.

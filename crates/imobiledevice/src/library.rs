@@ -9,7 +9,7 @@ use crate::sys::{Candidate, Loaded, NotLoaded};
 const INSTALL: &str = if cfg!(target_os = "macos") {
     "brew install libimobiledevice"
 } else {
-    "apt install libimobiledevice6 (Debian, Ubuntu) or dnf install libimobiledevice (Fedora)"
+    "apt install libimobiledevice-1.0-6 (libimobiledevice6 before Debian 13), or dnf install libimobiledevice"
 };
 
 /// The names that distributions give the library. The number is that of its interface: 6 since 1.2.1, also in 1.4.
