@@ -4,6 +4,7 @@ use std::ffi::c_char;
 use std::io::Cursor;
 use std::ptr;
 
+use super::free;
 use super::table::CNode;
 use crate::{Error, Library};
 
@@ -85,9 +86,9 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        if !self.bytes.is_null() {
-            // SAFETY: the buffer is the library's, ours, and not used again.
-            unsafe { (self.library.table().plist_to_bin_free)(self.bytes) }
-        }
+        // Before libplist 2.3 there was `plist_to_bin_free`, which 2.7 has no more; it did as `free`.
+        let release = self.library.table().plist_mem_free.unwrap_or(free);
+        // SAFETY: the buffer is null, or the library's, ours, and not used again.
+        unsafe { release(self.bytes.cast()) }
     }
 }

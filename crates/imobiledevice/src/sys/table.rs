@@ -80,7 +80,7 @@ macro_rules! table {
         needed { $(fn $name:ident($($arg:ty),* $(,)?) $(-> $ret:ty)?;)* }
         newer { $(fn $new:ident($($new_arg:ty),* $(,)?) $(-> $new_ret:ty)?;)* }
     ) => {
-        /// Where each function is. The newer ones are not in 1.3.0.
+        /// Where each function is. The newer ones are not in 1.3.0 and in the libplist that it was made for.
         pub(crate) struct Table {
             $(pub(crate) $name: unsafe extern "C" fn($($arg),*) $(-> $ret)?,)*
             $(pub(crate) $new: Option<unsafe extern "C" fn($($new_arg),*) $(-> $new_ret)?>,)*
@@ -153,7 +153,6 @@ table! {
 
         fn plist_from_bin(*const c_char, u32, *mut *mut CNode);
         fn plist_to_bin(*mut CNode, *mut *mut c_char, *mut u32);
-        fn plist_to_bin_free(*mut c_char);
         fn plist_free(*mut CNode);
 
         fn usbmuxd_read_pair_record(*const c_char, *mut *mut c_char, *mut u32) -> c_int;
@@ -163,5 +162,6 @@ table! {
         fn idevice_events_unsubscribe(*mut CSubscription) -> c_int;
         fn idevice_get_device_version(*mut CDevice) -> c_uint;
         fn libimobiledevice_version() -> *const c_char;
+        fn plist_mem_free(*mut c_void);
     }
 }
