@@ -57,7 +57,8 @@ async fn listen(
     timeouts: &Timeouts,
     hints: &mpsc::Sender<Hint>,
 ) -> Result<(), DeviceError> {
-    let mut stream = service::open(transport, attached, SERVICE, timeouts).await?;
+    // Boxed: the room that a handshake takes is not kept for as long as the phone is attached.
+    let mut stream = Box::pin(service::open(transport, attached, SERVICE, timeouts)).await?;
 
     for name in [BACKUP_DOMAIN_CHANGED, LOCK_STATE] {
         let request = Request::Observe {

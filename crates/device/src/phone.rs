@@ -16,6 +16,7 @@ use crate::pair_record::Credentials;
 use crate::service;
 use crate::stream::DeviceStream;
 use crate::timeouts::Timeouts;
+use crate::tls::Reads;
 use crate::transport::Transport;
 
 /// A phone that usbmuxd knows by this UDID, by cable where there is one.
@@ -72,6 +73,11 @@ impl IdevicePhone {
 
         let connect = |name: &'static str, started: Started| {
             let (lockdown, attached, credentials) = (&lockdown, &attached, &credentials);
+            let reads = if name == mobilebackup2::SERVICE {
+                Reads::Much
+            } else {
+                Reads::Little
+            };
             async move {
                 service::connect(
                     lockdown,
@@ -79,6 +85,7 @@ impl IdevicePhone {
                     attached,
                     started,
                     credentials,
+                    reads,
                     &self.timeouts,
                 )
                 .await

@@ -16,7 +16,7 @@ use crate::mux::{self, Mux};
 use crate::pair_record::Credentials;
 use crate::stream::DeviceStream;
 use crate::timeouts::Timeouts;
-use crate::tls;
+use crate::tls::{self, Reads};
 use crate::transport::Transport;
 
 /// A service that is used by itself. The lockdown session ends as soon as it is there.
@@ -53,6 +53,7 @@ async fn in_a_session(
         attached,
         started,
         &credentials,
+        Reads::Little,
         timeouts,
     )
     .await;
@@ -67,10 +68,11 @@ pub(crate) async fn connect(
     attached: &Attached,
     started: Started,
     credentials: &Credentials,
+    reads: Reads,
     timeouts: &Timeouts,
 ) -> Result<DeviceStream, DeviceError> {
     let stream = match lockdown.device() {
-        None => by_idevice(transport, attached, started, credentials, timeouts).await,
+        None => by_idevice(transport, attached, started, credentials, reads, timeouts).await,
         Some(device) => by_libimobiledevice(transport, attached, started, device, timeouts).await,
     };
     if let Err(error) = &stream {
@@ -84,6 +86,7 @@ async fn by_idevice(
     attached: &Attached,
     started: Started,
     credentials: &Credentials,
+    reads: Reads,
     timeouts: &Timeouts,
 ) -> Result<DeviceStream, DeviceError> {
     let stream = Mux::open(transport.address(), timeouts.mux)
@@ -91,7 +94,7 @@ async fn by_idevice(
         .connect(attached.device_id(), started.port)
         .await?;
     if started.tls {
-        tls::wrap(stream, credentials, timeouts.tls).await
+        tls::wrap(stream, credentials, reads, timeouts.tls).await
     } else {
         Ok(stream)
     }

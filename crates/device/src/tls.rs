@@ -12,15 +12,31 @@ use crate::error::DeviceError;
 use crate::pair_record::Credentials;
 use crate::stream::DeviceStream;
 
-/// Bytes that are taken from the tunnel at a time. rustls asks for 4 KiB: four calls for each record.
-const READ: usize = 32 << 10;
+/// Bytes that are taken from the tunnel at a time, and kept for as long as the stream lives.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Reads {
+    /// Questions and answers, and hints that are waited for as long as a phone is attached, of each phone.
+    Little,
+    /// Files. rustls asks for 4 KiB: four calls for each record.
+    Much,
+}
+
+impl Reads {
+    fn bytes(self) -> usize {
+        match self {
+            Self::Little => 4 << 10,
+            Self::Much => 32 << 10,
+        }
+    }
+}
 
 pub(crate) async fn wrap(
     stream: DeviceStream,
     credentials: &Credentials,
+    reads: Reads,
     within: Duration,
 ) -> Result<DeviceStream, DeviceError> {
-    let buffered = BufReader::with_capacity(READ, stream.into_inner());
+    let buffered = BufReader::with_capacity(reads.bytes(), stream.into_inner());
     let mut idevice = Idevice::new(Box::new(buffered), "backupwatch");
     tokio::time::timeout(within, idevice.start_session(credentials.for_tls(), false))
         .await

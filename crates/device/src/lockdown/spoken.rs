@@ -13,7 +13,7 @@ use crate::mux::Mux;
 use crate::pair_record::Credentials;
 use crate::stream::DeviceStream;
 use crate::timeouts::Timeouts;
-use crate::tls;
+use crate::tls::{self, Reads};
 
 pub(crate) struct Spoken {
     stream: DeviceStream,
@@ -69,7 +69,7 @@ impl Spoken {
         };
         self.session = Some(id);
         if wants_tls {
-            self.stream = tls::wrap(self.stream, credentials, self.timeouts.tls)
+            self.stream = tls::wrap(self.stream, credentials, Reads::Little, self.timeouts.tls)
                 .await
                 .map_err(|error| (error, None))?;
         }
