@@ -39,6 +39,8 @@ const DEBIAN: &[(&str, &str)] = &[
     ("exfat-fuse", "mount.exfat-fuse"),
     ("prometheus", "prometheus"),
     ("prometheus-node-exporter", "prometheus-node-exporter"),
+    ("prometheus-alertmanager", "amtool"),
+    ("jq", "jq"),
 ];
 
 /// Homebrew's formulas on macOS; the desktop peers of Linux have no place there.
