@@ -11,7 +11,11 @@ use plist::Value;
 mod binary;
 mod build;
 mod date;
+mod look;
 mod xml;
+
+pub(crate) use date::PLIST_EPOCH;
+pub use look::Look;
 
 /// What a decoder may spend on one property list. Beside these limits, a list never unfolds to more than a fixed multiple
 /// of its own length.

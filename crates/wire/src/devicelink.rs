@@ -11,6 +11,7 @@
 pub mod code;
 pub mod download;
 pub mod frame;
+mod listing;
 pub mod message;
 pub mod status;
 pub mod stream;

@@ -25,7 +25,8 @@ enum Pending<'a> {
     },
 }
 
-struct List<'a> {
+#[derive(Clone, Copy)]
+pub(super) struct List<'a> {
     /// Everything before the trailer.
     body: &'a [u8],
     offsets: &'a [u8],
@@ -63,7 +64,7 @@ pub fn read(bytes: &[u8], mut builder: Builder) -> Result<Value, DecodeError> {
 
 impl<'a> List<'a> {
     /// Reads the trailer; gives the list and the number of its root object.
-    fn open(bytes: &'a [u8]) -> Result<(Self, usize), DecodeError> {
+    pub(super) fn open(bytes: &'a [u8]) -> Result<(Self, usize), DecodeError> {
         let (body, trailer) = bytes
             .split_last_chunk::<TRAILER>()
             .ok_or(malformed("it is shorter than its trailer"))?;
@@ -94,7 +95,7 @@ impl<'a> List<'a> {
     }
 
     /// The marker of an object and what follows it.
-    fn object(&self, index: usize) -> Result<(u8, &'a [u8]), DecodeError> {
+    pub(super) fn object(&self, index: usize) -> Result<(u8, &'a [u8]), DecodeError> {
         let offset = index
             .checked_mul(self.offset_size)
             .and_then(|at| slice(self.offsets, at, self.offset_size))
@@ -150,7 +151,7 @@ impl<'a> List<'a> {
     }
 
     /// `count` references, `skip` references further on.
-    fn refs(
+    pub(super) fn refs(
         &self,
         rest: &'a [u8],
         skip: usize,
@@ -233,7 +234,7 @@ fn scalar(marker: u8, rest: &[u8], builder: &mut Builder) -> Result<Value, Decod
 }
 
 /// The count of a string, data or collection: in the marker, or in an integer after it. Also gives what follows.
-fn count(marker: u8, rest: &[u8]) -> Result<(usize, &[u8]), DecodeError> {
+pub(super) fn count(marker: u8, rest: &[u8]) -> Result<(usize, &[u8]), DecodeError> {
     const BAD: DecodeError = malformed("a count is not a number");
     match marker & 0x0f {
         0x0f => {
@@ -258,7 +259,7 @@ fn number(bytes: &[u8]) -> Result<usize, DecodeError> {
         .map_err(|_| malformed("a number is over this machine's width"))
 }
 
-fn wide_number(bytes: &[u8]) -> u64 {
+pub(super) fn wide_number(bytes: &[u8]) -> u64 {
     bytes
         .iter()
         .fold(0, |number, byte| number << 8 | u64::from(*byte))
@@ -270,6 +271,6 @@ fn take<const N: usize>(rest: &[u8]) -> Result<[u8; N], DecodeError> {
         .ok_or(malformed("a number is outside"))
 }
 
-fn slice(bytes: &[u8], start: usize, len: usize) -> Option<&[u8]> {
+pub(super) fn slice(bytes: &[u8], start: usize, len: usize) -> Option<&[u8]> {
     bytes.get(start..start.checked_add(len)?)
 }

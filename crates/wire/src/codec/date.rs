@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use plist::Date;
 
 /// Seconds from 1970 to 2001, the epoch of property lists.
-const PLIST_EPOCH: Duration = Duration::from_secs(978_307_200);
+pub(crate) const PLIST_EPOCH: Duration = Duration::from_secs(978_307_200);
 /// 0001-01-01T00:00:00Z, in seconds before 1970.
 const FIRST: u64 = 62_135_596_800;
 /// 9999-12-31T23:59:59Z, in seconds since 1970.
