@@ -7,6 +7,7 @@ mod attend;
 mod chores;
 mod end;
 mod link;
+mod lister;
 mod pool;
 mod receive;
 mod retain;

@@ -1,6 +1,6 @@
 //! What the phone asks to be done to its folder: list, make, move, remove, copy. Answers by protocol.md 8.6.
 //!
-//! Everything here blocks on the disk and runs on a thread that may, but for [`Answer::into_status`].
+//! Everything here blocks on the disk and runs on a thread that may, but for [`Answer::encode`].
 
 use backupwatch_core::Udid;
 use backupwatch_wire::devicelink::{
@@ -16,7 +16,6 @@ use crate::store::WorkTree;
 /// One request.
 #[derive(Debug)]
 pub(super) enum Chore {
-    List(String),
     Make(String),
     Move(Vec<(String, String)>),
     Remove(Vec<String>),
@@ -34,19 +33,30 @@ pub(super) struct Done {
 #[derive(Debug)]
 pub(super) enum Answer {
     Status(StatusResponse),
-    /// What is in a folder. The property list of it takes ten times the memory, of which each thread that ever made one would
-    /// keep some; so it is made by who sends it.
+    /// What is in a folder.
     Entries(Vec<Entry>),
 }
 
+impl From<StatusResponse> for Answer {
+    fn from(status: StatusResponse) -> Self {
+        Self::Status(status)
+    }
+}
+
 impl Answer {
-    pub(super) fn into_status(self) -> StatusResponse {
+    /// How many entries it lists, if it is a list.
+    pub(super) fn entries(&self) -> Option<usize> {
         match self {
-            Self::Status(status) => status,
-            Self::Entries(entries) => {
-                let listing = Listing(entries.into_iter().map(listed).collect());
-                StatusResponse::ok_with(listing.to_value())
-            }
+            Self::Status(_) => None,
+            Self::Entries(entries) => Some(entries.len()),
+        }
+    }
+
+    /// As it goes to the phone.
+    pub(super) fn encode(self) -> Vec<u8> {
+        match self {
+            Self::Status(status) => status.encode(),
+            Self::Entries(entries) => Listing(entries.into_iter().map(listed).collect()).encode(),
         }
     }
 }
@@ -71,7 +81,6 @@ fn listed(entry: Entry) -> (String, FileInfo) {
 pub(super) fn run(tree: &WorkTree, keeper: &KeeperHandle, udid: &Udid, chore: Chore) -> Done {
     let hands = Hands { tree, keeper, udid };
     match chore {
-        Chore::List(path) => list(tree, udid, &path),
         Chore::Make(path) => one(path, |path| hands.make(path), StatusCode::Exists),
         Chore::Move(items) => hands.move_all(items),
         Chore::Remove(paths) => hands.remove_all(paths),
@@ -271,6 +280,7 @@ mod tests {
 
     use backupwatch_core::HostTime;
     use backupwatch_wire::codec;
+    use backupwatch_wire::devicelink::{HostMessage, frame};
 
     use super::*;
     use crate::ledger::Keeper;
@@ -309,14 +319,25 @@ mod tests {
 
     impl Desk {
         fn ask(&self, chore: Chore) -> StatusResponse {
-            run(&self.tree, &self.keeper.handle(), &self.udid, chore)
-                .answer
-                .into_status()
+            told(run(&self.tree, &self.keeper.handle(), &self.udid, chore))
+        }
+
+        fn list(&self, path: &str) -> StatusResponse {
+            told(list(&self.tree, &self.udid, path))
         }
 
         fn work(&self) -> std::path::PathBuf {
             self.dir.path().join(".backupwatch/work").join(UDID)
         }
+    }
+
+    /// As the phone reads it.
+    fn told(done: Done) -> StatusResponse {
+        let answer = frame::decode_body(&done.answer.encode()[4..]).unwrap();
+        let HostMessage::Status(status) = HostMessage::from_value(answer).unwrap() else {
+            panic!("it is no status");
+        };
+        status
     }
 
     fn inside(path: &str) -> String {
@@ -369,7 +390,7 @@ mod tests {
     #[test]
     fn checklist_35_a_missing_folder_is_empty_and_an_unreadable_one_is_an_error() {
         let desk = desk();
-        let list = |path: &str| desk.ask(Chore::List(path.to_owned()));
+        let list = |path: &str| desk.list(path);
         let missing = list(&inside("Snapshot/ab"));
         assert_eq!(missing.code.number(), 0);
         assert_eq!(

@@ -4,9 +4,10 @@
 
 use std::io;
 
-use backupwatch_wire::devicelink::{DeviceMessage, FrameDecoder, HostMessage, StatusResponse};
+use backupwatch_wire::devicelink::{DeviceMessage, FrameDecoder, HostMessage};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
+use super::chores::Answer;
 use crate::services::invalid;
 
 /// Bytes that are read at most at a time. TLS gives 16 KiB; more at once only saves calls.
@@ -78,8 +79,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         }
     }
 
-    pub(super) async fn answer(&mut self, status: StatusResponse) -> io::Result<()> {
-        self.write(&status.encode()).await
+    pub(super) async fn answer(&mut self, answer: Answer) -> io::Result<()> {
+        self.write(&answer.encode()).await
     }
 
     pub(super) async fn say(&mut self, message: &HostMessage) -> io::Result<()> {

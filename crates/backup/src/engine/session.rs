@@ -14,8 +14,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::attend::{Attendant, BETWEEN, FIRST};
-use super::chores::{self, Chore};
+use super::chores::{self, Answer, Chore};
 use super::link::Link;
+use super::lister::Lister;
 use super::pool::Pool;
 use super::stop::Stop;
 use super::tally::Tally;
@@ -118,6 +119,7 @@ where
     let Some(tree) = early.tree else {
         return Ok(asked);
     };
+    let mut lister = Lister::default();
     while asked.first.is_none() {
         let message = tokio::select! {
             biased;
@@ -129,12 +131,11 @@ where
                 paths, progress, ..
             } => {
                 attendant.percent(progress);
-                serve::serve(link, attendant, tree, early.udid, &paths, tally).await?
+                let served = serve::serve(link, attendant, tree, early.udid, &paths, tally);
+                served.await?.into()
             }
             DeviceMessage::ContentsOfDirectory { path } => {
-                let (jail, udid) = (Arc::clone(tree), early.udid.clone());
-                let done = blocking(move || chores::list(&jail, &udid, &path)).await?;
-                account(done, tree, tally)
+                account(lister.list(tree, early.udid, path).await?, tree, tally)
             }
             DeviceMessage::Ping { .. } => continue,
             other @ (DeviceMessage::UploadFiles { .. }
@@ -181,13 +182,15 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
     N: AsyncRead + AsyncWrite + Unpin,
 {
+    let mut lister = Lister::default();
     loop {
         let message = match asked.first.take() {
             Some(message) => message,
             None => next(link, attendant, asked.limit).await?,
         };
         let goes_on = !matches!(message, DeviceMessage::Ping { .. });
-        if let Some(ended) = serve_one(message, link, attendant, hands, tally).await? {
+        let served = serve_one(message, link, attendant, hands, &mut lister, tally);
+        if let Some(ended) = served.await? {
             return match ended.error {
                 None => Ok(()),
                 Some(_) => Err(Stop::Refused(ended)),
@@ -205,26 +208,21 @@ async fn serve_one<S, N>(
     link: &mut Link<S>,
     attendant: &mut Attendant<N>,
     hands: &Hands<'_>,
+    lister: &mut Lister,
     tally: &mut Tally,
 ) -> Result<Option<Response>, Stop>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     N: AsyncRead + AsyncWrite + Unpin,
 {
-    let answer = match message {
+    let answer: Answer = match message {
         DeviceMessage::DownloadFiles {
             paths, progress, ..
         } => {
             attendant.percent(progress);
-            serve::serve(
-                link,
-                attendant,
-                hands.tree.jail(),
-                hands.udid,
-                &paths,
-                tally,
-            )
-            .await?
+            let (tree, udid) = (hands.tree.jail(), hands.udid);
+            let served = serve::serve(link, attendant, tree, udid, &paths, tally);
+            served.await?.into()
         }
         DeviceMessage::UploadFiles { progress, .. } => {
             attendant.percent(progress);
@@ -232,17 +230,19 @@ where
             if attendant.progress().phase != Phase::Moving {
                 attendant.phase(Phase::Transferring);
             }
-            receive::receive(link, attendant, hands.pool, hands.udid, tally).await?
+            let received = receive::receive(link, attendant, hands.pool, hands.udid, tally);
+            received.await?.into()
         }
-        DeviceMessage::GetFreeDiskSpace => free_space(hands, tally).await?,
+        DeviceMessage::GetFreeDiskSpace => free_space(hands, tally).await?.into(),
         DeviceMessage::PurgeDiskSpace { bytes, .. } => {
             let free = tally.seen.space.map_or(0, |(_, free)| free);
             let need = bytes.saturating_add(free).saturating_sub(PURGE_MARGIN);
             tally.seen.space = Some((need, free));
-            StatusResponse::error(StatusCode::Generic)
+            StatusResponse::error(StatusCode::Generic).into()
         }
         DeviceMessage::ContentsOfDirectory { path } => {
-            chore(hands, Chore::List(path), tally).await?
+            let tree = hands.tree.jail();
+            account(lister.list(tree, hands.udid, path).await?, tree, tally)
         }
         DeviceMessage::CreateDirectory { path } => chore(hands, Chore::Make(path), tally).await?,
         DeviceMessage::MoveItems { items, progress } => {
@@ -278,17 +278,20 @@ where
             if tally.logs_oddity() {
                 tracing::warn!(%name, "the phone asks for something unknown");
             }
-            StatusResponse::error(StatusCode::Unimplemented)
+            StatusResponse::error(StatusCode::Unimplemented).into()
         }
         other @ (DeviceMessage::VersionExchange { .. } | DeviceMessage::DeviceReady) => {
             return Err(out_of_turn("a request", &other));
         }
     };
+    if answer.entries().is_none() {
+        lister.forget();
+    }
     attendant.during(BETWEEN, link.answer(answer)).await?;
     Ok(None)
 }
 
-async fn chore(hands: &Hands<'_>, chore: Chore, tally: &mut Tally) -> Result<StatusResponse, Stop> {
+async fn chore(hands: &Hands<'_>, chore: Chore, tally: &mut Tally) -> Result<Answer, Stop> {
     let (tree, keeper, udid) = (
         Arc::clone(hands.tree),
         hands.keeper.clone(),
@@ -299,7 +302,7 @@ async fn chore(hands: &Hands<'_>, chore: Chore, tally: &mut Tally) -> Result<Sta
 }
 
 /// What was done, as the phone is told it; what was not is remembered.
-fn account(done: chores::Done, tree: &Jail, tally: &mut Tally) -> StatusResponse {
+fn account(done: chores::Done, tree: &Jail, tally: &mut Tally) -> Answer {
     for error in done.refused {
         tally.seen.trouble |= matches!(error.code, StatusCode::Io | StatusCode::NoSpace);
         if error.code == StatusCode::NoSpace {
@@ -312,7 +315,7 @@ fn account(done: chores::Done, tree: &Jail, tally: &mut Tally) -> StatusResponse
             .get_or_insert_with(|| format!("failed to change the backup: {}", error.text));
         tally.refused(&error.path, error.code, &error.text);
     }
-    done.answer.into_status()
+    done.answer
 }
 
 /// The truth, or the larger of it and what the system says it would free for us (9.5).
