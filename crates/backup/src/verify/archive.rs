@@ -1,9 +1,6 @@
 //! The `file` column of a manifest: an archived `MBFile`, which is a dictionary under `$top.root` of an NSKeyedArchiver list.
 
-use backupwatch_wire::codec::{self, Limits};
-use plist::{Dictionary, Value};
-
-use super::manifest::MAX_ROW;
+use backupwatch_wire::codec::Look;
 
 /// What a row says of its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,20 +12,16 @@ pub(super) struct Archived {
     pub(super) key: Option<Vec<u8>>,
 }
 
-/// Reads an archive; `None` when it is none, or says no size.
+/// Reads an archive; `None` when it is none, or says no size. A manifest has a million of them, and of each two values count, so
+/// they are looked up where they lie.
 pub(super) fn read(archive: &[u8]) -> Option<Archived> {
-    let max = usize::try_from(MAX_ROW).ok()?;
-    let archive = codec::decode(archive, Limits::of_bytes(max)).ok()?;
-    let archive = archive.as_dictionary()?;
-    let objects = archive.get("$objects")?.as_array()?;
-    let at = |dictionary: &Dictionary, name: &str| {
-        let at = dictionary.get(name)?.as_uid()?.get();
-        objects.get(usize::try_from(at).ok()?)?.as_dictionary()
-    };
-    let file = at(archive.get("$top")?.as_dictionary()?, "root")?;
+    let archive = Look::at_root(archive)?;
+    let objects = archive.get("$objects")?;
+    let at = |dictionary: Look<'_>, name: &str| objects.at(dictionary.get(name)?.as_uid()?);
+    let file = at(archive.get("$top")?, "root")?;
     let key = at(file, "EncryptionKey").and_then(|key| key.get("NS.data")?.as_data());
     Some(Archived {
-        size: file.get("Size").and_then(Value::as_unsigned_integer)?,
+        size: file.get("Size")?.as_unsigned()?,
         key: key.map(<[u8]>::to_vec),
     })
 }
