@@ -207,3 +207,24 @@ fn the_names_of_parts_are_ours() {
     drop(part);
     assert_eq!(fs::read_dir(dir.path().join("in")).unwrap().count(), 2);
 }
+
+#[test]
+fn many_hands_empty_a_tree_and_nothing_that_its_links_point_to() {
+    let dir = tempfile::tempdir().unwrap();
+    for number in 0..50 {
+        let folder = dir.path().join(format!("tree/{number:02x}/deep"));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("file"), b"x").unwrap();
+        fs::write(folder.join("../file"), b"x").unwrap();
+    }
+    fs::create_dir(dir.path().join("outside")).unwrap();
+    fs::write(dir.path().join("outside/file"), b"x").unwrap();
+    symlink(dir.path().join("outside"), dir.path().join("tree/link")).unwrap();
+    symlink(dir.path().join("outside"), dir.path().join("link")).unwrap();
+
+    let parent = disk::open(CWD, dir.path(), folder_flags()).unwrap();
+    assert!(empty_at(parent.as_fd(), c"link", 4).is_err(), "a link");
+    empty_at(parent.as_fd(), c"tree", 4).unwrap();
+    assert_eq!(fs::read_dir(dir.path().join("tree")).unwrap().count(), 0);
+    assert!(dir.path().join("outside/file").exists());
+}

@@ -21,7 +21,7 @@ use crate::jail::{MAX_DEPTH, is_part};
 
 /// Threads that link. Each folder is one's own, so they hardly meet; each has memory of its own, and the phone reads meanwhile.
 /// One in the crate's own tests, which are to know what is done first.
-const THREADS: usize = if cfg!(test) { 1 } else { 2 };
+const THREADS: usize = if cfg!(test) { 1 } else { 3 };
 
 /// Why there is no tree of links.
 #[derive(Debug, thiserror::Error)]
