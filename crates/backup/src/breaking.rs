@@ -5,8 +5,9 @@
 //! bytes of the same length, so that nothing but its content tells the new one from the old one; one is new and one is gone.
 //!
 //! What is in order: a run in these tests has one thread that writes and one that links, and no two operations are done at
-//! the same time, so they come in the same order each time. But the ledger is kept by a thread of its own; its operations are
-//! in order among themselves and lie anywhere between the others.
+//! the same time, so what they change, they change in the same order each time. But the ledger is kept by a thread of its own,
+//! the phone reads while the tree is linked, and folders are listed before anybody asks for them: those are in order among
+//! themselves and lie anywhere between the others. So an operation is known by what it is and not by its place.
 
 mod nth_failure;
 mod phone;

@@ -1,21 +1,19 @@
 //! The disk fails at the n-th operation of a run, for all n: once, as when a cable wobbles, or from then on, as when it is full
 //! or dying.
 
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use backupwatch_core::run::RunEnd;
 use rustix::io::Errno;
 
 use super::Bench;
-use super::common::{encrypted, persona};
+use super::common::{UDID, encrypted, persona};
+use super::phone::Phone;
 use crate::disk::watch::{Observer, Op, Watch, What};
-
-/// Which operations are counted. The two are in order for themselves, and not between each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Counted {
-    Files,
-    Ledger,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum For {
@@ -23,38 +21,115 @@ enum For {
     Ever,
 }
 
+/// When the phone reads what it begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reads {
+    /// While the tree is linked: from the current backup. The tree gets its name when the phone has done so.
+    Early,
+    /// As it comes: there is nothing to read early, or the one thread is sooner than the other.
+    AsItComes,
+}
+
+/// One operation of a run: the same in each run, whatever other threads do in between.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Aim {
+    op: Op,
+    /// How many like it came before.
+    number: usize,
+}
+
+/// Tells operations apart.
+#[derive(Default)]
+struct Numbers(HashMap<Op, usize>);
+
+impl Numbers {
+    fn number(&mut self, op: &Op) -> Aim {
+        let mut op = op.clone();
+        for path in [Some(&mut op.path), op.to.as_mut()].into_iter().flatten() {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if crate::jail::is_part(&name) {
+                path.set_file_name("part");
+            }
+        }
+        let next = self.0.entry(op.clone()).or_default();
+        let number = *next;
+        *next += 1;
+        Aim { op, number }
+    }
+}
+
+/// Holds a tree back until the phone has read.
+struct Gate {
+    has_read: Option<Arc<AtomicBool>>,
+    since: Option<Instant>,
+}
+
+/// A phone that is not even greeted, because of what has failed, does not read.
+const NEVER: Duration = Duration::from_secs(1);
+
+impl Gate {
+    fn of(reads: Reads, phone: &Phone) -> Self {
+        Self {
+            has_read: (reads == Reads::Early).then(|| phone.has_read()),
+            since: None,
+        }
+    }
+
+    fn holds(&mut self, op: &Op) -> bool {
+        let names_a_tree = op.what == What::Rename && ends(op, "new");
+        let Some(has_read) = self.has_read.as_ref().filter(|_| names_a_tree) else {
+            return false;
+        };
+        let since = self.since.get_or_insert_with(Instant::now);
+        !has_read.load(Ordering::SeqCst) && since.elapsed() < NEVER
+    }
+}
+
+/// All operations of a run, in the order in which they came.
+struct List {
+    gate: Gate,
+    numbers: Numbers,
+    all: Vec<Aim>,
+}
+
+impl Observer for List {
+    fn holds(&mut self, op: &Op) -> bool {
+        self.gate.holds(op)
+    }
+
+    fn before(&mut self, op: &Op) -> Result<(), Errno> {
+        if !is_one_of_many(op) {
+            self.all.push(self.numbers.number(op));
+        }
+        Ok(())
+    }
+
+    fn after(&mut self, _: &Op, _: bool) {}
+}
+
 struct Failing {
-    counted: Counted,
-    left: usize,
+    gate: Gate,
+    numbers: Numbers,
+    aim: Aim,
     how_long: For,
     errno: Errno,
-    /// The operation that failed first.
-    struck: Option<Op>,
+    struck: bool,
 }
 
 impl Observer for Failing {
+    fn holds(&mut self, op: &Op) -> bool {
+        self.gate.holds(op)
+    }
+
     fn before(&mut self, op: &Op) -> Result<(), Errno> {
-        if !can_say(op.what, self.errno) {
-            return Ok(());
-        }
-        if self.struck.is_some() {
+        if self.struck {
             return match self.how_long {
-                For::Once => Ok(()),
-                For::Ever => Err(self.errno),
+                For::Ever if can_say(op.what, self.errno) => Err(self.errno),
+                For::Once | For::Ever => Ok(()),
             };
         }
-        if (op.what == What::Ledger) != (self.counted == Counted::Ledger) {
-            return Ok(());
-        }
-        if is_one_of_many(op) {
-            return Ok(());
-        }
-        if self.left == 0 {
-            self.struck = Some(op.clone());
-            return Err(self.errno);
-        }
-        self.left -= 1;
-        Ok(())
+        self.struck = self.numbers.number(op) == self.aim;
+        if self.struck { Err(self.errno) } else { Ok(()) }
     }
 
     fn after(&mut self, _: &Op, _: bool) {}
@@ -103,53 +178,99 @@ fn is_one_of_many(op: &Op) -> bool {
     op.what == What::Open && name.len() == 2 && name != "00" && !op.path.exists()
 }
 
-/// Breaks run after run, each at the next operation, until one is through before its turn comes.
-async fn every(bench: Bench, errno: Errno, how_long: For) {
-    let (mut cases, mut verified) = (0, 0);
-    for counted in [Counted::Files, Counted::Ledger] {
-        for number in 0.. {
-            let store = bench.fresh("root");
-            let phone = bench.phone.twin();
-            let failing = Arc::new(Mutex::new(Failing {
-                counted,
-                left: number,
-                how_long,
-                errno,
-                struck: None,
-            }));
-            let watch = Watch::over(store.root(), failing.clone());
-            let report = phone.back_up(&store).await;
-            drop(watch);
-            let struck = failing.lock().unwrap().struck.take();
-            let what = format!("{errno:?} {how_long:?}, {counted:?} {number}, {struck:?}");
-            bench.must_be_true(&report, &store, &what);
-            let ended_well = matches!(report.end, RunEnd::Verified(_));
+/// What a run does that nobody disturbs.
+async fn operations(bench: &Bench, reads: Reads) -> Vec<Aim> {
+    let store = bench.fresh("root");
+    let phone = bench.phone.twin();
+    let list = Arc::new(Mutex::new(List {
+        gate: Gate::of(reads, &phone),
+        numbers: Numbers::default(),
+        all: Vec::new(),
+    }));
+    let watch = Watch::over(store.root(), list.clone());
+    let report = phone.back_up(&store).await;
+    drop(watch);
+    assert!(matches!(report.end, RunEnd::Verified(_)), "{report:#?}");
+    std::fs::remove_dir_all(store.root()).unwrap();
+    std::mem::take(&mut list.lock().unwrap().all)
+}
+
+/// Breaks run after run, each at another operation.
+async fn every(bench: Bench, reads: Reads, errno: Errno, how_long: For) {
+    let aims = operations(&bench, reads).await;
+    if reads == Reads::Early {
+        must_read_early(&aims);
+    }
+    let (mut cases, mut verified, mut missed) = (0, 0, 0);
+    for aim in aims {
+        if !can_say(aim.op.what, errno) {
+            continue;
+        }
+        let store = bench.fresh("root");
+        let phone = bench.phone.twin();
+        let failing = Arc::new(Mutex::new(Failing {
+            gate: Gate::of(reads, &phone),
+            numbers: Numbers::default(),
+            aim: aim.clone(),
+            how_long,
+            errno,
+            struck: false,
+        }));
+        let watch = Watch::over(store.root(), failing.clone());
+        let report = phone.back_up(&store).await;
+        drop(watch);
+        let struck = failing.lock().unwrap().struck;
+        let what = format!("{errno:?} {how_long:?}, {aim:?}");
+        bench.must_be_true(&report, &store, &what);
+        let ended_well = matches!(report.end, RunEnd::Verified(_));
+        if struck {
+            cases += 1;
+            verified += u32::from(ended_well);
             assert!(
-                !ended_well || !struck.as_ref().is_some_and(|op| counts(op.what)),
+                !ended_well || !counts(aim.op.what),
                 "{what}: verified all the same"
             );
-            verified += u32::from(ended_well);
-            if struck.is_some() {
-                cases += 1;
-                bench.must_be_well(store.root(), &phone, &what).await;
-            } else {
-                assert!(matches!(report.end, RunEnd::Verified(_)), "{report:#?}");
-            }
-            std::fs::remove_dir_all(store.root()).unwrap();
-            if struck.is_none() {
-                break;
-            }
+            bench.must_be_well(store.root(), &phone, &what).await;
+        } else {
+            // Other threads have come in another order.
+            missed += 1;
+            eprintln!("not done this time: {aim:?}");
+            assert!(ended_well, "{what}: {report:#?}");
         }
+        std::fs::remove_dir_all(store.root()).unwrap();
     }
-    eprintln!("{errno:?} {how_long:?}: {cases} cases, {verified} verified all the same");
-    assert!(cases > 90, "{cases}");
+    eprintln!(
+        "{errno:?} {how_long:?}: {cases} cases, {verified} verified all the same, {missed} not met"
+    );
+    assert!(
+        cases > 90 && missed * 20 < cases,
+        "{cases}, {missed} not met"
+    );
+}
+
+/// What a phone is told before its tree is there comes from the backup that is.
+fn must_read_early(aims: &[Aim]) {
+    let named = aims
+        .iter()
+        .position(|aim| aim.op.what == What::Rename && ends(&aim.op, "new"));
+    let early = &aims[..named.unwrap()];
+    for name in ["Status.plist", "Manifest.db"] {
+        let end = Path::new(UDID).join(name);
+        let is_it = |aim: &&Aim| aim.op.what == What::Read && aim.op.path.ends_with(&end);
+        assert!(early.iter().any(|aim| is_it(&aim)), "{name}");
+    }
+}
+
+fn ends(op: &Op, end: &str) -> bool {
+    op.path.extension().is_some_and(|it| it == end)
 }
 
 macro_rules! tests {
     ($($name:ident: $errno:ident $how_long:ident,)*) => {$(
         #[tokio::test]
         async fn $name() {
-            every(Bench::changed(persona()).await, Errno::$errno, For::$how_long).await;
+            let bench = Bench::changed(persona()).await;
+            every(bench, Reads::Early, Errno::$errno, For::$how_long).await;
         }
     )*};
 }
@@ -167,10 +288,12 @@ tests! {
 
 #[tokio::test]
 async fn of_a_first_backup() {
-    every(Bench::first(persona()).await, Errno::IO, For::Ever).await;
+    let bench = Bench::first(persona()).await;
+    every(bench, Reads::AsItComes, Errno::IO, For::Ever).await;
 }
 
 #[tokio::test]
 async fn of_an_encrypted_backup() {
-    every(Bench::changed(encrypted()).await, Errno::IO, For::Once).await;
+    let bench = Bench::changed(encrypted()).await;
+    every(bench, Reads::AsItComes, Errno::IO, For::Once).await;
 }

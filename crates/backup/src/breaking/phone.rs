@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use backupwatch_core::Udid;
 use backupwatch_core::run::RunReport;
@@ -55,6 +55,8 @@ pub(super) struct Phone {
     status: Dictionary,
     memory: Mutex<Memory>,
     streams: Mutex<Option<Opened<DuplexStream>>>,
+    /// Whether it has read what it begins with, or has broken off.
+    has_read: Arc<AtomicBool>,
 }
 
 /// How the phone's side of a backup ended before its end.
@@ -75,6 +77,7 @@ impl Phone {
             status: status.into_dictionary().unwrap(),
             memory: Mutex::default(),
             streams: Mutex::default(),
+            has_read: Arc::default(),
         }
     }
 
@@ -87,12 +90,18 @@ impl Phone {
             status: self.status.clone(),
             memory: Mutex::new(lock(&self.memory).clone()),
             streams: Mutex::default(),
+            has_read: Arc::default(),
         }
     }
 
     /// What a whole backup of it holds, but for its status and the host's own Info.plist.
     pub(super) fn files(&self) -> &Files {
         &self.new
+    }
+
+    /// Becomes true when a run of it has come so far that it does more than read.
+    pub(super) fn has_read(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.has_read)
     }
 
     /// A run of the engine with this phone.
@@ -128,6 +137,7 @@ impl Phone {
             frames: FrameDecoder::default(),
             bytes: Vec::new(),
             udid: self.udid.as_str().to_owned(),
+            has_read: Arc::clone(&self.has_read),
         };
         let ended = match self.whole(&mut line).await {
             Ok(()) => Response::ok(),
@@ -319,6 +329,13 @@ struct Line {
     frames: FrameDecoder,
     bytes: Vec<u8>,
     udid: String,
+    has_read: Arc<AtomicBool>,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.has_read.store(true, Ordering::SeqCst);
+    }
 }
 
 impl Line {
@@ -338,6 +355,13 @@ impl Line {
     }
 
     async fn say(&mut self, message: &DeviceMessage) -> Result<(), Stop> {
+        if let DeviceMessage::UploadFiles { .. }
+        | DeviceMessage::CreateDirectory { .. }
+        | DeviceMessage::MoveItems { .. }
+        | DeviceMessage::RemoveItems { .. } = message
+        {
+            self.has_read.store(true, Ordering::SeqCst);
+        }
         self.write(&message.encode()).await
     }
 

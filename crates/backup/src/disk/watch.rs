@@ -8,13 +8,14 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustix::io::Errno;
 
 use super::Name;
 
 /// One operation, by the paths that its names have at that moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Op {
     pub(crate) what: What,
     pub(crate) path: PathBuf,
@@ -76,6 +77,11 @@ impl Op {
 
 /// Who stands at the door.
 pub(crate) trait Observer: Send {
+    /// Whether the operation has to wait, and is asked about again; others go on meanwhile.
+    fn holds(&mut self, _: &Op) -> bool {
+        false
+    }
+
     /// The operation is not done, and fails, when this does.
     fn before(&mut self, op: &Op) -> Result<(), Errno>;
 
@@ -167,7 +173,14 @@ pub(super) fn observed<T, E: Fails>(
     let Some(observer) = observer else {
         return work();
     };
-    let mut observer = lock(&observer);
+    let mut observer = loop {
+        let mut asked = lock(&observer);
+        if !asked.holds(&op) {
+            break asked;
+        }
+        drop(asked);
+        std::thread::sleep(Duration::from_millis(1));
+    };
     observer.before(&op).map_err(E::with)?;
     let done = work();
     observer.after(&op, done.is_ok());
