@@ -165,8 +165,7 @@ pub async fn run<P: Phones>(
         let now = look(&*clock);
         let mut acts = Vec::new();
         let happened = !matches!(turn, Some(Turn::Face));
-        // Who only asks what is known learns nothing by being told that somebody asked.
-        let asked = matches!(turn, Some(Turn::Ask(Ask::Status(_))));
+        let asked = matches!(&turn, Some(Turn::Ask(ask)) if ask.is_mere_question());
         hands.pulse.turn(happened && !asked);
         let told = matches!(turn, Some(Turn::Desktop(FromDesktop::Woke)));
         if drift.jumped(now.host) || told {

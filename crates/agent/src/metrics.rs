@@ -139,3 +139,32 @@ pub(crate) async fn answer(source: &Source, headers: &HeaderMap) -> Response {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    fn source(desk: Desk) -> Source {
+        Source {
+            desk,
+            database: PathBuf::from("/nowhere/state.db"),
+            clock: Arc::new(SystemClock),
+            started: Timestamp::UNIX_EPOCH,
+            pulse: Arc::default(),
+            names: false,
+        }
+    }
+
+    /// A server that gets no answer takes the agent for dead, and that is what it should do.
+    #[tokio::test(start_paused = true)]
+    async fn an_agent_that_hangs_or_ends_has_no_numbers() {
+        let (desk, asks) = Desk::new();
+        let source = source(desk);
+        let hanging = answer(&source, &HeaderMap::new()).await;
+        assert_eq!(hanging.status(), StatusCode::SERVICE_UNAVAILABLE);
+        drop(asks);
+        let ending = answer(&source, &HeaderMap::new()).await;
+        assert_eq!(ending.status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+}

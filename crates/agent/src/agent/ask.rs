@@ -136,6 +136,30 @@ pub enum Ask {
     },
 }
 
+impl Ask {
+    /// Whether nothing changes by it but that somebody knows.
+    pub(super) fn is_mere_question(&self) -> bool {
+        match self {
+            Self::Status(_)
+            | Self::Ladder { .. }
+            | Self::Diagnosis { .. }
+            | Self::Follow { .. } => true,
+            Self::Check { .. }
+            | Self::Backup { .. }
+            | Self::Cancel { .. }
+            | Self::Pair { .. }
+            | Self::Snooze { .. }
+            | Self::LocalOnly { .. }
+            | Self::TestNotice(_)
+            | Self::Mark { .. }
+            | Self::Books { .. }
+            | Self::Listen { .. }
+            | Self::StopListening { .. }
+            | Self::Verified { .. } => false,
+        }
+    }
+}
+
 /// A running backup, as its followers see it.
 #[derive(Debug, Clone)]
 pub struct Following {
