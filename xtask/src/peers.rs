@@ -41,6 +41,7 @@ const DEBIAN: &[(&str, &str)] = &[
     ("prometheus-node-exporter", "prometheus-node-exporter"),
     ("prometheus-alertmanager", "amtool"),
     ("jq", "jq"),
+    ("valgrind", "valgrind"),
 ];
 
 /// Homebrew's formulas on macOS; the desktop peers of Linux have no place there.
