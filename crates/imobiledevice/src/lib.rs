@@ -2,6 +2,7 @@
 //!
 //! Blocking, as the library is; whoever calls it keeps a thread for that. Not here: when it is used instead of `idevice`
 //! (`device`), and what the values mean.
+#![doc = include_str!("../README.md")]
 
 mod connection;
 mod device;
