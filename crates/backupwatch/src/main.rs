@@ -95,17 +95,19 @@ fn start(cli: Cli) -> std::process::ExitCode {
     let result = runtime.block_on(run(cli, terminal));
     // A thread that waits for a stuck disk must not keep a finished command.
     runtime.shutdown_background();
-    match result {
-        Ok(code) => code.into(),
+    let code = match result {
+        Ok(code) => code,
         Err(failure) => {
             if json {
                 // Where stdout is gone too, the exit code still tells.
                 let _ = terminal.data(&failure.json());
             }
             terminal.say(&failure.words());
-            failure.code.into()
+            failure.code
         }
-    }
+    };
+    backupwatch_device::leave(code.code());
+    code.into()
 }
 
 async fn run(cli: Cli, terminal: Terminal) -> Result<ExitCode, Failure> {

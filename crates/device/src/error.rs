@@ -51,7 +51,7 @@ pub enum DeviceError {
     Mux(#[from] MuxError),
     #[error(transparent)]
     Library(#[from] LibraryError),
-    #[error("too many earlier questions to the phone still wait for it")]
+    #[error("too many earlier questions to phones still wait for an answer")]
     Stuck,
     #[error("the phone is not attached (any more)")]
     NotAttached,

@@ -30,7 +30,7 @@ mod transport;
 pub use address::MuxAddress;
 pub use certificates::CertificateError;
 pub use error::{DeviceError, MuxError};
-pub use library::LibraryError;
+pub use library::{LibraryError, leave};
 pub use list::list;
 pub use listen::{Attached, MuxDown, MuxEvent, listen};
 pub use live::{LogEvent, LogLine, live};

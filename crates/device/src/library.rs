@@ -2,28 +2,41 @@
 //!
 //! Its calls block, some of them for half a minute, and nothing can interrupt them. So each piece of work with a phone has a
 //! thread ([`Lane`]) that is waited for only as long as an answer may take; one that is stuck is left behind and ends with its
-//! call. A phone has only so many of them. Not here: what is said (`lockdown`, `service`).
+//! call. There are only so many of them, for a phone and in all: version 1.3 waits with `select`, and ends the whole program when
+//! its file is beyond the first thousand. Not here: what is said (`lockdown`, `service`).
 
 mod error;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::time::Duration;
 
 use backupwatch_core::{LinkKind, Udid};
 use backupwatch_imobiledevice::{Library, LoadError, Lookup};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
-pub(crate) use self::error::as_ours;
+pub(crate) use self::error::{as_ours, unknown_word};
 use crate::address::MuxAddress;
 use crate::error::DeviceError;
 use crate::listen::Attached;
 
-/// A backup has six, and a visit, the notifications and the log may be there at the same time; the rest is for stuck ones.
-const MOST_LANES_OF_ONE: usize = 16;
-/// Threads of all phones together.
-const MOST_LANES: usize = 1024;
+/// A backup, a visit, the notifications and the log may be begun at the same time; the rest is for stuck ones.
+const MOST_LANES_OF_ONE: usize = 8;
+/// Threads of all phones together. None of them is needed for longer than a conversation with lockdownd.
+const MOST_LANES: usize = 32;
+
+/// Whether it is in this process.
+static LOADED: AtomicBool = AtomicBool::new(false);
+
+/// Ends the process with this code, if libimobiledevice is in it: its threads may still be at work, and its TLS library would
+/// take away at the end of the program what they use. Everything must have been written.
+pub fn leave(code: u8) {
+    if LOADED.load(Ordering::Relaxed) {
+        Library::exit_process(code.into());
+    }
+}
 
 /// Why libimobiledevice is not used.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -44,6 +57,7 @@ struct Shared {
     finds_it: bool,
     loaded: OnceLock<Result<&'static Library, LibraryError>>,
     lanes: Arc<Mutex<BTreeMap<Udid, usize>>>,
+    room: Arc<Semaphore>,
 }
 
 impl Libimobiledevice {
@@ -53,14 +67,22 @@ impl Libimobiledevice {
             finds_it: address.is_what_libusbmuxd_reads(variable),
             loaded: OnceLock::new(),
             lanes: Arc::default(),
+            room: Arc::new(Semaphore::new(MOST_LANES)),
         }))
     }
 
-    /// Loads it. Blocks.
+    /// Loads it, wherever it would look for usbmuxd. Blocks.
+    pub(crate) fn load() -> Result<&'static Library, LibraryError> {
+        let library = Library::load().map_err(|error| LibraryError::Load(Arc::new(error)))?;
+        LOADED.store(true, Ordering::Relaxed);
+        Ok(library)
+    }
+
+    /// Loads it for use. Blocks.
     pub(crate) fn get(&self) -> Result<&'static Library, LibraryError> {
         let load = || {
             if self.0.finds_it {
-                Library::load().map_err(|error| LibraryError::Load(Arc::new(error)))
+                Self::load()
             } else {
                 Err(LibraryError::Elsewhere {
                     address: self.0.address.to_string(),
@@ -70,13 +92,21 @@ impl Libimobiledevice {
         self.0.loaded.get_or_init(load).clone()
     }
 
-    /// A thread for a piece of work with this phone.
-    pub(crate) fn lane<S: Send + 'static>(&self, udid: &Udid) -> Result<Lane<S>, DeviceError> {
+    /// A thread for a piece of work with this phone, for which so long is waited while others have them all.
+    pub(crate) async fn lane<S: Send + 'static>(
+        &self,
+        udid: &Udid,
+        within: Duration,
+    ) -> Result<Lane<S>, DeviceError> {
         let place = Place::take(&self.0.lanes, udid).ok_or(DeviceError::Stuck)?;
+        let room = tokio::time::timeout(within, Arc::clone(&self.0.room).acquire_owned());
+        let Ok(Ok(room)) = room.await else {
+            return Err(DeviceError::Stuck);
+        };
         let library = self.clone();
         let (jobs, to_do) = mpsc::channel::<Job<S>>();
         let work = move || {
-            let _place = place;
+            let _until_the_end = (place, room);
             let library = match library.get() {
                 Ok(library) => library,
                 Err(error) => {
@@ -169,9 +199,8 @@ struct Place {
 impl Place {
     fn take(lanes: &Arc<Mutex<BTreeMap<Udid, usize>>>, udid: &Udid) -> Option<Self> {
         let mut taken = lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: usize = taken.values().sum();
         let own = taken.get(udid).copied().unwrap_or_default();
-        if own >= MOST_LANES_OF_ONE || all >= MOST_LANES {
+        if own >= MOST_LANES_OF_ONE {
             return None;
         }
         taken.insert(udid.clone(), own + 1);

@@ -10,10 +10,10 @@ mod spoken;
 use std::time::Duration;
 
 use backupwatch_core::{LinkKind, Udid};
-use backupwatch_imobiledevice::Device;
 use backupwatch_wire::lockdown::Secret;
 use plist::{Dictionary, Value};
 
+use self::library::Called;
 pub(crate) use self::spoken::{Spoken, read_frame};
 use crate::error::DeviceError;
 use crate::listen::Attached;
@@ -41,7 +41,7 @@ pub(crate) struct Lockdown {
 
 enum Line {
     Idevice(Spoken),
-    Libimobiledevice(library::Called),
+    Libimobiledevice(Called),
 }
 
 impl Lockdown {
@@ -56,7 +56,7 @@ impl Lockdown {
             Speaker::Idevice => Spoken::connect(transport.address(), attached, timeouts)
                 .await
                 .map(Line::Idevice),
-            Speaker::Libimobiledevice => library::Called::connect(transport, attached, timeouts)
+            Speaker::Libimobiledevice => Called::connect(transport, attached, timeouts)
                 .await
                 .map(Line::Libimobiledevice),
         };
@@ -146,11 +146,11 @@ impl Lockdown {
         noted(&self.transport, &self.udid, started).await
     }
 
-    /// The library's own idea of the phone, where the library speaks to it.
-    pub(crate) fn device(&self) -> Option<&Device> {
+    /// The library, where it is what speaks to the phone.
+    pub(crate) fn library(&self) -> Option<&Called> {
         match &self.line {
             Line::Idevice(_) => None,
-            Line::Libimobiledevice(called) => Some(called.device()),
+            Line::Libimobiledevice(called) => Some(called),
         }
     }
 

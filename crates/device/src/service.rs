@@ -4,12 +4,7 @@
 //! The flag decides, not the kind of link: over the cable some phones want TLS for services and some do not
 //! (protocol.md 6). Not here: starting services (`lockdown`).
 
-use backupwatch_imobiledevice::{Connection, Device};
-use tokio::net::UnixStream;
-use tokio::sync::oneshot;
-
 use crate::error::DeviceError;
-use crate::library::as_ours;
 use crate::listen::Attached;
 use crate::lockdown::{Lockdown, Started};
 use crate::mux::{self, Mux};
@@ -71,9 +66,9 @@ pub(crate) async fn connect(
     reads: Reads,
     timeouts: &Timeouts,
 ) -> Result<DeviceStream, DeviceError> {
-    let stream = match lockdown.device() {
+    let stream = match lockdown.library() {
         None => by_idevice(transport, attached, started, credentials, reads, timeouts).await,
-        Some(device) => by_libimobiledevice(transport, attached, started, device, timeouts).await,
+        Some(called) => called.connect_service(started).await,
     };
     if let Err(error) = &stream {
         transport.note(&attached.udid, error).await;
@@ -98,41 +93,4 @@ async fn by_idevice(
     } else {
         Ok(stream)
     }
-}
-
-async fn by_libimobiledevice(
-    transport: &Transport,
-    attached: &Attached,
-    started: Started,
-    device: &Device,
-    timeouts: &Timeouts,
-) -> Result<DeviceStream, DeviceError> {
-    const DOING: &str = "connecting to a service";
-    let lane = transport.library().lane::<()>(&attached.udid)?;
-    let device = device.clone();
-    let within = timeouts.mux + timeouts.tls;
-    let (within_reach, mut breaker) = oneshot::channel();
-    let opened = lane.run(DOING, within, move |_| {
-        let failed = |error| as_ours(error, DOING);
-        let mut connection = Connection::open(&device, started.port).map_err(failed)?;
-        // Nobody waits for what comes back too late, so the thread need not either.
-        let _ = within_reach.send(connection.breaker().map_err(failed)?);
-        if started.tls {
-            connection.enable_tls().map_err(failed)?;
-        }
-        let (stream, _ending) = connection.into_stream().map_err(failed)?;
-        Ok(stream)
-    });
-    let opened = opened.await;
-    if matches!(opened, Err(DeviceError::Silent { .. }))
-        && let Ok(breaker) = breaker.try_recv()
-    {
-        breaker.break_off();
-    }
-    let stream = opened?;
-    stream
-        .set_nonblocking(true)
-        .and_then(|()| UnixStream::from_std(stream))
-        .map(|stream| DeviceStream::new(Box::new(stream)))
-        .map_err(|source| DeviceError::link(DOING, source))
 }

@@ -117,7 +117,11 @@ impl Transport {
     /// # Errors
     /// When it cannot be used.
     pub fn library_found(&self) -> Result<String, LibraryError> {
-        let library = self.library.get()?;
+        let library = match self.backend {
+            // Wherever usbmuxd is: it is only named.
+            Backend::Idevice => Libimobiledevice::load()?,
+            Backend::Libimobiledevice | Backend::Auto => self.library.get()?,
+        };
         let file = library.file().display();
         Ok(format!("libimobiledevice {} ({file})", library.version()))
     }

@@ -122,6 +122,13 @@ impl Library {
         }
     }
 
+    /// Ends the process with this code and without the exit handlers of the C libraries, which take away what threads that are
+    /// still within them use. Whoever has used the library and may have left such threads behind ends like this; what is to be
+    /// written must have been written.
+    pub fn exit_process(code: i32) -> ! {
+        crate::sys::exit_at_once(code)
+    }
+
     /// What the library calls its version. 1.3 cannot say, and is known by what it lacks.
     #[must_use]
     pub fn version(&self) -> &str {

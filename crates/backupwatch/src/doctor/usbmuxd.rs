@@ -3,7 +3,7 @@
 use super::phones::{Listed, Phones};
 use crate::{failure::Failure, setup::Setup};
 use backupwatch_agent::doctor::Check;
-use backupwatch_device::{DeviceError, MuxError, Transport};
+use backupwatch_device::{DeviceError, MuxAddress, MuxError, Transport};
 use rustix::io::Errno;
 
 const ID: &str = "usbmuxd";
@@ -62,8 +62,12 @@ const INSTALL: &str = "sudo apt install usbmuxd";
 
 /// What helps, which depends on who starts usbmuxd, and on whether it is there.
 fn cure(setup: &Setup, is_there: bool) -> &'static str {
-    let variable =
-        std::env::var("USBMUXD_SOCKET_ADDRESS").is_ok_and(|text| !text.trim().is_empty());
+    // For libimobiledevice the variable may say what the configuration says (`reach::tell_libusbmuxd`).
+    let address = |text: &str| MuxAddress::resolve(Some(text)).ok();
+    let configured = setup.config.own.usbmuxd.address.as_deref();
+    let variable = std::env::var("USBMUXD_SOCKET_ADDRESS").is_ok_and(|text| {
+        !text.trim().is_empty() && address(&text) != configured.and_then(address)
+    });
     if variable {
         "Correct or remove the variable USBMUXD_SOCKET_ADDRESS, which names this place."
     } else if setup.config.own.usbmuxd.address.is_some() {

@@ -7,6 +7,14 @@ use backupwatch_wire::lockdown::LockdownError as Ours;
 
 use crate::error::DeviceError;
 
+/// A word of the phone's that the library does not know, and does not tell.
+pub(crate) fn unknown_word(request: &'static str) -> DeviceError {
+    DeviceError::Refused {
+        request: request.to_owned(),
+        error: Ours::Other("something that libimobiledevice does not know".to_owned()),
+    }
+}
+
 /// What `error` means that came instead of the answer to `request`.
 pub(crate) fn as_ours(error: Error, request: &'static str) -> DeviceError {
     if let Error::Lockdown(theirs) = error
@@ -47,10 +55,6 @@ pub(crate) fn as_ours(error: Error, request: &'static str) -> DeviceError {
 
 /// The word that the phone said, which the library has turned into a number.
 fn word(theirs: Theirs) -> Option<Ours> {
-    // The word itself is lost; a word it was, or an answer without one.
-    if theirs == Theirs::Unknown {
-        return Some(Ours::Other(theirs.meaning().to_owned()));
-    }
     let words = [
         (Theirs::InvalidResponse, Ours::InvalidResponse),
         (Theirs::MissingKey, Ours::MissingKey),
