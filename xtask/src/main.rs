@@ -33,6 +33,9 @@ enum Task {
         /// Do not install anything; use the peers that are already here
         #[arg(long)]
         no_install: bool,
+        /// Only the end-to-end tests, with phones reached this way: idevice, libimobiledevice or auto
+        #[arg(long, value_name = "BACKEND")]
+        backend: Option<String>,
         /// Passed on to the test runner (a filter, say)
         #[arg(last = true)]
         filter: Vec<String>,
@@ -75,7 +78,11 @@ enum Task {
 
 fn main() -> Result<()> {
     match Cli::parse().task {
-        Task::Test { no_install, filter } => test::run(no_install, &filter),
+        Task::Test {
+            no_install,
+            backend,
+            filter,
+        } => test::run(no_install, backend.as_deref(), &filter),
         Task::Peers => peers::install().map(|found| found.print()),
         Task::Bench(options) => bench::run(options),
         Task::Floors => floors::check(),

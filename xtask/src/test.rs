@@ -7,7 +7,11 @@ use std::{
     time::Instant,
 };
 
-pub(crate) fn run(no_install: bool, filter: &[String]) -> Result<()> {
+/// End-to-end tests that are made a second time, with libimobiledevice speaking to the phone.
+const BOTH_WAYS: &str = "binary(watch_verdicts) | binary(cli_devices) | binary(backup_whole) | binary(backup_faults)";
+
+pub(crate) fn run(no_install: bool, backend: Option<&str>, filter: &[String]) -> Result<()> {
+    let whole = filter.is_empty() && backend.is_none();
     let required = std::env::var_os("BACKUPWATCH_REQUIRE_PEERS").is_some_and(|value| value == "1");
     let found = if no_install {
         peers::look()
@@ -23,7 +27,7 @@ pub(crate) fn run(no_install: bool, filter: &[String]) -> Result<()> {
     }
 
     let mut ran = Vec::new();
-    if filter.is_empty() {
+    if whole {
         step(&mut ran, "format", cargo(&["fmt", "--all", "--check"]))?;
         step(
             &mut ran,
@@ -54,17 +58,35 @@ pub(crate) fn run(no_install: bool, filter: &[String]) -> Result<()> {
         std::fs::create_dir_all(folder)?;
     }
     std::fs::write(&skips, "")?;
-    let mut tests = if peers::find("cargo-nextest").is_some() {
-        cargo(&["nextest", "run", "--workspace", "--locked"])
+    let has_nextest = peers::find("cargo-nextest").is_some();
+    let runner: &[&str] = if has_nextest {
+        &["nextest", "run", "--locked"]
     } else {
-        cargo(&["test", "--workspace", "--locked"])
+        &["test", "--locked"]
     };
-    tests
-        .args(filter)
-        .env("BACKUPWATCH_PEERS_VENV", &found.venv)
-        .env("BACKUPWATCH_SKIP_LOG", &skips);
-    step(&mut ran, "tests", tests)?;
-    if filter.is_empty() {
+    let tests = |packages: &[&str], backend: Option<&str>| {
+        let mut tests = cargo(runner);
+        tests
+            .args(packages)
+            .args(filter)
+            .env("BACKUPWATCH_PEERS_VENV", &found.venv)
+            .env("BACKUPWATCH_SKIP_LOG", &skips);
+        if let Some(backend) = backend {
+            tests.env("BACKUPWATCH_BACKEND", backend);
+        }
+        tests
+    };
+    if backend.is_some() {
+        step(&mut ran, "tests", tests(&["-p", "backupwatch-e2e"], backend))?;
+    } else {
+        step(&mut ran, "tests", tests(&["--workspace"], None))?;
+    }
+    if whole && has_nextest {
+        let some = ["-p", "backupwatch-e2e", "-E", BOTH_WAYS];
+        let tests = tests(&some, Some("libimobiledevice"));
+        step(&mut ran, "tests by libimobiledevice", tests)?;
+    }
+    if whole {
         step(
             &mut ran,
             "examples in the docs",

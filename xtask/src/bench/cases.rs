@@ -1,7 +1,7 @@
 //! What is measured: a table of cases, with the budgets of each.
 
 use super::clients::Client::{
-    self, Backupwatch, Copy, Drain, Idevice, Idevicebackup2, Pymobiledevice3,
+    self, Backupwatch, Copy, Drain, Idevice, Idevicebackup2, Libimobiledevice, Pymobiledevice3,
 };
 
 /// How the backup service is reached.
@@ -54,13 +54,21 @@ const ALL: &[Client] = &[
     Idevice,
     Idevicebackup2,
     Pymobiledevice3,
+    Libimobiledevice,
 ];
 /// A client that keeps nothing has nothing to build on.
-const KEEPING: &[Client] = &[Backupwatch, Copy, Idevice, Idevicebackup2, Pymobiledevice3];
+const KEEPING: &[Client] = &[
+    Backupwatch,
+    Copy,
+    Idevice,
+    Idevicebackup2,
+    Pymobiledevice3,
+    Libimobiledevice,
+];
 /// pymobiledevice3 would take longer than all others together.
-const FAST: &[Client] = &[Backupwatch, Copy, Drain, Idevice, Idevicebackup2];
+const FAST: &[Client] = &[Backupwatch, Copy, Drain, Idevice, Idevicebackup2, Libimobiledevice];
 /// What TLS costs can be seen on a few.
-const FEW: &[Client] = &[Backupwatch, Drain, Idevice];
+const FEW: &[Client] = &[Backupwatch, Drain, Idevice, Libimobiledevice];
 
 pub(super) const CASES: &[Case] = &[
     Case {

@@ -1,4 +1,4 @@
-//! Who is measured: our binary, three peers, and two floors.
+//! Who is measured: our binary on both of its ways to a phone, three peers, and two floors.
 
 use super::{Bench, cases::Work};
 use crate::peers;
@@ -17,6 +17,8 @@ pub(super) enum Client {
     Drain,
     Idevice,
     Idevicebackup2,
+    /// Our binary, which speaks to the phone with libimobiledevice.
+    Libimobiledevice,
     Pymobiledevice3,
 }
 
@@ -52,12 +54,13 @@ impl<'a> Place<'a> {
 }
 
 impl Client {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Backupwatch,
         Self::Copy,
         Self::Drain,
         Self::Idevice,
         Self::Idevicebackup2,
+        Self::Libimobiledevice,
         Self::Pymobiledevice3,
     ];
 
@@ -68,13 +71,14 @@ impl Client {
             Self::Drain => "drain",
             Self::Idevice => "idevice",
             Self::Idevicebackup2 => "idevicebackup2",
+            Self::Libimobiledevice => "backupwatch by libimobiledevice",
             Self::Pymobiledevice3 => "pymobiledevice3",
         }
     }
 
     pub(super) fn is_peer(self) -> bool {
         match self {
-            Self::Backupwatch | Self::Copy | Self::Drain => false,
+            Self::Backupwatch | Self::Copy | Self::Drain | Self::Libimobiledevice => false,
             Self::Idevice | Self::Idevicebackup2 | Self::Pymobiledevice3 => true,
         }
     }
@@ -83,7 +87,10 @@ impl Client {
     pub(super) fn missing(self) -> Option<String> {
         let there = match self {
             Self::Backupwatch | Self::Copy | Self::Drain | Self::Idevice => true,
-            Self::Idevicebackup2 => peers::find(self.name()).is_some(),
+            // The tool comes with the library.
+            Self::Idevicebackup2 | Self::Libimobiledevice => {
+                peers::find(Self::Idevicebackup2.name()).is_some()
+            }
             Self::Pymobiledevice3 => pymobiledevice3().exists(),
         };
         (!there).then(|| format!("{} is not here (cargo xtask peers)", self.name()))
@@ -92,8 +99,11 @@ impl Client {
     /// A backup by this client; `Copy` writes what our own client wrote just before.
     pub(super) fn backup(self, place: &Place<'_>, work: Work) -> Command {
         let mut command = match self {
-            Self::Backupwatch => {
+            Self::Backupwatch | Self::Libimobiledevice => {
                 let mut command = backupwatch(place);
+                if self == Self::Libimobiledevice {
+                    command.env("BACKUPWATCH_BACKEND", "libimobiledevice");
+                }
                 command.args(["backup", place.udid, "--root"]);
                 command
             }
@@ -133,7 +143,7 @@ impl Client {
     /// Which one it is, for the page. The floors are of our own tree.
     pub(super) fn version(self) -> String {
         let said = match self {
-            Self::Backupwatch | Self::Copy | Self::Drain => {
+            Self::Backupwatch | Self::Copy | Self::Drain | Self::Libimobiledevice => {
                 let mut git = Command::new("git");
                 output(
                     git.args(["describe", "--always", "--dirty"])
