@@ -58,6 +58,13 @@ fn built(package: &str) -> PathBuf {
     folder.join(package)
 }
 
+/// Whether libimobiledevice speaks to the phone in this run. It has Wi-Fi phones not from usbmuxd but from their own address, which
+/// no simulated one has; what else differs is in `docs/protocol/backends.md`.
+#[must_use]
+pub fn by_libimobiledevice() -> bool {
+    std::env::var("BACKUPWATCH_BACKEND").is_ok_and(|backend| backend == "libimobiledevice")
+}
+
 /// A command with nothing of this machine's own settings in it.
 #[must_use]
 pub fn command(home: &std::path::Path) -> Command {

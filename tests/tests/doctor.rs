@@ -99,6 +99,16 @@ fn plain(table: &Table, said: &Said) -> String {
     let text = said
         .out
         .replace(&table.home().display().to_string(), "[home]");
+    let spoken_to = "Devices are spoken to with idevice; ";
+    let mut text = text;
+    if let Some(at) = text.find(spoken_to).map(|at| at + spoken_to.len()) {
+        // One line, or more where the name of its file is long.
+        let end = ["\npass", "\nwarn", "\nFAIL", "\""]
+            .iter()
+            .filter_map(|next| text[at..].find(next));
+        let end = end.min().map_or(text.len(), |end| at + end);
+        text.replace_range(at..end, "[what there is of libimobiledevice]");
+    }
     let mut words: Vec<String> = Vec::new();
     for word in text.split(' ') {
         let last = words.last().map(String::as_str).unwrap_or_default();
