@@ -11,6 +11,7 @@ mod outlets;
 mod pulse;
 mod sheet;
 mod text;
+mod ways;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -27,11 +28,9 @@ use crate::clock::Clock;
 use crate::medium::in_full;
 use crate::state::{self, StateError, Tally};
 use crate::status::Status;
-pub use listen::Listener;
-pub(crate) use listen::serve;
 pub(crate) use otlp::Sender;
-pub(crate) use outlets::{Outlets, run};
 pub use pulse::Pulse;
+pub(crate) use ways::Ways;
 
 use measure::{Health, measure};
 use sheet::Sheet;
@@ -124,7 +123,7 @@ pub(crate) async fn answer(source: &Source, headers: &HeaderMap) -> Response {
         .filter_map(|accepted| accepted.to_str().ok())
         .any(|accepted| accepted.contains("application/openmetrics-text"));
     let written = match source.sheet().await {
-        Ok(sheet) => text::open_metrics(sheet).map_err(NoMetrics::from),
+        Ok(sheet) => text::open_metrics(Arc::new(sheet)).map_err(NoMetrics::from),
         Err(error) => Err(error),
     };
     match written {

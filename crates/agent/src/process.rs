@@ -24,7 +24,7 @@ use crate::api::listen::{ListenError, Listener};
 use crate::api::words::BackupEvent;
 use crate::api::{self, story};
 use crate::clock::Clock;
-use crate::config::{Config, MetricsOwn, PageOwn};
+use crate::config::{Config, PageOwn};
 use crate::doctor;
 use crate::instance::{Instance, InstanceError};
 use crate::jobs::Place;
@@ -108,18 +108,11 @@ pub async fn serve<P: Phones>(
     let listener = Listener::bind(&paths.socket)?;
     let (page, remark) = page_of(&setup.config.own.page).await;
     start.remarks.extend(remark);
-    let (scraped, remark) = metrics_of(&setup.config.own.metrics).await;
-    start.remarks.extend(remark);
     let (desk, asks) = Desk::new();
     start.door = page
         .as_ref()
         .map(|page| Door::new(page.port(), Arc::clone(&clock)));
     let started = clock.now().0;
-    let (outlets, remark) = metrics::Outlets::of(
-        &setup.config.own.metrics,
-        start.sender(&setup.config, started),
-    );
-    start.remarks.extend(remark);
     let source = metrics::Source {
         desk: desk.clone(),
         database: paths.database.clone(),
@@ -128,9 +121,13 @@ pub async fn serve<P: Phones>(
         pulse: Arc::clone(&start.pulse),
         names: setup.config.own.metrics.names,
     };
+    let sender = start.sender(&setup.config, started);
+    let (ways, remarks) =
+        metrics::Ways::open(&setup.config.own.metrics, source.clone(), sender).await;
+    start.remarks.extend(remarks);
     let context = api::Context {
         desk,
-        metrics: source.clone(),
+        metrics: source,
         database: paths.database.clone(),
         door: start.door.clone(),
         place: doctor::Place {
@@ -150,12 +147,7 @@ pub async fn serve<P: Phones>(
     );
     let (instance, parts) = start.into_parts(setup, true);
     let page = page.zip(page_context(&context));
-    let watched = Monitored {
-        scraped,
-        outlets,
-        source,
-    };
-    let mut server = tokio::spawn(faces(listener, context, page, watched, shutdown.clone()));
+    let mut server = tokio::spawn(faces(listener, context, page, ways, shutdown.clone()));
     let mut watch = tokio::spawn(agent::run(parts, asks, shutdown.clone()));
     // Either may end first only by a fault; then the other one is ended politely too.
     let (watched, served) = tokio::select! {
@@ -208,48 +200,12 @@ fn page_context(context: &api::Context) -> Option<page::Context> {
     })
 }
 
-/// The socket for a Prometheus, if there is to be one, and what a person should know about it.
-async fn metrics_of(config: &MetricsOwn) -> (Option<metrics::Listener>, Option<String>) {
-    let Some(at) = config.listen else {
-        return (None, None);
-    };
-    match metrics::Listener::bind(at, config.token_file.as_deref()).await {
-        Ok(listener) => (Some(listener), None),
-        Err(error) => {
-            let why = medium::in_full(&error);
-            (
-                None,
-                Some(format!("No metrics can be fetched: failed to {why}.")),
-            )
-        }
-    }
-}
-
-/// The ways on which monitoring is told.
-struct Monitored {
-    scraped: Option<metrics::Listener>,
-    outlets: metrics::Outlets,
-    source: metrics::Source,
-}
-
-impl Monitored {
-    async fn serve(self, shutdown: CancellationToken) {
-        let brought = metrics::run(self.outlets, self.source.clone(), shutdown.clone());
-        match self.scraped {
-            Some(listener) => {
-                tokio::join!(brought, metrics::serve(listener, self.source, shutdown));
-            }
-            None => brought.await,
-        }
-    }
-}
-
 /// The local API, the page, and what monitoring is told.
 async fn faces(
     listener: Listener,
     context: api::Context,
     page: Option<(page::Listener, page::Context)>,
-    monitored: Monitored,
+    ways: metrics::Ways,
     shutdown: CancellationToken,
 ) {
     let api = api::serve(listener, context, shutdown.clone());
@@ -258,7 +214,7 @@ async fn faces(
             page::serve(listener, context, shutdown.clone()).await;
         }
     };
-    tokio::join!(api, page, monitored.serve(shutdown.clone()));
+    tokio::join!(api, page, ways.serve(shutdown.clone()));
 }
 
 /// One command of a person, in this process, while no agent runs: the same loop without the listening.

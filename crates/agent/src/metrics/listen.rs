@@ -36,14 +36,14 @@ impl Token {
 }
 
 /// A socket for a Prometheus.
-pub struct Listener {
+pub(super) struct Listener {
     inner: TcpListener,
     token: Option<Token>,
 }
 
 /// Why there is none. The message follows "failed to".
 #[derive(Debug, thiserror::Error)]
-pub enum NoListener {
+pub(super) enum NoListener {
     /// The system says no.
     #[error("listen on {at}")]
     Io {
@@ -60,7 +60,7 @@ pub enum NoListener {
 
 /// Why a file has no token. The message follows "failed to".
 #[derive(Debug, thiserror::Error)]
-pub enum TokenError {
+pub(super) enum TokenError {
     /// It cannot be read.
     #[error("read the token in {path}")]
     Io {
@@ -114,7 +114,10 @@ pub(super) fn token(path: &Path) -> Result<String, TokenError> {
 
 impl Listener {
     /// Binds the address; whoever asks there must show the token in the file, where there is one.
-    pub async fn bind(at: SocketAddr, token_file: Option<&Path>) -> Result<Self, NoListener> {
+    pub(super) async fn bind(
+        at: SocketAddr,
+        token_file: Option<&Path>,
+    ) -> Result<Self, NoListener> {
         let token = token_file.map(token).transpose()?;
         let inner = TcpListener::bind(at)
             .await
@@ -150,7 +153,7 @@ impl Socket for Listener {
 }
 
 /// Serves until `shutdown`.
-pub(crate) async fn serve(listener: Listener, source: Source, shutdown: CancellationToken) {
+pub(super) async fn serve(listener: Listener, source: Source, shutdown: CancellationToken) {
     let router = router(source, listener.token.clone());
     crate::serving::serve(&listener, router, shutdown).await;
 }

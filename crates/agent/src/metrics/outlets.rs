@@ -5,6 +5,7 @@ use std::fs::{File, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Bytes;
@@ -31,7 +32,7 @@ const PUSH_EVERY: Duration = Duration::from_secs(60);
 const GAP: Duration = Duration::from_secs(5);
 
 /// Where numbers are brought to.
-pub(crate) struct Outlets {
+pub(super) struct Outlets {
     textfile: Option<PathBuf>,
     otlp: Option<Push>,
 }
@@ -45,7 +46,7 @@ struct Push {
 
 /// Why nothing can be pushed. The message follows "failed to".
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum NoPush {
+pub(super) enum NoPush {
     #[error("use metrics.otlp")]
     Url(#[source] UrlError),
     #[error(transparent)]
@@ -56,7 +57,7 @@ pub(crate) enum NoPush {
 
 impl Outlets {
     /// What is configured; and why not all of it can be had, in a sentence.
-    pub(crate) fn of(config: &MetricsOwn, sender: Sender) -> (Self, Option<String>) {
+    pub(super) fn of(config: &MetricsOwn, sender: Sender) -> (Self, Option<String>) {
         let otlp = config.otlp.as_deref();
         let push = otlp.map(|url| Push::of(url, config.otlp_token_file.as_deref(), sender));
         let (otlp, remark) = match push.transpose() {
@@ -128,7 +129,7 @@ impl Push {
 }
 
 /// Brings them there until `shutdown`. Ends at once where nothing is configured.
-pub(crate) async fn run(mut outlets: Outlets, source: Source, shutdown: CancellationToken) {
+pub(super) async fn run(mut outlets: Outlets, source: Source, shutdown: CancellationToken) {
     let Some(every) = outlets.every() else {
         return;
     };
@@ -148,7 +149,7 @@ pub(crate) async fn run(mut outlets: Outlets, source: Source, shutdown: Cancella
         }
     }
     if let Some(path) = outlets.textfile {
-        let last = text::open_metrics(farewell(source.clock.now().0));
+        let last = text::open_metrics(Arc::new(farewell(source.clock.now().0)));
         if let Ok(last) = last
             && let Err(error) = put(&path, text::classic(&last).as_bytes())
         {
@@ -158,18 +159,10 @@ pub(crate) async fn run(mut outlets: Outlets, source: Source, shutdown: Cancella
 }
 
 async fn bring(outlets: &mut Outlets, source: &Source, sheet: Sheet, shutdown: &CancellationToken) {
-    if let Some(push) = outlets.otlp.as_mut().filter(|push| push.is_due()) {
-        let host = push.url.host();
-        let sent = tokio::select! {
-            sent = push.send(&sheet, &*source.clock) => sent,
-            () = shutdown.cancelled() => return,
-        };
-        let trouble = sent.err();
-        let trouble = trouble.map(|why| format!("Metrics do not reach {host}: {why}."));
-        tell(source, Outlet::Otlp, trouble);
-    }
+    let sheet = Arc::new(sheet);
+    // The file first: a server that does not answer keeps nobody else waiting.
     if let Some(path) = outlets.textfile.clone() {
-        let written = match text::open_metrics(sheet) {
+        let written = match text::open_metrics(Arc::clone(&sheet)) {
             Ok(open) => {
                 let put = move || put(&path, text::classic(&open).as_bytes());
                 let put = tokio::task::spawn_blocking(put).await;
@@ -181,6 +174,16 @@ async fn bring(outlets: &mut Outlets, source: &Source, sheet: Sheet, shutdown: &
             .err()
             .map(|why| format!("The file of metrics cannot be written (metrics.textfile): {why}."));
         tell(source, Outlet::Textfile, trouble);
+    }
+    if let Some(push) = outlets.otlp.as_mut().filter(|push| push.is_due()) {
+        let host = push.url.host();
+        let sent = tokio::select! {
+            sent = push.send(&sheet, &*source.clock) => sent,
+            () = shutdown.cancelled() => return,
+        };
+        let trouble = sent.err();
+        let trouble = trouble.map(|why| format!("Metrics do not reach {host}: {why}."));
+        tell(source, Outlet::Otlp, trouble);
     }
 }
 

@@ -1,6 +1,7 @@
 //! A sheet as text: OpenMetrics, and the older format of Prometheus, which is all that node_exporter and many others read.
 
 use std::fmt;
+use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{self, DescriptorEncoder, MetricEncoder};
@@ -46,7 +47,7 @@ fn encode(metric: &mut MetricEncoder<'_>, sort: Sort, value: f64) -> fmt::Result
 }
 
 /// The sheet in OpenMetrics.
-pub(super) fn open_metrics(sheet: Sheet) -> Result<String, fmt::Error> {
+pub(super) fn open_metrics(sheet: Arc<Sheet>) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(sheet));
     let mut text = String::new();
@@ -101,14 +102,14 @@ mod tests {
         sort: Sort::Counter,
     };
 
-    fn sheet(name: &str) -> Sheet {
+    fn sheet(name: &str) -> Arc<Sheet> {
         let mut sheet = Sheet::default();
         let labels = [("name", name.to_owned())];
         sheet.note(AGE, &labels, Some(1.5));
         sheet.note(AGE, &[], None);
         sheet.note(AGE, &[], Some(f64::NAN));
         sheet.note(RUNS, &labels, Some(3.0));
-        sheet
+        Arc::new(sheet)
     }
 
     #[test]

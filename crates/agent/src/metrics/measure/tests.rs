@@ -1,6 +1,7 @@
 //! From documents to numbers: what is said, and above all what is not.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use backupwatch_core::HostTime;
 use serde_json::{Value, json};
@@ -57,7 +58,7 @@ fn text_of(devices: &[Value], tallies: &BTreeMap<String, Tally>, names: bool) ->
         started: at("2026-11-22T06:00:00Z"),
         turns: 17,
     };
-    open_metrics(measure(&status(devices), tallies, health, names)).unwrap()
+    open_metrics(Arc::new(measure(&status(devices), tallies, health, names))).unwrap()
 }
 
 /// Those samples of one device that say anything of `family`.
@@ -224,7 +225,7 @@ fn too_many_devices_are_counted_and_the_worst_are_shown() {
 
 #[test]
 fn an_agent_that_ends_leaves_no_verdict_behind() {
-    let text = open_metrics(farewell(at("2026-11-22T08:00:00Z"))).unwrap();
+    let text = open_metrics(Arc::new(farewell(at("2026-11-22T08:00:00Z")))).unwrap();
     let said: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!(
         said,
