@@ -32,8 +32,14 @@ const HEADER: usize = 5;
 /// The longest record that any version of TLS allows, with its header.
 const RECORD: usize = HEADER + 16_384 + 2_048;
 
-/// So many encrypted bytes are held: two records at least.
-const HELD: usize = 3 * RECORD;
+/// So many encrypted bytes are held.
+const HELD: usize = 6 * RECORD;
+
+/// What encryption adds to a record at least, in any cipher: the tag.
+const ADDED: usize = 16;
+
+/// What it adds always, in TLS 1.3 without padding and in 1.2 with AES-GCM.
+const ADDED_ALWAYS: [usize; 2] = [17, 24];
 
 /// Room of each socket of the inner pair. macOS gives eight kilobytes, less than a record.
 const ROOM: usize = 256 << 10;
@@ -78,6 +84,7 @@ pub(crate) fn start(
         to_program: Outbox::default(),
         to_device: Outbox::default(),
         plain: vec![0; HELD],
+        added: ADDED,
         device_ended: None,
         device_deaf: false,
         farewell: None,
@@ -103,6 +110,8 @@ struct Pump {
     to_program: Outbox,
     to_device: Outbox,
     plain: Vec<u8>,
+    /// What this cipher adds to a record. With that it is known how much a batch holds, and nobody waits to hear that this was all.
+    added: usize,
     /// Nothing more comes from the device, and why.
     device_ended: Option<Ended>,
     /// The device takes nothing more; what it has sent is still to be read.
@@ -314,8 +323,15 @@ impl Pump {
                 Reading::NonBlocking | Reading::RecordByRecord => {
                     self.connection.receive(&mut self.plain)
                 }
-                Reading::Briefly => self.connection.receive_within(&mut self.plain, 1),
+                Reading::Briefly => {
+                    let room = self.plain.get_mut(..batch.holds(self.added));
+                    self.connection.receive_within(room.unwrap_or_default(), 1)
+                }
             };
+            if self.added == ADDED {
+                let fits = |added: &&usize| count > 0 && batch.holds(**added) == count;
+                self.added = ADDED_ALWAYS.iter().find(fits).copied().unwrap_or(ADDED);
+            }
             drain(&self.inner, &mut self.to_device);
             self.to_program
                 .put(self.plain.get(..count).unwrap_or_default());
@@ -353,6 +369,7 @@ struct Ready {
 #[derive(Debug, PartialEq, Eq)]
 struct Batch {
     length: usize,
+    records: usize,
     /// Whether one of them says that the device ends TLS. In 1.2 an alert shows; in 1.3 it is as long as nothing else is: two bytes,
     /// their type and a tag of sixteen.
     farewell: bool,
@@ -362,6 +379,7 @@ impl Batch {
     fn of(bytes: &[u8], reading: Reading) -> Option<Self> {
         let mut batch = Self {
             length: 0,
+            records: 0,
             farewell: false,
         };
         while let Some(&[kind, _, _, high, low, ..]) = bytes.get(batch.length..) {
@@ -376,12 +394,19 @@ impl Batch {
                 break;
             }
             batch.length += length;
+            batch.records += 1;
             batch.farewell |= kind == 21 || (kind == 23 && length == HEADER + 19);
             if reading != Reading::Briefly {
                 break;
             }
         }
         (batch.length > 0).then_some(batch)
+    }
+
+    /// How many bytes are encrypted in it at most, where at least so many are added to each record.
+    fn holds(&self, added: usize) -> usize {
+        let added = self.records * (HEADER + added);
+        self.length.saturating_sub(added).max(1)
     }
 }
 
@@ -457,7 +482,16 @@ mod tests {
     }
 
     fn batch(length: usize, farewell: bool) -> Option<Batch> {
-        Some(Batch { length, farewell })
+        let records = match length {
+            HELD => HELD / RECORD,
+            129 | 150 => 2,
+            _ => 1,
+        };
+        Some(Batch {
+            length,
+            records,
+            farewell,
+        })
     }
 
     #[test]
