@@ -25,6 +25,8 @@ use listen::Listener;
 pub struct Context {
     /// Where questions to the loop are handed in.
     pub desk: Desk,
+    /// The configuration file, for when it is to be read again.
+    pub config: PathBuf,
     /// The state file, for what is read from it.
     pub database: PathBuf,
     /// Gives links to the page; none where there is no page.

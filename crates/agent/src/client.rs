@@ -137,6 +137,11 @@ impl Client {
         .await
     }
 
+    /// Has the agent read thresholds and nicknames in its configuration again.
+    pub async fn reload(&self) -> Result<Status, ClientError> {
+        self.ask(Method::POST, "/v1/reload", &(), QUICK).await
+    }
+
     /// Why a device's iCloud Backup fails, and what to do.
     pub async fn ladder(&self, udid: &Udid) -> Result<LadderDocument, ClientError> {
         let path = format!("/v1/devices/{udid}/ladder");

@@ -127,6 +127,7 @@ pub async fn serve<P: Phones>(
     start.remarks.extend(remarks);
     let context = api::Context {
         desk,
+        config: paths.config.clone(),
         metrics: source,
         database: paths.database.clone(),
         door: start.door.clone(),

@@ -122,6 +122,9 @@ pub struct DeviceStatus {
     pub local_only: bool,
     /// Nothing is said about it until then.
     pub snoozed_until: Option<Timestamp>,
+    /// Since when a person wants no notices about it; absent when they want them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub muted_since: Option<Timestamp>,
     /// A local backup that is needed and has not begun.
     #[serde(default)]
     pub due: Option<DueStatus>,
@@ -371,6 +374,7 @@ fn device(view: &DeviceView, copy: Option<&LocalCopy>) -> DeviceStatus {
         cause: view.cause.clone(),
         local_only: view.local_only,
         snoozed_until: view.snoozed_until.map(|at| at.0),
+        muted_since: view.muted_since.map(|at| at.0),
         due: match &view.backup {
             BackupView::NotDue | BackupView::Running { .. } => None,
             BackupView::Due {

@@ -117,6 +117,7 @@ pub fn stranger(udid: &Udid) -> DeviceStatus {
         cause: None,
         local_only: false,
         snoozed_until: None,
+        muted_since: None,
         due: None,
         backup: None,
     }

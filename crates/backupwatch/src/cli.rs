@@ -64,6 +64,11 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Name a device, mute it, or set what holds for it alone
+    Device {
+        #[command(subcommand)]
+        command: DeviceCommand,
+    },
     /// Make a local backup now; the phone will ask for its passcode
     Backup(Backup),
     /// Read a local backup again, and say whether it is as it arrived
@@ -360,6 +365,68 @@ pub struct Export {
     /// The result as JSON, schema 1
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DeviceCommand {
+    /// Write it into the configuration, whose other lines and comments stay as they are
+    Set(SetDevice),
+    /// Take it out of the configuration, so that what holds for all holds for it again
+    Unset(UnsetDevice),
+}
+
+impl DeviceCommand {
+    pub fn json(&self) -> bool {
+        match self {
+            Self::Set(wanted) => wanted.json,
+            Self::Unset(wanted) => wanted.json,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct SetDevice {
+    /// Which device
+    pub device: String,
+    /// What you call it
+    #[arg(long)]
+    pub name: Option<String>,
+    /// No notices about it from now on; it is watched and shown as before
+    #[arg(long)]
+    pub mute: bool,
+    /// A key of the configuration that is to hold for it, as in icloud.stale=6 or "backup.mode=off"
+    #[arg(value_name = "KEY=VALUE", value_parser = key_and_value, required_unless_present_any = ["name", "mute"])]
+    pub keys: Vec<(String, String)>,
+    /// What holds for it alone then, as JSON, schema 1
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct UnsetDevice {
+    /// Which device
+    pub device: String,
+    /// Forget what you call it
+    #[arg(long)]
+    pub name: bool,
+    /// Notices about it again
+    #[arg(long)]
+    pub mute: bool,
+    /// A key of the configuration, as in icloud.stale
+    #[arg(value_name = "KEY", required_unless_present_any = ["name", "mute"])]
+    pub keys: Vec<String>,
+    /// What holds for it alone then, as JSON, schema 1
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn key_and_value(text: &str) -> Result<(String, String), &'static str> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() && !value.trim().is_empty() => {
+            Ok((key.trim().to_owned(), value.trim().to_owned()))
+        }
+        Some(_) | None => Err("must be a key and its value, as in icloud.stale=6"),
+    }
 }
 
 #[derive(Debug, Args)]

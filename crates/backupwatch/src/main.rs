@@ -123,6 +123,10 @@ async fn run(cli: Cli, terminal: Terminal) -> Result<ExitCode, Failure> {
             let (setup, _log) = ready()?;
             commands::status::check(terminal, &setup, json).await
         }
+        Command::Device { command } => {
+            let (setup, _log) = ready()?;
+            commands::device::run(terminal, &setup, &command).await
+        }
         Command::Backup(wanted) => {
             let (setup, _log) = ready()?;
             commands::backup::run(terminal, &setup, &wanted).await
@@ -251,6 +255,7 @@ fn wants_json(command: Option<&Command>) -> bool {
             | Command::Restart { json },
         ) => *json,
         Some(Command::Status(wanted)) => wanted.json,
+        Some(Command::Device { command }) => command.json(),
         Some(Command::Backup(wanted)) => wanted.json,
         Some(Command::Verify(wanted)) => wanted.json,
         Some(Command::Diagnose(wanted)) => wanted.json,

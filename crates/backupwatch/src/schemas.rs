@@ -26,6 +26,7 @@ fn every() -> Files {
     let all = [
         schema::<status::Status>("status", out),
         schema::<commands::status::watch::Line>("status-watch", out),
+        schema::<commands::device::Document>("device", out),
         schema::<words::History>("history", out),
         schema::<ladder::LadderDocument>("fix", out),
         schema::<diagnosis::DiagnosisDocument>("diagnose", out),

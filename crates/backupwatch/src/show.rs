@@ -29,7 +29,10 @@ pub fn status(terminal: Terminal, status: &Status, agent_counts: bool, zone: &Ti
     }
     for device in by_risk {
         if many && device.protection() == Protection::Protected {
-            let word = Tone::Good.set("protected");
+            let mut word = Tone::Good.set("protected");
+            if device.muted_since.is_some() {
+                word.push_str(", muted");
+            }
             let label = format!("{}: {word}. ", Tone::Bold.set(called(device)));
             let _ = writeln!(out, "{}", terminal.wrapped(&label, &device.reason, 2));
         } else {
@@ -216,6 +219,13 @@ fn block(
     }
     if let Some(until) = device.snoozed_until.filter(|until| *until > now) {
         line("Snoozed until", &words::date(until, zone));
+    }
+    if let Some(since) = device.muted_since {
+        let since = format!(
+            "since {}, so nothing is told about it",
+            words::date(since, zone)
+        );
+        line("Muted", &since);
     }
     if !device.next.words.is_empty() {
         line("Next", &device.next.words);

@@ -4,7 +4,7 @@
 //! file; where a path or a port belongs beside them is the agent's business.
 
 use crate::retention::RetentionPolicy;
-use crate::time::Period;
+use crate::time::{HostTime, Period};
 use crate::udid::Udid;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -14,6 +14,9 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Policy {
+    /// Since when a person wants no notices about this device; absent when they want them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub muted_since: Option<HostTime>,
     /// How old an iCloud backup may be.
     pub icloud: CloudPolicy,
     /// When a local backup is made.

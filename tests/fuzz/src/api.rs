@@ -33,6 +33,7 @@ const ROUTES: [&str; 20] = [
     "/v1/local-only",
     "/v1/devices/{}/backup",
     "/v1/page",
+    "/v1/reload",
     "/v1/devices/00008101-000A11112222F1E5/backup",
     "/v1/devices/{}/ladder",
     "/v1/devices/00008101-000A11112222F1E5/steps/{}",
@@ -139,6 +140,7 @@ fn start() -> TempDir {
                     names: false,
                 },
                 desk,
+                config: database.with_file_name("config.toml"),
                 door: None,
                 place: backupwatch_agent::doctor::Place {
                     root: database.with_file_name("backups"),

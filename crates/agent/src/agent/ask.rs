@@ -1,10 +1,12 @@
 //! What a face may ask of the running loop: a bounded queue of questions, each with its own way back.
 
+use std::collections::BTreeMap;
+
 use backupwatch_core::evidence::Books;
 use backupwatch_core::ladder::Mark;
 use backupwatch_core::run::{Progress, RunReport};
 use backupwatch_core::steps::StepId;
-use backupwatch_core::{HostTime, Trust, Udid};
+use backupwatch_core::{HostTime, Policies, Trust, Udid};
 use backupwatch_notify::Posted;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -44,6 +46,15 @@ pub enum Ask {
         udid: Udid,
         /// The way back.
         reply: oneshot::Sender<Result<(), Refusal>>,
+    },
+    /// From now on these thresholds and nicknames hold.
+    Configure {
+        /// What holds for each device.
+        policies: Box<Policies>,
+        /// What the person calls a device.
+        nicknames: BTreeMap<Udid, String>,
+        /// The way back.
+        reply: oneshot::Sender<Status>,
     },
     /// Ask a device for trust.
     Pair {
@@ -145,6 +156,7 @@ impl Ask {
             | Self::Diagnosis { .. }
             | Self::Follow { .. } => true,
             Self::Check { .. }
+            | Self::Configure { .. }
             | Self::Backup { .. }
             | Self::Cancel { .. }
             | Self::Pair { .. }
@@ -268,6 +280,21 @@ impl Desk {
     /// Stops a backup.
     pub async fn cancel(&self, udid: Udid) -> Result<(), Refusal> {
         self.ask(|reply| Ask::Cancel { udid, reply }).await?
+    }
+
+    /// Has these thresholds and nicknames hold from now on.
+    pub async fn configure(
+        &self,
+        policies: Policies,
+        nicknames: BTreeMap<Udid, String>,
+    ) -> Result<Status, Refusal> {
+        let policies = Box::new(policies);
+        self.ask(|reply| Ask::Configure {
+            policies,
+            nicknames,
+            reply,
+        })
+        .await
     }
 
     /// Asks a device for trust and waits for the person at it.

@@ -22,6 +22,7 @@ use super::words::{
 };
 use super::{Context, story};
 use crate::agent::Refusal;
+use crate::config::Config;
 use crate::doctor;
 use crate::history;
 use crate::medium::in_full;
@@ -58,6 +59,7 @@ pub(super) fn router(context: Context, shutdown: CancellationToken) -> Router {
         .route("/v1/pair", post(pair))
         .route("/v1/snooze", post(snooze))
         .route("/v1/local-only", post(local_only))
+        .route("/v1/reload", post(reload))
         .route("/v1/page", post(page))
         .route("/v1/test-notice", post(test_notice))
         .route("/v1/doctor", get(examine))
@@ -212,6 +214,32 @@ async fn local_only(State(app): State<App>, body: Sent) -> Result<Response, No> 
             .desk
             .local_only(parse_udid(&udid)?, chosen)
             .await?,
+    ))
+}
+
+/// Reads the configuration again, of which thresholds and nicknames hold from now on; the rest holds from the next start.
+async fn reload(State(app): State<App>) -> Result<Response, No> {
+    let path = app.context.config.clone();
+    let read = tokio::task::spawn_blocking(move || Config::load(&path, false));
+    let config = match read.await {
+        Ok(Ok(config)) => config,
+        Ok(Err(error)) => {
+            let message = format!("failed to {}", in_full(&error));
+            return Err(No::of(failure(
+                StatusCode::CONFLICT,
+                "config",
+                &message,
+                Some("Correct it, or see what `backupwatch config check` says."),
+            )));
+        }
+        Err(error) => {
+            tracing::error!(%error, "reading the configuration broke");
+            return Err(Refusal::Ending.into());
+        }
+    };
+    let (policies, nicknames) = (config.policies, config.nicknames);
+    Ok(json(
+        &app.context.desk.configure(policies, nicknames).await?,
     ))
 }
 

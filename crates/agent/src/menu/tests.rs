@@ -54,6 +54,7 @@ fn device(number: u32, protection: &str) -> DeviceStatus {
         cause: None,
         local_only: false,
         snoozed_until: None,
+        muted_since: None,
         due: None,
         backup: None,
     }

@@ -48,6 +48,7 @@ fn view(n: u8, verdict: Verdict) -> DeviceView {
         reread_at: None,
         local_only: false,
         snoozed_until: None,
+        muted_since: None,
         step: None,
         cause: None,
     }

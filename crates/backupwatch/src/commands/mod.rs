@@ -4,6 +4,7 @@ pub mod agent;
 pub mod backup;
 pub mod config;
 pub mod demo;
+pub mod device;
 pub mod diagnose;
 pub mod doctor;
 pub mod export;

@@ -136,7 +136,8 @@ impl Watcher {
             medium,
             now,
         };
-        if !device.is_snoozed(now)
+        if policy.muted_since.is_none()
+            && !device.is_snoozed(now)
             && telling::may_tell(
                 &mut device.memory,
                 NoticeKind::PairingNeeded,

@@ -115,6 +115,7 @@ impl Watcher {
         let cadence = Cadence::usual(&policy.notify.repeat);
         // A failure that nobody waits for follows the cadence.
         let tell = consequence.tell
+            && policy.muted_since.is_none()
             && (telling::may_tell(
                 &mut device.memory,
                 NoticeKind::BackupFailed,
@@ -146,6 +147,9 @@ impl Watcher {
             return;
         };
         let policy = &*scaled(self.policies.of(udid), &device.memory.evidence);
+        if policy.muted_since.is_some() {
+            return;
+        }
         let outlook = Outlook {
             verdict: &verdict,
             policy,

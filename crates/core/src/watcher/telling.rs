@@ -1,7 +1,7 @@
 //! When a person is told: one notice per change of verdict, then at most the cadence of `notify.repeat` (promise P6).
 //!
 //! Only a device that is in contact now is told about: an absence escalates nothing (trap 1). What is held back by quiet
-//! hours or a snooze is not marked as told, so it follows when they end and is still true.
+//! hours, a snooze or a person who muted the device is not marked as told, so it follows when they end and is still true.
 
 use crate::diagnosis::{Cause, diagnose};
 use crate::judge::{Medium, is_current};
@@ -100,7 +100,8 @@ pub(super) fn tell(
             .is_some_and(|seen| is_current(seen, at.policy, now));
     let mut drafts = Vec::new();
     forgive_clock(&mut device.memory, now);
-    if device.memory.today.is_spent(now) {
+    // What is not told is not marked as told either: it follows when a person wants to hear again.
+    if at.policy.muted_since.is_some() || device.memory.today.is_spent(now) {
         return Vec::new();
     }
     if current {

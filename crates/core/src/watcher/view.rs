@@ -41,6 +41,9 @@ pub struct DeviceView {
     pub local_only: bool,
     /// No notices and no automatic backups until then.
     pub snoozed_until: Option<HostTime>,
+    /// Since when a person wants no notices about it.
+    #[serde(default)]
+    pub muted_since: Option<HostTime>,
     /// The step of the ladder to take now.
     #[serde(default)]
     pub step: Option<StepId>,
@@ -99,6 +102,7 @@ pub(super) fn view(
             .memory
             .snoozed_until
             .filter(|until| now.host < *until),
+        muted_since: policy.muted_since,
         step: climb.next().map(|rung| rung.step),
         cause: climb.causes.first().map(|cause| cause.code.clone()),
     }

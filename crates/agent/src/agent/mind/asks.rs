@@ -147,6 +147,19 @@ impl Mind {
                 };
                 let _gone = reply.send(answer);
             }
+            Ask::Configure {
+                policies,
+                nicknames,
+                reply,
+            } => {
+                tracing::info!("the thresholds and names of the devices were configured anew");
+                self.watcher.set_policies((*policies).clone());
+                self.config.policies = *policies;
+                self.config.nicknames = nicknames;
+                // What follows for each device follows now.
+                self.tell(Event::Tick, now, acts);
+                let _gone = reply.send(self.status(now, troubles));
+            }
             Ask::Pair { udid, reply } => self.ask_pair(udid, reply, now, acts),
             Ask::Snooze { udid, until, reply } => {
                 self.change(

@@ -7,7 +7,7 @@ use crate::notice::NoticeKind;
 use crate::policy::{Mode, Policy};
 use crate::run::{Phase, RunFailure};
 use crate::time::{Now, Period};
-use crate::verdict::{Check, CloudState, Level};
+use crate::verdict::{Check, CloudState, Level, Protection};
 use crate::watcher::{Attachment, Command, Event, Job};
 
 fn evening() -> Now {
@@ -417,6 +417,41 @@ fn quiet_hours_snooze_and_an_empty_battery() {
     story.plug_in(empty);
     story.show();
     insta::assert_snapshot!(story.transcript());
+}
+
+/// Nothing is told of it, and nothing else is other than of a phone that is not muted; afterwards what is still true is told.
+#[test]
+fn a_muted_phone_is_watched_and_backed_up_in_silence() {
+    let noon = at("2026-11-20T12:00:00Z");
+    let muted = Policy {
+        muted_since: Some(noon.host),
+        ..Policy::default()
+    };
+    let mut story = Story::new(noon, muted);
+    let stale = facts(&story.now, Period::days(20));
+    let commands = story.plug_in(stale);
+    assert!(
+        commands
+            .iter()
+            .any(|command| matches!(command, Command::StartBackup { .. })),
+        "{commands:?}"
+    );
+    story.send(Event::BackupPhase {
+        udid: udid(ANNA),
+        phase: Phase::WaitingForPasscode,
+    });
+    let report = failed(&story.now, RunFailure::PasscodeTimeout);
+    story.send(Event::BackupFinished(report));
+    story.live(Period::hours(3), |now| facts(now, Period::days(20)));
+    let shown = &story.watcher.devices(&story.now)[0];
+    assert_eq!(shown.verdict.protection, Protection::Unprotected);
+    assert_eq!(shown.muted_since, Some(noon.host));
+    assert!(story.notices.is_empty(), "{:#?}", story.notices);
+
+    story.watcher.set_policies(Policy::default());
+    story.live(Period::minutes(30), |now| facts(now, Period::days(20)));
+    let kinds: Vec<NoticeKind> = story.notices.iter().map(|notice| notice.kind).collect();
+    assert_eq!(kinds, [NoticeKind::CloudStale]);
 }
 
 #[test]
