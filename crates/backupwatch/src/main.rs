@@ -54,7 +54,7 @@ fn main() -> std::process::ExitCode {
 /// Whether phones of this computer may be spoken to.
 fn reaches_phones(command: &Command) -> bool {
     match command {
-        Command::Status { .. }
+        Command::Status(_)
         | Command::Check { .. }
         | Command::Backup(_)
         | Command::Verify(_)
@@ -63,7 +63,8 @@ fn reaches_phones(command: &Command) -> bool {
         | Command::Fix(_)
         | Command::Pair { .. }
         | Command::Agent(_) => true,
-        Command::Versions(_)
+        Command::Device { .. }
+        | Command::Versions(_)
         | Command::Export(_)
         | Command::Open { .. }
         | Command::History { .. }

@@ -33,7 +33,6 @@ const ROUTES: [&str; 20] = [
     "/v1/local-only",
     "/v1/devices/{}/backup",
     "/v1/page",
-    "/v1/reload",
     "/v1/devices/00008101-000A11112222F1E5/backup",
     "/v1/devices/{}/ladder",
     "/v1/devices/00008101-000A11112222F1E5/steps/{}",
