@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backupwatch_core::run::CancelledBy;
+use backupwatch_core::run::{CancelledBy, RunFailure};
 use backupwatch_core::watcher::{Event, Job, Remembered};
 use backupwatch_core::{HostTime, Now, Udid};
 use backupwatch_notify::menu::MenuBar;
@@ -24,10 +24,12 @@ use mind::{Act, Mind};
 use crate::alias::Aliases;
 use crate::clock::{Clock, Drift};
 use crate::config::Config;
-use crate::jobs::{Done, Jobs, Place, Reins, What};
-use crate::keeper::Keeper;
+use crate::errand::Run;
+use crate::jobs::{self, Done, Jobs, Place, Reins, What};
+use crate::keeper::{Keeper, Write};
 use crate::menu::Face;
 use crate::metrics::Pulse;
+use crate::outside::{Outside, Tiding};
 use crate::page::Door;
 use crate::phones::Phones;
 use crate::power::Power;
@@ -76,6 +78,12 @@ pub struct Parts<P> {
     pub aliases: Aliases,
     /// Tells what monitors the loop how it does.
     pub pulse: Arc<Pulse>,
+    /// Those outside, and what is heard of them; none where nobody is to be told.
+    pub(crate) outside: Option<(Outside, mpsc::Receiver<Tiding>)>,
+    /// Devices whose newest backup the program after a backup has not seen.
+    pub owed: Vec<Udid>,
+    /// The last runs of that program, the newest first.
+    pub ran: Vec<Run>,
     /// The last poll before this start.
     pub last_poll: Option<HostTime>,
     /// What a person should know about this start, in sentences.
@@ -101,6 +109,10 @@ enum Turn {
     Plugged,
     /// The item in the menu bar is to be looked at.
     Face,
+    /// Those outside are to be told.
+    Outside,
+    /// Somebody outside has taken something, or not.
+    Heard(Tiding),
     Time,
 }
 
@@ -122,7 +134,9 @@ pub async fn run<P: Phones>(
     } = parts;
     let (news_in, mut news) = mpsc::channel(NEWS);
     let listening = CancellationToken::new();
+    let (outside, mut heard) = parts.outside.unzip();
     let mut hands = Hands {
+        outside,
         jobs: Jobs::new(
             parts.phones,
             Arc::clone(&clock),
@@ -150,7 +164,8 @@ pub async fn run<P: Phones>(
         parts.remarks,
         &now,
     )
-    .with(parts.aliases);
+    .with(parts.aliases)
+    .with_errands(parts.owed, parts.ran);
     let mut drift = Drift::new(now.host);
     let plugged = Arc::new(Notify::new());
     if parts.resident {
@@ -164,19 +179,22 @@ pub async fn run<P: Phones>(
     while !shutdown.is_cancelled() {
         let now = look(&*clock);
         let mut acts = Vec::new();
-        let happened = !matches!(turn, Some(Turn::Face));
+        let happened = !matches!(turn, Some(Turn::Face | Turn::Outside | Turn::Heard(_)));
         let asked = matches!(&turn, Some(Turn::Ask(ask)) if ask.is_mere_question());
         hands.pulse.turn(happened && !asked);
         let told = matches!(turn, Some(Turn::Desktop(FromDesktop::Woke)));
         if drift.jumped(now.host) || told {
             mind.woke(&now, &mut acts);
+            if let Some(outside) = &mut hands.outside {
+                outside.woke(Instant::now());
+            }
         }
         mind.on_time(&now, &mut acts);
-        let troubles = hands.troubles();
+        let troubles = hands.troubles(&now);
         match turn.take() {
             Some(Turn::News(event)) => mind.on_event(event, &now, &mut acts),
             Some(Turn::Done(done)) => {
-                hands.done(&done);
+                hands.done(&done, &now);
                 mind.on_done(done, &now, &mut acts);
             }
             Some(Turn::Desktop(FromDesktop::Answer(answer))) => {
@@ -187,12 +205,17 @@ pub async fn run<P: Phones>(
             }
             Some(Turn::Ask(ask)) => mind.on_ask(ask, &now, &troubles, &mut acts),
             Some(Turn::Plugged) => mind.cables_changed(&now),
-            Some(Turn::Desktop(FromDesktop::Woke) | Turn::Face | Turn::Time) | None => {}
+            Some(Turn::Heard(tiding)) => hands.heard(tiding, &now).await,
+            Some(Turn::Desktop(FromDesktop::Woke) | Turn::Face | Turn::Outside | Turn::Time)
+            | None => {}
         }
         mind.settle(&now, &troubles);
         for act in acts {
             hands.act(act, &mind, now).await;
         }
+        let tell = hands
+            .tell_outside(happened && !asked, &mind, &now, &troubles)
+            .await;
         let mut redraw = None;
         if let Some(face) = &mut hands.face {
             if happened {
@@ -211,6 +234,8 @@ pub async fn run<P: Phones>(
             () = shutdown.cancelled() => break,
             () = tokio::time::sleep(wait) => Turn::Time,
             Some(()) = at(redraw) => Turn::Face,
+            Some(()) = at(tell) => Turn::Outside,
+            Some(tiding) = hear(&mut heard) => Turn::Heard(tiding),
             () = plugged.notified() => Turn::Plugged,
             done = hands.jobs.next() => Turn::Done(done),
             Some(event) = news.recv() => Turn::News(event),
@@ -278,6 +303,14 @@ async fn at(then: Option<Instant>) -> Option<()> {
     Some(())
 }
 
+/// What is heard of those outside; never anything, where there is nobody.
+async fn hear(heard: &mut Option<mpsc::Receiver<Tiding>>) -> Option<Tiding> {
+    match heard {
+        Some(heard) => heard.recv().await,
+        None => None,
+    }
+}
+
 fn until(then: HostTime, now: HostTime) -> Duration {
     Duration::try_from(then.0.duration_since(now.0)).unwrap_or(Duration::ZERO)
 }
@@ -291,6 +324,7 @@ struct Hands<P> {
     keeper: Keeper,
     notifier: Arc<dyn Notifier>,
     face: Option<Face>,
+    outside: Option<Outside>,
     door: Option<Door>,
     open_page: OpenPage,
     pulse: Arc<Pulse>,
@@ -322,6 +356,9 @@ impl<P: Phones> Hands<P> {
                     progress,
                     now.host,
                 );
+                if let Some(outside) = &mut self.outside {
+                    outside.run_begins(&udid);
+                }
                 self.reins.insert(udid, reins);
             }
             Act::Cancel(udid) => {
@@ -344,6 +381,7 @@ impl<P: Phones> Hands<P> {
                 follower,
                 cancel,
             } => self.jobs.listen_to(attached, follower, cancel),
+            Act::RunProgram(errand) => self.jobs.run_program(*errand, mind.place.clone()),
             Act::Notify(notice) => drop(self.notifier.post(&notice)),
             Act::Try(notice, reply) => drop(reply.send(self.notifier.post(&notice))),
             Act::Scan { udids, heal } => self.jobs.scan(mind.place.clone(), udids, heal),
@@ -360,11 +398,25 @@ impl<P: Phones> Hands<P> {
         }
     }
 
-    fn done(&mut self, done: &Done) {
+    fn done(&mut self, done: &Done, now: &Now) {
         match done {
-            Done::BackedUp(report) => drop(self.reins.remove(&report.udid)),
-            Done::Panicked(What::Asked(Job::Backup, Some(udid)), _) => {
+            Done::BackedUp(report) => {
+                if let Some(outside) = &mut self.outside {
+                    outside.run_ended(report);
+                }
+                drop(self.reins.remove(&report.udid))
+            }
+            Done::Panicked(What::Asked(Job::Backup, Some(udid)), words) => {
+                if let Some(outside) = &mut self.outside {
+                    let failure = RunFailure::Internal(words.clone());
+                    outside.run_ended(&jobs::failed(udid.clone(), now.host, now.host, failure));
+                }
                 drop(self.reins.remove(udid))
+            }
+            Done::Ran(run) => {
+                if let Some(outside) = &mut self.outside {
+                    outside.program_ended(run);
+                }
             }
             Done::Probed(..)
             | Done::Paired(..)
@@ -381,7 +433,37 @@ impl<P: Phones> Hands<P> {
         }
     }
 
-    fn troubles(&self) -> Vec<String> {
+    /// Takes in what became of something that was sent outside.
+    async fn heard(&mut self, tiding: Tiding, now: &Now) {
+        let Some(outside) = &mut self.outside else {
+            return;
+        };
+        for record in outside.heard(tiding, now.host) {
+            self.keeper.write(Write::Outside(record)).await;
+        }
+    }
+
+    /// Tells those outside what has changed, if it is time; when it is the next time.
+    async fn tell_outside(
+        &mut self,
+        happened: bool,
+        mind: &Mind,
+        now: &Now,
+        troubles: &[String],
+    ) -> Option<Instant> {
+        let outside = self.outside.as_mut()?;
+        if happened {
+            outside.touch();
+        }
+        let writes = self.keeper.trouble().is_none();
+        let status = || mind.status(now, troubles);
+        for record in outside.look(Instant::now(), now.host, writes, status) {
+            self.keeper.write(Write::Outside(record)).await;
+        }
+        Some(outside.due())
+    }
+
+    fn troubles(&self, now: &Now) -> Vec<String> {
         let state = self
             .keeper
             .trouble()
@@ -393,7 +475,9 @@ impl<P: Phones> Hands<P> {
         let menu = self.face.as_ref().and_then(Face::trouble);
         let menu = menu.map(|why| format!("There is no item in the menu bar: {why}."));
         let told = state.into_iter().chain(screen).chain(menu);
-        told.chain(self.pulse.troubles()).collect()
+        let outside = self.outside.iter();
+        let outside = outside.flat_map(|outside| outside.remarks(now.host));
+        told.chain(self.pulse.troubles()).chain(outside).collect()
     }
 }
 

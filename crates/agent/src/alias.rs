@@ -54,6 +54,11 @@ impl Aliases {
         self.digits("installation", "")
     }
 
+    /// The alias of an address, under which the state keeps what belongs to it.
+    pub fn place(&self, address: &str) -> String {
+        self.digits("place", address)
+    }
+
     fn digits(&self, sort: &str, what: &str) -> String {
         let mut hasher = blake3::Hasher::new_keyed(&self.0);
         hasher.update(sort.as_bytes()).update(&[0]);

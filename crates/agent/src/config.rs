@@ -17,6 +17,7 @@ use backupwatch_device::Backend;
 use serde::{Deserialize, Serialize};
 
 use crate::outside::http::{Plain, Url, UrlError};
+use crate::outside::settings::{Hooks, Ping, Webhook};
 use crate::paths::{Base, Moved};
 
 /// A file longer than this is not a configuration.
@@ -29,6 +30,8 @@ pub struct Config {
     pub policies: Policies,
     /// What the person calls a device.
     pub nicknames: BTreeMap<Udid, String>,
+    /// Who outside is told that a single device is looked after.
+    pub pings: BTreeMap<Udid, Url>,
     /// What is not a threshold.
     pub own: Own,
 }
@@ -55,6 +58,13 @@ pub struct Own {
     pub page: PageOwn,
     /// What monitoring is told.
     pub metrics: MetricsOwn,
+    /// Who outside notices when this computer falls silent.
+    pub ping: Ping,
+    /// Who outside is told what happens.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub webhook: Vec<Webhook>,
+    /// Programs of the person's own.
+    pub hooks: Hooks,
 }
 
 impl Default for Own {
@@ -69,6 +79,9 @@ impl Default for Own {
             log: LogOwn::default(),
             page: PageOwn::default(),
             metrics: MetricsOwn::default(),
+            ping: Ping::default(),
+            webhook: Vec::new(),
+            hooks: Hooks::default(),
         }
     }
 }
@@ -316,7 +329,8 @@ impl Config {
         parse::parse(text)
     }
 
-    /// The effective configuration as a file: what is read back from it is the same configuration.
+    /// The effective configuration as a file: what is read back from it is the same configuration, but for addresses outside, of
+    /// which only the host is shown.
     pub fn show(&self) -> Result<String, toml::ser::Error> {
         let mut whole = toml::Table::try_from(&self.policies.general)?;
         for (section, keys) in toml::Table::try_from(&self.own)? {
@@ -330,8 +344,12 @@ impl Config {
             Some(_) | None => toml::Table::new(),
         };
         let general = toml::Table::try_from(&self.policies.general)?;
-        for udid in self.policies.devices.keys().chain(self.nicknames.keys()) {
+        let single = self.policies.devices.keys().chain(self.nicknames.keys());
+        for udid in single.chain(self.pings.keys()) {
             let mut device = toml::Table::new();
+            if let Some(url) = self.pings.get(udid) {
+                device.insert("ping".to_owned(), toml::Value::String(url.to_string()));
+            }
             if let Some(name) = self.nicknames.get(udid) {
                 device.insert("name".to_owned(), toml::Value::String(name.clone()));
             }

@@ -12,6 +12,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::medium::Origin;
+use crate::outside::Contact;
+use crate::state;
 
 /// The schema number of the report.
 pub const SCHEMA: u32 = 1;
@@ -157,8 +159,10 @@ pub struct Place {
 pub async fn examine(place: Place) -> Report {
     let desktop = place.desktop;
     let disk = format!("The disk of {}", place.root.display());
-    let (notices, backups) = tokio::join!(
+    let database = place.database.clone();
+    let (notices, heard, backups) = tokio::join!(
         notices(desktop),
+        outside(database),
         limited_blocking(
             place::ROOT,
             &disk,
@@ -167,6 +171,7 @@ pub async fn examine(place: Place) -> Report {
         )
     );
     let mut checks = vec![notices];
+    checks.extend(heard);
     match backups {
         Ok(found) => checks.extend(found),
         Err(check) => checks.push(check),
@@ -174,6 +179,36 @@ pub async fn examine(place: Place) -> Report {
     Report {
         schema: SCHEMA,
         checks,
+    }
+}
+
+/// Whether those outside took what they were told last. Nobody is asked now: what goes over the network a person has configured, and
+/// this is not it.
+async fn outside(database: PathBuf) -> Vec<Check> {
+    const ID: &str = "outside";
+    let cure = "Compare its address in the configuration with what the service says, and look whether this computer is online.";
+    let read = move || -> Vec<Contact> {
+        // A state that cannot be read is another check's.
+        let contacts = state::open_read_only(&database).and_then(|state| state.kept_contacts());
+        let contacts = contacts.unwrap_or_default();
+        contacts.into_iter().map(|(_, contact)| contact).collect()
+    };
+    let read = limited_blocking(ID, "The state", "Restart the computer.", read);
+    let one = |contact: &Contact| {
+        let name = contact.name();
+        let says = match (&contact.refused, &contact.failing, contact.reached) {
+            (Some((_, why)), ..) => format!("{name} refused what it was told last: {why}."),
+            (None, Some((_, why)), _) => format!("{name} was not reached the last time: {why}."),
+            (None, None, Some(_)) => {
+                return Check::pass(ID, format!("{name} took what it was told last."));
+            }
+            (None, None, None) => return Check::pass(ID, format!("{name} was told nothing yet.")),
+        };
+        Check::warn(ID, says, cure)
+    };
+    match read.await {
+        Ok(contacts) => contacts.iter().map(one).collect(),
+        Err(check) => vec![check],
     }
 }
 

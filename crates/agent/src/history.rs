@@ -1,10 +1,11 @@
-//! What happened, newest first: backup runs, later looks at backups, and notices, from the state. Every notice is here, also those that no desktop
+//! What happened, newest first: backup runs, later looks at backups, programs after them, and notices, from the state. Every notice is here, also those that no desktop
 //! has shown.
 
 use backupwatch_core::run::RunReport;
 use backupwatch_core::{HostTime, Udid};
 
 use crate::api::words::{History, HistoryEntry, NoticeEntry, SCHEMA};
+use crate::errand::Run;
 use crate::report;
 use crate::state::{State, StateError};
 use crate::verification::Verification;
@@ -29,6 +30,10 @@ pub fn history(
     let checks = checks
         .iter()
         .map(|check| HistoryEntry::Verification(report::verification(check)));
+    let programs = state.program_runs::<Run>(udid, limit)?;
+    let programs = programs
+        .iter()
+        .map(|run| HistoryEntry::Program(report::program(run)));
     let notices = notices.into_iter().map(|row| {
         HistoryEntry::Notice(NoticeEntry {
             udid: row.udid.map(String::from),
@@ -38,7 +43,8 @@ pub fn history(
             body: row.body,
         })
     });
-    let mut entries: Vec<HistoryEntry> = runs.chain(checks).chain(notices).collect();
+    let mut entries: Vec<HistoryEntry> =
+        runs.chain(checks).chain(programs).chain(notices).collect();
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.at()));
     entries.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     Ok(History {

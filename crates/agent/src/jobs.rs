@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::diagnosis::ListenEvent;
+use crate::errand::{self, Errand, Run};
 use crate::listening::{self, Outcome};
 use crate::medium::{self, Condition, Known, Origin, Trouble};
 use crate::phones::{Attached, Order, Phones};
@@ -58,6 +59,8 @@ pub enum Done {
     CablesSeen(Vec<Found>),
     /// Nobody tells any more who is plugged in.
     PluggedEnded,
+    /// The program after a backup.
+    Ran(Box<Run>),
     /// A page was opened, or not.
     PageOpened(Result<(), String>),
     /// A job broke.
@@ -100,6 +103,8 @@ pub enum What {
     Notes,
     /// Listening to a phone's log.
     Log(Udid),
+    /// The program after a backup.
+    Program(Udid),
     /// Opening a page.
     Page,
 }
@@ -141,6 +146,8 @@ pub struct Jobs<P> {
     visits: Arc<Semaphore>,
     /// One at a time opens the store: the first to come makes it.
     store: Arc<Semaphore>,
+    /// One at a time runs after a backup: what copies backups elsewhere may not bear a second one beside it.
+    programs: Arc<Semaphore>,
     listening: HashMap<Attachment, CancellationToken>,
     shutdown: CancellationToken,
 }
@@ -163,6 +170,7 @@ impl<P: Phones> Jobs<P> {
             what: HashMap::new(),
             visits: Arc::new(Semaphore::new(VISITS)),
             store: Arc::new(Semaphore::new(1)),
+            programs: Arc::new(Semaphore::new(1)),
             listening: HashMap::new(),
             shutdown,
         }
@@ -421,6 +429,17 @@ impl<P: Phones> Jobs<P> {
         self.start(what, async move {
             let outcome = listening::listen(&*phones, &attached, clock, follower, cancel).await;
             Done::Listened(attached.udid, Box::new(outcome))
+        });
+    }
+
+    /// Runs the person's program for a device's newest backup. It ends with the loop at the latest.
+    pub fn run_program(&mut self, errand: Errand, place: Place) {
+        let (gate, clock) = (Arc::clone(&self.programs), Arc::clone(&self.clock));
+        let cancel = self.shutdown.clone();
+        self.start(What::Program(errand.udid.clone()), async move {
+            // The semaphore is never closed, and a run without a permit would still be right.
+            let _permit = gate.acquire_owned().await;
+            Done::Ran(Box::new(errand::run(errand, place, &*clock, cancel).await))
         });
     }
 

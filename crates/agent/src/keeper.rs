@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use backupwatch_core::notice::{Notice, Urgency};
 use backupwatch_core::run::RunReport;
 use backupwatch_core::watcher::{Observation, Remembered};
-use backupwatch_core::{HostTime, Period};
+use backupwatch_core::{HostTime, Period, Udid};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::errand::Run;
 use crate::medium::{Known, in_full};
+use crate::outside::Record;
 use crate::report;
 use crate::state::{self, State, StateError};
 use crate::verification::Verification;
@@ -39,6 +41,12 @@ pub enum Write {
     Polled(HostTime),
     /// The store in use.
     Store(Known),
+    /// What those outside are told, and how they were reached.
+    Outside(Record),
+    /// The program after a backup is to see this device's newest one.
+    Owe(Udid, HostTime),
+    /// It has run.
+    Ran(Box<Run>),
     /// Time to forget what is old.
     Prune(HostTime),
 }
@@ -155,7 +163,10 @@ fn write_all(state: &mut State, batch: &[Write]) -> Result<(), StateError> {
         | Write::Check(_)
         | Write::Notice(_)
         | Write::Polled(_)
-        | Write::Store(_) => None,
+        | Write::Store(_)
+        | Write::Outside(_)
+        | Write::Owe(..)
+        | Write::Ran(_) => None,
     });
     match prune {
         Some(now) => state.prune(HostTime(now.0.checked_sub(age()).unwrap_or(now.0))),
@@ -188,6 +199,14 @@ fn write_one(state: &State, write: &Write) -> Result<(), StateError> {
         ),
         Write::Polled(at) => state.polled(*at),
         Write::Store(known) => state.keep("store", &serde_json::to_string(known)?),
+        Write::Outside(record) => record.write(state),
+        Write::Owe(udid, at) => state.owe(udid, *at),
+        Write::Ran(run) => {
+            if !run.is_to_be_repeated() {
+                state.owe_no_more(&run.udid)?;
+            }
+            state.add_program_run(&run.udid, run.ended, run)
+        }
         // After the transaction: it has its own.
         Write::Prune(_) => Ok(()),
     }

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod diagnosis;
 pub mod doctor;
+pub mod errand;
 pub mod exit;
 pub mod history;
 pub mod instance;

@@ -1,3 +1,562 @@
-//! What the agent tells programs outside: only what a person configured, and only from the running agent.
+//! What the agent tells programs outside: a service that notices when it falls silent, webhooks, and a program of the person's after
+//! a backup. Only what a person configured, and only from the running agent.
+//!
+//! The loop's side is here: what is told, to whom, and what became of it. Who carries it is beside the loop and keeps it from nothing.
+//! Deliberately not here: when a backup is due or what a verdict is; what is told is read off the status document.
 
+mod contact;
+mod courier;
+pub mod event;
 pub mod http;
+mod outlook;
+mod pause;
+mod pinger;
+pub mod program;
+pub mod settings;
+pub mod sign;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backupwatch_core::run::{RunEnd, RunFailure, RunReport};
+use backupwatch_core::{HostTime, Protection, Udid};
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+pub use contact::{Contact, Whom};
+use courier::{Courier, Queue};
+pub(crate) use courier::{Internet, Network};
+use event::{Event, Kind, uuid};
+use http::Url;
+use outlook::Outlook;
+use pinger::{Mailbox, Ping, Pinger, Signal};
+use settings::Webhook;
+
+use crate::alias::Aliases;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::errand::Run;
+use crate::report;
+use crate::state::{State, StateError};
+use crate::status::{DeviceStatus, Status};
+
+/// Changes are looked for no more often: five hundred phones that are attached at once are one look.
+const PAUSE: Duration = Duration::from_secs(1);
+/// News from the carriers that may wait for the loop.
+const TIDINGS: usize = 64;
+
+/// What became of something that was to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It was taken.
+    Taken,
+    /// It was refused, and is not sent again. Why.
+    Refused(String),
+    /// It was not taken this time. Why.
+    Waits(String),
+    /// Nobody took it for too long.
+    TooOld,
+}
+
+/// News from a carrier.
+#[derive(Debug)]
+pub(crate) struct Tiding {
+    key: String,
+    /// The message that has come to its end.
+    event: Option<Arc<Event>>,
+    fate: Fate,
+}
+
+/// What was told of a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    protection: Protection,
+    damaged: bool,
+}
+
+/// What the state is to keep of all this.
+#[derive(Debug, Clone)]
+pub enum Record {
+    /// A message waits for a hook.
+    Waits(String, Arc<Event>),
+    /// It does not any more.
+    Gone(String, Arc<Event>),
+    /// What was told of a device.
+    Told(Udid, Told),
+    /// How one of them was reached.
+    Contact(String, Box<Contact>),
+    /// One that is not configured any more.
+    Forgotten(String),
+}
+
+impl Record {
+    /// Into the state.
+    pub fn write(&self, state: &State) -> Result<(), StateError> {
+        match self {
+            Self::Waits(hook, event) => state.keep_message(hook, &event.id, &**event),
+            Self::Gone(hook, event) => state.forget_message(hook, &event.id),
+            Self::Told(udid, told) => state.tell(udid, told),
+            Self::Contact(hook, contact) => state.keep_contact(hook, contact),
+            Self::Forgotten(hook) => state.forget_contact(hook),
+        }
+    }
+}
+
+/// What was kept from before this start.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    messages: Vec<(String, Event)>,
+    told: BTreeMap<Udid, Told>,
+    contacts: Vec<(String, Contact)>,
+}
+
+impl Kept {
+    /// Reads it.
+    pub(crate) fn read(state: &State) -> Result<Self, StateError> {
+        Ok(Self {
+            messages: state.messages()?,
+            told: state.told()?.into_iter().collect(),
+            contacts: state.kept_contacts()?,
+        })
+    }
+}
+
+/// A system without chance does not start this program; then at least nobody is told an identifier that is not there.
+fn chance<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    if let Err(error) = getrandom::fill(&mut bytes) {
+        tracing::error!(%error, "the system has no chance to give");
+    }
+    bytes
+}
+
+/// One webhook, as the loop sees it.
+struct Hook {
+    key: String,
+    events: BTreeSet<Kind>,
+    queue: Arc<Queue>,
+}
+
+/// One check of a service that notices silence.
+struct Check {
+    mailbox: Arc<Mailbox>,
+    /// The device that it is about; none: all of them.
+    udid: Option<Udid>,
+    /// What it was told last.
+    last: Option<Outlook>,
+    /// Backups under way that it was told of, by their devices.
+    runs: BTreeMap<Udid, String>,
+}
+
+impl Check {
+    fn is_about(&self, udid: &Udid) -> bool {
+        self.udid.as_ref().is_none_or(|only| only == udid)
+    }
+
+    fn outlook(&self, status: &Status, blind: Option<&str>) -> (Outlook, String) {
+        match &self.udid {
+            None => outlook::of_all(&status.devices, blind),
+            Some(udid) => {
+                let is = |device: &&DeviceStatus| device.udid == udid.as_str();
+                outlook::of_one(status.devices.iter().find(is), blind)
+            }
+        }
+    }
+
+    fn beat(&mut self, outlook: Outlook, words: String) {
+        self.last = Some(outlook);
+        let signal = signal(outlook);
+        // With a number of its own it leaves the runs under way alone; without, it ends what was begun and never ended.
+        let run = (!self.runs.is_empty()).then(|| uuid(chance()));
+        self.mailbox.push(Ping { signal, run, words }, true);
+    }
+}
+
+fn signal(outlook: Outlook) -> Signal {
+    match outlook {
+        Outlook::Well => Signal::Success,
+        Outlook::Bad => Signal::Fail,
+        Outlook::Unclear => Signal::Log,
+    }
+}
+
+/// Everything outside, as the loop sees it.
+pub(crate) struct Outside {
+    hooks: Vec<Hook>,
+    checks: Vec<Check>,
+    contacts: BTreeMap<String, Contact>,
+    told: BTreeMap<Udid, Told>,
+    /// Backups and programs that ended in this turn.
+    ended: Vec<RunReport>,
+    programs: Vec<Run>,
+    /// What is to be written, from before the first look.
+    forgotten: Vec<String>,
+    interval: backupwatch_core::Period,
+    /// Long ago: what is due then is due at once.
+    begun: Instant,
+    stale: bool,
+    not_before: Instant,
+    beat: Instant,
+    zone: TimeZone,
+    /// They end with this.
+    _carriers: JoinSet<()>,
+}
+
+impl fmt::Debug for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outside")
+            .field("contacts", &self.contacts)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Outside {
+    /// Starts those who carry, with what was left over. None where nothing is configured.
+    pub(crate) fn start<N: Network>(
+        config: &Config,
+        kept: Kept,
+        aliases: &Aliases,
+        network: N,
+        clock: &Arc<dyn Clock>,
+    ) -> Option<(Self, mpsc::Receiver<Tiding>)> {
+        let (own, pings) = (&config.own, &config.pings);
+        if own.webhook.is_empty() && own.ping.url.is_none() && pings.is_empty() {
+            return None;
+        }
+        let network = Arc::new(network);
+        let (tell, tidings) = mpsc::channel(TIDINGS);
+        let mut carriers = JoinSet::new();
+        let mut before: BTreeMap<String, Contact> = kept.contacts.into_iter().collect();
+        let mut contacts = BTreeMap::new();
+        let mut contact = |whom: Whom, url: &Url| {
+            let (key, host) = (aliases.place(&url.secret()), url.host());
+            let known = before.remove(&key);
+            contacts.insert(
+                key.clone(),
+                known.unwrap_or_else(|| Contact::new(whom, host)),
+            );
+            key
+        };
+        let mut waiting: BTreeMap<String, Vec<Arc<Event>>> = BTreeMap::new();
+        for (hook, event) in kept.messages {
+            waiting.entry(hook).or_default().push(Arc::new(event));
+        }
+
+        let mut hooks = Vec::new();
+        for webhook in &own.webhook {
+            let key = contact(Whom::Webhook, &webhook.url);
+            let queue = Arc::new(Queue::default());
+            for event in waiting.remove(&key).unwrap_or_default() {
+                // As many as were let in.
+                let _none = queue.push(event);
+            }
+            hooks.push(hook(&key, webhook, &queue));
+            let courier = Courier {
+                key,
+                webhook: webhook.clone(),
+                aliases: aliases.clone(),
+                queue,
+                network: Arc::clone(&network),
+                clock: Arc::clone(clock),
+                tell: tell.clone(),
+            };
+            carriers.spawn(courier.run());
+        }
+        let mut checks = Vec::new();
+        let general = own.ping.url.iter().map(|url| (None, url));
+        let single = pings.iter().map(|(udid, url)| (Some(udid.clone()), url));
+        for (udid, url) in general.chain(single) {
+            let mailbox = Arc::new(Mailbox::default());
+            checks.push(Check {
+                mailbox: Arc::clone(&mailbox),
+                udid,
+                last: None,
+                runs: BTreeMap::new(),
+            });
+            let pinger = Pinger {
+                key: contact(Whom::Watcher, url),
+                url: url.clone(),
+                mailbox,
+                network: Arc::clone(&network),
+                tell: tell.clone(),
+            };
+            carriers.spawn(pinger.run());
+        }
+        let forgotten = before.into_keys().chain(waiting.into_keys()).collect();
+        let now = Instant::now();
+        let outside = Self {
+            hooks,
+            checks,
+            contacts,
+            told: kept.told,
+            ended: Vec::new(),
+            programs: Vec::new(),
+            forgotten,
+            interval: config.policies.general.poll.interval,
+            begun: now,
+            stale: true,
+            not_before: now,
+            beat: now,
+            zone: TimeZone::system(),
+            _carriers: carriers,
+        };
+        Some((outside, tidings))
+    }
+
+    /// Something happened.
+    pub(crate) fn touch(&mut self) {
+        self.stale = true;
+    }
+
+    /// When [`Self::look`] has something to do.
+    pub(crate) fn due(&self) -> Instant {
+        if !self.ended.is_empty() || !self.programs.is_empty() {
+            self.begun
+        } else if self.stale {
+            self.not_before.min(self.beat)
+        } else {
+            self.beat
+        }
+    }
+
+    /// The computer woke up: what waits is tried at once, and everybody is told how things are.
+    pub(crate) fn woke(&mut self, now: Instant) {
+        self.beat = now;
+        self.stale = true;
+        for hook in &self.hooks {
+            hook.queue.again();
+        }
+    }
+
+    /// A backup begins.
+    pub(crate) fn run_begins(&mut self, udid: &Udid) {
+        let run = uuid(chance());
+        for check in self.checks.iter_mut().filter(|check| check.is_about(udid)) {
+            check.runs.insert(udid.clone(), run.clone());
+            let ping = Ping {
+                signal: Signal::Start,
+                run: Some(run.clone()),
+                words: "A backup begins.".to_owned(),
+            };
+            check.mailbox.push(ping, false);
+        }
+    }
+
+    /// A backup ended. It is told of with the next look, which knows what follows from it.
+    pub(crate) fn run_ended(&mut self, report: &RunReport) {
+        self.ended.push(report.clone());
+    }
+
+    /// A program after a backup ended.
+    pub(crate) fn program_ended(&mut self, run: &Run) {
+        self.programs.push(run.clone());
+    }
+
+    /// What a person should know.
+    pub(crate) fn remarks(&self, now: HostTime) -> impl Iterator<Item = String> {
+        let contacts = self.contacts.values();
+        contacts.filter_map(move |contact| contact.remark(now, &self.zone))
+    }
+
+    /// Takes in what became of something.
+    pub(crate) fn heard(&mut self, tiding: Tiding, now: HostTime) -> Vec<Record> {
+        let Tiding { key, event, fate } = tiding;
+        let mut records = Vec::new();
+        if let Some(contact) = self.contacts.get_mut(&key)
+            && contact.learn(&fate, now)
+        {
+            records.push(Record::Contact(key.clone(), Box::new(contact.clone())));
+        }
+        records.extend(event.map(|event| Record::Gone(key, event)));
+        records
+    }
+
+    /// Tells what has changed, if it is time. `writes`: whether what happens can be recorded.
+    pub(crate) fn look(
+        &mut self,
+        at: Instant,
+        now: HostTime,
+        writes: bool,
+        status: impl FnOnce() -> Status,
+    ) -> Vec<Record> {
+        if at < self.due() {
+            return Vec::new();
+        }
+        let status = status();
+        self.stale = false;
+        self.not_before = at + PAUSE;
+        let mut records: Vec<Record> = self.forgotten.drain(..).map(Record::Forgotten).collect();
+        let reports = std::mem::take(&mut self.ended);
+        for report in &reports {
+            let event = run_event(report, &status, now);
+            self.post(event, &mut records, now);
+        }
+        for run in std::mem::take(&mut self.programs) {
+            if let Some(event) = program_event(&run, &status, now) {
+                self.post(event, &mut records, now);
+            }
+        }
+        // Before the first look at the phones and at the store, nothing is known that was not told. Who waits for a beat meanwhile
+        // hears nothing, and that is right.
+        let known = status.store.is_some() && status.agent.usbmuxd.is_some();
+        if known {
+            self.tell_changes(&status, &mut records, now);
+        }
+        let blind = outlook::blind(&status, now, self.interval, writes);
+        let due = self.beat <= at;
+        if due {
+            let every = u64::try_from(self.interval.as_seconds()).unwrap_or(1);
+            self.beat = at + Duration::from_secs(every.max(1));
+        }
+        for check in &mut self.checks {
+            let (outlook, words) = check.outlook(&status, blind);
+            for report in &reports {
+                if let Some(run) = check.runs.remove(&report.udid) {
+                    check
+                        .mailbox
+                        .push(end_of(report, run, outlook, &words), false);
+                    check.last = Some(outlook);
+                }
+            }
+            if known && (due || check.last != Some(outlook)) {
+                check.beat(outlook, words);
+            }
+        }
+        records
+    }
+
+    fn tell_changes(&mut self, status: &Status, records: &mut Vec<Record>, now: HostTime) {
+        if self.hooks.is_empty() {
+            return;
+        }
+        for device in &status.devices {
+            let Ok(udid) = Udid::parse(&device.udid) else {
+                continue;
+            };
+            let told = Told {
+                protection: device.protection(),
+                damaged: device.local.damaged.is_some(),
+            };
+            let before = self.told.get(&udid);
+            if before == Some(&told) {
+                continue;
+            }
+            let was = before.map(|told| told.protection);
+            let is_damage = told.damaged && before.is_none_or(|before| !before.damaged);
+            let about = |kind, after| Event {
+                id: format!("evt_{}", uuid(chance())),
+                at: now,
+                kind,
+                udid: udid.clone(),
+                name: name(device),
+                before: was.filter(|_| after),
+                after: after.then_some(told.protection),
+                outcome: None,
+                words: device.reason.clone(),
+            };
+            let mut events = Vec::new();
+            if was != Some(told.protection) {
+                events.push(about(Kind::ProtectionChanged, true));
+            }
+            if is_damage {
+                events.push(about(Kind::BackupDamaged, false));
+            }
+            for event in events {
+                self.post(event, records, now);
+            }
+            records.push(Record::Told(udid.clone(), told.clone()));
+            self.told.insert(udid, told);
+        }
+    }
+
+    fn post(&mut self, event: Event, records: &mut Vec<Record>, now: HostTime) {
+        let event = Arc::new(event);
+        for hook in &self.hooks {
+            if !hook.events.contains(&event.kind) {
+                continue;
+            }
+            records.push(Record::Waits(hook.key.clone(), Arc::clone(&event)));
+            let Some(gone) = hook.queue.push(Arc::clone(&event)) else {
+                continue;
+            };
+            records.push(Record::Gone(hook.key.clone(), gone));
+            if let Some(contact) = self.contacts.get_mut(&hook.key) {
+                contact.lose(now);
+                let contact = Box::new(contact.clone());
+                records.push(Record::Contact(hook.key.clone(), contact));
+            }
+        }
+    }
+}
+
+fn hook(key: &str, webhook: &Webhook, queue: &Arc<Queue>) -> Hook {
+    Hook {
+        key: key.to_owned(),
+        events: webhook.events.iter().copied().collect(),
+        queue: Arc::clone(queue),
+    }
+}
+
+fn name(device: &DeviceStatus) -> Option<String> {
+    device.nickname.clone().or_else(|| device.name.clone())
+}
+
+fn name_of(udid: &Udid, status: &Status) -> Option<String> {
+    let is = |device: &&DeviceStatus| device.udid == udid.as_str();
+    status.devices.iter().find(is).and_then(name)
+}
+
+fn run_event(report: &RunReport, status: &Status, now: HostTime) -> Event {
+    Event {
+        id: format!("evt_{}", uuid(chance())),
+        at: now,
+        kind: match report.end {
+            RunEnd::Verified(_) => Kind::BackupVerified,
+            RunEnd::Failed(_) => Kind::BackupFailed,
+        },
+        udid: report.udid.clone(),
+        name: name_of(&report.udid, status),
+        before: None,
+        after: None,
+        outcome: Some(report::outcome(&report.end).to_owned()),
+        words: report::sentence(&report.end),
+    }
+}
+
+fn program_event(run: &Run, status: &Status, now: HostTime) -> Option<Event> {
+    (!run.ok && !run.is_to_be_repeated()).then(|| Event {
+        id: format!("evt_{}", uuid(chance())),
+        at: now,
+        kind: Kind::HookFailed,
+        udid: run.udid.clone(),
+        name: name_of(&run.udid, status),
+        before: None,
+        after: None,
+        outcome: Some(run.outcome.clone()),
+        words: run.words.clone(),
+    })
+}
+
+/// What a check is told of the end of a run. That a run ended well is no success while a device is unprotected; that a person or a
+/// restart stopped it is no failure.
+fn end_of(report: &RunReport, run: String, outlook: Outlook, words: &str) -> Ping {
+    let (signal, how) = match &report.end {
+        RunEnd::Verified(_) => (signal(outlook), "The backup is complete and verified."),
+        RunEnd::Failed(RunFailure::Cancelled { .. }) => (Signal::Log, "The backup was stopped."),
+        RunEnd::Failed(_) => (Signal::Fail, "The backup did not come to its end."),
+    };
+    let code = report::outcome(&report.end);
+    Ping {
+        signal,
+        run: Some(run),
+        words: format!("{how} ({code}) {words}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -26,11 +26,13 @@ use crate::api::{self, story};
 use crate::clock::Clock;
 use crate::config::{Config, PageOwn};
 use crate::doctor;
+use crate::errand::Run;
 use crate::instance::{Instance, InstanceError};
 use crate::jobs::Place;
 use crate::keeper::Keeper;
 use crate::medium::{self, Origin};
 use crate::metrics;
+use crate::outside::{Internet, Kept, Outside};
 use crate::page::{self, Door};
 use crate::paths::{Paths, PathsError};
 use crate::phones::Phones;
@@ -40,6 +42,9 @@ use crate::status::Status;
 
 /// How long the last answers may take after the loop has ended.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// Runs of the program after a backup that are read at the start, to find the last of each device.
+const RAN: u32 = 500;
 
 /// What a process is made of.
 pub struct Setup<P> {
@@ -286,6 +291,9 @@ struct Start {
     aliases: Aliases,
     pulse: Arc<metrics::Pulse>,
     last_poll: Option<HostTime>,
+    outside: Kept,
+    owed: Vec<Udid>,
+    ran: Vec<Run>,
     known: Option<crate::medium::Known>,
     remarks: Vec<String>,
     door: Option<Door>,
@@ -310,6 +318,8 @@ impl Start {
             .collect();
         let (last_poll, known) = (state.agent()?.last_poll, medium::known(&state)?);
         let aliases = Aliases::made(&state)?;
+        let (outside, owed) = (Kept::read(&state)?, state.owed()?);
+        let ran = state.program_runs(None, RAN)?;
         let keeper = Keeper::start(state, &paths.database);
         Ok(Self {
             instance,
@@ -318,6 +328,9 @@ impl Start {
             aliases,
             pulse: Arc::default(),
             last_poll,
+            outside,
+            owed,
+            ran,
             known,
             remarks,
             door: None,
@@ -336,7 +349,14 @@ impl Start {
     }
 
     fn into_parts<P>(self, setup: Setup<P>, resident: bool) -> (Instance, Parts<P>) {
+        // Nothing outside is told by a single command.
+        let config = &setup.config;
+        let start = |kept| Outside::start(config, kept, &self.aliases, Internet, &setup.clock);
+        let outside = resident.then_some(self.outside).and_then(start);
         let parts = Parts {
+            outside,
+            owed: self.owed,
+            ran: self.ran,
             config: setup.config,
             place: Place {
                 root: setup.paths.backups,

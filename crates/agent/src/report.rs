@@ -5,6 +5,7 @@ use backupwatch_core::verdict::Level;
 use backupwatch_core::words::{files, size};
 
 use crate::api::words;
+use crate::errand::Run;
 use crate::exit::ExitCode;
 use crate::verification::Verification;
 
@@ -163,6 +164,18 @@ pub fn verification(check: &Verification) -> words::VerificationEntry {
         wrong: check.wrong,
         scheduled: check.scheduled,
         words: check.words(),
+    }
+}
+
+/// A run of the program after a backup, as the history gives it.
+pub fn program(run: &Run) -> words::ProgramEntry {
+    words::ProgramEntry {
+        udid: run.udid.to_string(),
+        started: run.started.0,
+        ended: run.ended.0,
+        ok: run.ok,
+        outcome: run.outcome.clone(),
+        words: run.words.clone(),
     }
 }
 

@@ -261,7 +261,9 @@ async fn a_test_notice_is_shown_and_stands_in_the_history() {
     let history = agent.client.history(None, 10).await.unwrap();
     let titles = history.entries.iter().map(|entry| match entry {
         HistoryEntry::Notice(notice) => (notice.title.as_str(), notice.udid.as_deref()),
-        HistoryEntry::Run(_) | HistoryEntry::Verification(_) => panic!("{entry:?}"),
+        HistoryEntry::Run(_) | HistoryEntry::Verification(_) | HistoryEntry::Program(_) => {
+            panic!("{entry:?}")
+        }
     });
     assert_eq!(
         titles.collect::<Vec<_>>(),

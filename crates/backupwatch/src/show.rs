@@ -411,6 +411,11 @@ pub fn history(terminal: Terminal, history: &History, status: &Status, zone: &Ti
                 let text = format!("{}: {}", name(&check.udid), tone.set(&check.words));
                 terminal.wrapped(&format!("{when}  "), &text, 4)
             }
+            HistoryEntry::Program(run) => {
+                let tone = if run.ok { Tone::Good } else { Tone::Bad };
+                let text = format!("{}: {}", name(&run.udid), tone.set(&run.words));
+                terminal.wrapped(&format!("{when}  "), &text, 4)
+            }
             HistoryEntry::Notice(notice) => {
                 format!(
                     "{when}  Notice: {}\n    {}",

@@ -6,6 +6,7 @@ mod asks;
 mod cables;
 mod chatter;
 mod ends;
+mod errands;
 mod looking;
 mod notes;
 
@@ -22,6 +23,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use chatter::Chatter;
+use errands::Errands;
 use looking::Looking;
 use notes::Notes;
 
@@ -30,6 +32,7 @@ use crate::alias::Aliases;
 use crate::bus::Cables;
 use crate::config::Config;
 use crate::diagnosis::ListenEvent;
+use crate::errand::Errand;
 use crate::jobs::Place;
 use crate::keeper::Write;
 use crate::medium::Medium;
@@ -83,6 +86,7 @@ pub(super) enum Act {
         follower: mpsc::Sender<ListenEvent>,
         cancel: CancellationToken,
     },
+    RunProgram(Box<Errand>),
     /// Shows the person a place on the page.
     Open(Page),
     /// Ends the agent; it comes back at the next login.
@@ -128,6 +132,7 @@ pub(super) struct Mind {
     aliases: Option<Aliases>,
     looking: Looking,
     notes: Notes,
+    errands: Errands,
     chatter: Chatter,
     cables: Cables,
     attached: BTreeMap<Attachment, Attached>,
@@ -177,6 +182,7 @@ impl Mind {
             place,
             looking: Looking::default(),
             notes: Notes::default(),
+            errands: Errands::default(),
             chatter: Chatter::default(),
             cables: Cables::default(),
             attached: BTreeMap::new(),
@@ -290,6 +296,7 @@ impl Mind {
         let views = self.watcher.devices(now);
         remarks.extend(self.sealed_notes(&views));
         remarks.extend(self.cable_remarks(&views));
+        remarks.extend(self.errand_remarks(&views));
         let agent = AgentStatus {
             running: self.resident,
             last_poll: self.last_poll.map(|at| at.0),

@@ -91,6 +91,9 @@ impl Rig {
             remembered,
             aliases,
             pulse: Arc::default(),
+            outside: None,
+            owed: Vec::new(),
+            ran: Vec::new(),
             last_poll: None,
             remarks: Vec::new(),
         };

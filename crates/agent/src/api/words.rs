@@ -228,6 +228,8 @@ pub enum HistoryEntry {
     Run(RunSummary),
     /// A later look at a backup, by a person or by the agent itself.
     Verification(VerificationEntry),
+    /// The person's own program after a backup.
+    Program(ProgramEntry),
     /// A notice, whether or not a desktop showed it.
     Notice(NoticeEntry),
 }
@@ -238,6 +240,7 @@ impl HistoryEntry {
         match self {
             Self::Run(run) => run.ended,
             Self::Verification(check) => check.at,
+            Self::Program(run) => run.ended,
             Self::Notice(notice) => notice.at,
         }
     }
@@ -267,6 +270,24 @@ pub struct VerificationEntry {
     pub wrong: u64,
     /// Whether the agent looked by itself.
     pub scheduled: bool,
+    /// One sentence.
+    pub words: String,
+}
+
+/// A run of the person's own program after a backup (`hooks.after_backup`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ProgramEntry {
+    /// The device whose backup it was for.
+    pub udid: String,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// Whether it ended well. The backup is good either way.
+    pub ok: bool,
+    /// A stable code: `ok`, `failed`, `late`, `cut_short`, `not_started`, `unsafe`, `no_backup` or `overtaken`.
+    pub outcome: String,
     /// One sentence.
     pub words: String,
 }

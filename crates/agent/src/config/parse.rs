@@ -13,11 +13,14 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
 
 use super::{Config, Mistake, Own};
+use crate::outside::settings;
 
 /// The sections of the policy.
 const POLICY: [&str; 6] = ["icloud", "backup", "notify", "poll", "retention", "verify"];
 /// The sections that the agent owns whole.
-const OWN: [&str; 5] = ["paths", "usbmuxd", "log", "page", "metrics"];
+const OWN: [&str; 8] = [
+    "paths", "usbmuxd", "log", "page", "metrics", "ping", "webhook", "hooks",
+];
 /// The agent's key that stands in no section.
 const ALONE: &str = "menu_bar";
 /// Keys of the agent inside sections of the policy.
@@ -63,6 +66,9 @@ pub(super) fn parse(text: &str) -> Result<Config, Mistake> {
         let span = place_of(&own_table, key);
         return Err(at(span, format!("`{key}` {problem}")));
     }
+    if let Err(problem) = settings::check(&own.webhook) {
+        return Err(at(place_of(&own_table, "webhook"), problem));
+    }
     let general_table = root.clone();
     let general =
         Policy::deserialize(Deserializer::from(Spanned::new(whole, root))).map_err(toml)?;
@@ -76,6 +82,7 @@ pub(super) fn parse(text: &str) -> Result<Config, Mistake> {
             devices: BTreeMap::new(),
         },
         nicknames: BTreeMap::new(),
+        pings: BTreeMap::new(),
         own,
     };
     match devices.map(|devices| (devices.span(), devices.into_inner())) {
@@ -126,7 +133,7 @@ fn take_own<'i>(keys: &mut DeTable<'i>, section: &'static str, name: &str, own: 
     );
 }
 
-/// One `[device."UDID"]`: a name, and any key of the policy.
+/// One `[device."UDID"]`: a name, the address of a check, and any key of the policy.
 fn device(
     text: &str,
     general: &DeTable<'_>,
@@ -164,6 +171,15 @@ fn device(
             ));
         };
         config.nicknames.insert(udid.clone(), name.to_owned());
+    }
+    if let Some(ping) = keys.remove("ping") {
+        let place = ping.span();
+        let address = match ping.get_ref().as_str() {
+            Some(text) => config.own.ping.address(text).map_err(|why| why.to_string()),
+            None => Err("it is not text".to_owned()),
+        };
+        let address = address.map_err(|why| at(place, format!("`ping` cannot be used: {why}")))?;
+        config.pings.insert(udid.clone(), address);
     }
     for (section, name) in MIXED {
         let Some(DeValue::Table(inner)) = keys.get(section).map(Spanned::get_ref) else {

@@ -80,6 +80,26 @@ fn bad_files_say_where_and_why() {
     assert!(seen >= 10, "the fixtures are missing");
 }
 
+/// Whoever has the address of a check can silence it.
+#[test]
+fn of_addresses_outside_only_the_host_is_shown() {
+    let text = "[ping]\nurl = \"https://hc.example/secret\"\n[[webhook]]\nurl = \"https://hook.example/secret\"\n\
+        secret_file = \"/home/me/key\"\n[device.\"00008110-000A1B2C3D4E5F60\"]\nping = \"https://hc.example:8443/secret\"\n";
+    let config = Config::parse(text).unwrap();
+    let shown = config.show().unwrap();
+    assert!(!shown.contains("secret\""), "{shown}");
+    for told in [
+        "https://hc.example/...",
+        "https://hook.example/...",
+        "https://hc.example:8443/...",
+        "/home/me/key",
+    ] {
+        assert!(shown.contains(told), "{shown}");
+    }
+    assert!(!format!("{config:?}").contains("secret\""));
+    assert!(Config::parse(&shown).is_ok(), "{shown}");
+}
+
 #[test]
 fn the_defaults_as_a_file() {
     insta::assert_snapshot!(Config::default().show().unwrap());

@@ -136,8 +136,8 @@ impl Url {
         }
     }
 
-    /// The same place, with more of a path, and a pair in its query. Neither may need escaping.
-    pub fn with(&self, path: &str, query: &str) -> Self {
+    /// The same place, with more of a path, and a pair more in its query. Neither may need escaping.
+    pub fn with(&self, path: &str, pair: Option<&str>) -> Self {
         let (before, asked) = match self.target.split_once('?') {
             Some((before, asked)) => (before, Some(asked)),
             None => (self.target.as_str(), None),
@@ -148,9 +148,10 @@ impl Url {
             before.trim_end_matches('/')
         };
         let asked = asked.filter(|asked| !asked.is_empty());
-        let asked: Vec<&str> = asked.into_iter().chain([query]).collect();
+        let asked: Vec<&str> = asked.into_iter().chain(pair).collect();
+        let mark = if asked.is_empty() { "" } else { "?" };
         Self {
-            target: format!("{before}{path}?{}", asked.join("&")),
+            target: format!("{before}{path}{mark}{}", asked.join("&")),
             ..self.clone()
         }
     }
@@ -200,9 +201,10 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
-    /// Whether sending the same again may have another end: not after a no, and not after a redirect, which is not followed.
-    pub fn is_passing(&self) -> bool {
-        matches!(self.status, 408 | 425 | 429 | 500..)
+    /// Whether it is a no: sending the same again would have the same end. A redirect is none, because the network of a hotel gives one
+    /// for everything; it is not followed.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self.status, 400..500) && !matches!(self.status, 408 | 425 | 429)
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod days;
 mod open;
+mod outside;
 mod prune;
 mod read;
 mod tally;

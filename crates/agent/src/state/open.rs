@@ -9,9 +9,10 @@ use rusqlite::{Connection, OpenFlags};
 use super::{State, StateError};
 
 /// The scripts, in order. The schema number is how many of them have run. Append only: each has been on disks.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_checks.sql"),
+    include_str!("migrations/0003_outside.sql"),
 ];
 
 /// `bkwt`, in the file's header, so that another program's database is not taken for ours.

@@ -12,7 +12,7 @@ const OBSERVATIONS_PER_DEVICE: i64 = 2_000;
 const OBSERVATIONS_KEPT_WHOLE: i64 = 1_000;
 /// Runs of one device: years of a run a day.
 const RUNS_PER_DEVICE: i64 = 1_000;
-/// Later looks at the backups of one device.
+/// Later looks at the backups of one device, and runs of the program after them.
 const CHECKS_PER_DEVICE: i64 = 500;
 /// Notices of all devices.
 const NOTICES: i64 = 5_000;
@@ -44,6 +44,7 @@ impl State {
             ("observations", "at", OBSERVATIONS_PER_DEVICE),
             ("runs", "ended", RUNS_PER_DEVICE),
             ("checks", "at", CHECKS_PER_DEVICE),
+            ("program_runs", "at", CHECKS_PER_DEVICE),
         ];
         for (table, time, kept) in statements {
             let sql = format!(
@@ -71,7 +72,7 @@ impl State {
                 params![DEVICES],
             )
             .map_err(fail)?;
-        for table in ["observations", "runs", "checks"] {
+        for table in ["observations", "runs", "checks", "program_runs", "told"] {
             transaction
                 .execute(
                     &format!("DELETE FROM {table} WHERE udid NOT IN (SELECT udid FROM devices)"),

@@ -214,7 +214,9 @@ impl State {
 }
 
 /// Columns 0 to 2: the device, the schema number of the JSON, the JSON. `None` when this release cannot read it.
-fn keyed_json<T: DeserializeOwned>(row: &Row<'_>) -> rusqlite::Result<Option<(Udid, T)>> {
+pub(super) fn keyed_json<T: DeserializeOwned>(
+    row: &Row<'_>,
+) -> rusqlite::Result<Option<(Udid, T)>> {
     let schema: i64 = row.get(1)?;
     if schema != BODY_SCHEMA {
         return Ok(None);

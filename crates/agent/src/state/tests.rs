@@ -118,7 +118,7 @@ fn a_newer_schema_and_a_foreign_file_are_left_alone() {
                 refused,
                 StateError::Newer {
                     found: 99,
-                    known: 2,
+                    known: 3,
                     ..
                 }
             ),

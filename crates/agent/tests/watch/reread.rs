@@ -69,7 +69,7 @@ async fn looks(agent: &Running, udid: &Udid) -> Vec<VerificationEntry> {
     entries
         .filter_map(|entry| match entry {
             HistoryEntry::Verification(look) => Some(look),
-            HistoryEntry::Run(_) | HistoryEntry::Notice(_) => None,
+            HistoryEntry::Run(_) | HistoryEntry::Program(_) | HistoryEntry::Notice(_) => None,
         })
         .collect()
 }

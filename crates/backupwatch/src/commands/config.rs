@@ -1,7 +1,10 @@
 //! `config path | check | show`.
 
 use crate::{cli::ConfigCommand, failure::Failure, setup::Setup, terminal::Terminal};
-use backupwatch_agent::exit::ExitCode;
+use backupwatch_agent::{
+    exit::ExitCode,
+    outside::{program, sign::Secret},
+};
 
 pub fn run(
     terminal: Terminal,
@@ -13,7 +16,15 @@ pub fn run(
         // The path helps most when the file is wrong.
         ConfigCommand::Path => terminal.data(path)?,
         ConfigCommand::Check => {
-            setup?;
+            let setup = setup?;
+            if let Some(program) = setup.config.own.hooks.program() {
+                program::check(program)
+                    .map_err(|error| Failure::from_error(ExitCode::Usage, "config", &error))?;
+            }
+            for webhook in &setup.config.own.webhook {
+                Secret::read(&webhook.secret_file)
+                    .map_err(|error| Failure::from_error(ExitCode::Usage, "config", &error))?;
+            }
             terminal.say(&format!("{path} is right"));
         }
         ConfigCommand::Show => {

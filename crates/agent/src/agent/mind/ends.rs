@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use backupwatch_core::run::{RunFailure, RunReport};
+use backupwatch_core::run::{RunEnd, RunFailure, RunReport};
 use backupwatch_core::watcher::{Event, Job};
 use backupwatch_core::{Now, Trust, Udid};
 
@@ -34,13 +34,16 @@ impl Mind {
             Done::BackedUp(report) => {
                 self.backup_ended(&report, acts);
                 let udid = report.udid.clone();
+                let verified = matches!(report.end, RunEnd::Verified(_));
                 self.tell(Event::BackupFinished(report), now, acts);
                 self.look_for_notes(&udid, acts);
+                self.errand_due(udid, verified, now, acts);
             }
             Done::Scanned(scan) => self.scanned(scan, now, acts),
             Done::Reread(udid, stretch) => self.reread_ended(udid, stretch, now, acts),
             Done::NotesRead(udid, read) => self.notes_read(udid, read, now, acts),
             Done::Listened(udid, outcome) => self.listened(udid, *outcome, now, acts),
+            Done::Ran(run) => self.errand_ended(*run, now, acts),
             Done::ListenEnded | Done::PluggedEnded => {}
             Done::CablesSeen(found) => self.cables.found(found),
             Done::PageOpened(Ok(())) => {}
@@ -132,6 +135,7 @@ impl Mind {
                     self.place.known = Some(known);
                 }
                 self.tell(Event::StoreReady { free }, now, acts);
+                self.run_owed(now, acts);
                 for (udid, standing) in copies {
                     if self.counts(&udid) {
                         let (copy, check) = match standing {
@@ -168,6 +172,7 @@ impl Mind {
             What::Page | What::Notes | What::Plugged => {}
             What::Cables => self.cables.found(Vec::new()),
             What::Log(udid) => self.listening_broke(&udid),
+            What::Program(udid) => self.errand_broke(&udid, words, now, acts),
             What::Asked(job, udid) => {
                 if job == Job::Store {
                     self.looked(false, acts);
