@@ -130,7 +130,9 @@ impl<'t> Agent<'t> {
             .into_iter()
             .filter_map(|entry| match entry {
                 HistoryEntry::Notice(notice) => Some(notice.title),
-                HistoryEntry::Run(_) | HistoryEntry::Verification(_) => None,
+                HistoryEntry::Run(_) | HistoryEntry::Verification(_) | HistoryEntry::Program(_) => {
+                    None
+                }
             })
             .collect();
         titles.reverse();
