@@ -10,6 +10,7 @@ mod disk;
 mod floor;
 mod machine;
 mod measure;
+mod order;
 mod phone;
 mod phones;
 mod report;
@@ -66,6 +67,8 @@ struct Bench {
     started: Instant,
     only: Vec<String>,
 }
+
+pub(crate) use order::run as order;
 
 pub(crate) fn run(options: Options) -> Result<()> {
     if let [from, to] = &options.copy[..] {

@@ -44,6 +44,8 @@ enum Task {
     Peers,
     /// Measure our backup beside the peers' on one simulated phone
     Bench(bench::Options),
+    /// See which functions run, and write crates/backupwatch/often.ld; needs valgrind and a session bus
+    Order,
     /// Fail on an edge between crates that the architecture forbids
     Floors,
     /// Make Backupwatch.app for macOS, signed ad hoc
@@ -85,6 +87,7 @@ fn main() -> Result<()> {
         } => test::run(no_install, backend.as_deref(), &filter),
         Task::Peers => peers::install().map(|found| found.print()),
         Task::Bench(options) => bench::run(options),
+        Task::Order => bench::order(),
         Task::Floors => floors::check(),
         Task::Bundle(options) => bundle::run(&options).map(drop),
         Task::Deb(options) => deb::run(&options).map(drop),
