@@ -18,9 +18,20 @@ use crate::jail::Jail;
 const MANY: usize = 4096;
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Lister {
+    looks_ahead: bool,
     ahead: Option<(String, JoinHandle<Done>)>,
+}
+
+impl Default for Lister {
+    fn default() -> Self {
+        Self {
+            // The crate's own tests are to know what is read first.
+            looks_ahead: !cfg!(test),
+            ahead: None,
+        }
+    }
 }
 
 impl Lister {
@@ -46,8 +57,7 @@ impl Lister {
             }
         };
         let few = |entries: usize| (1..=MANY).contains(&entries);
-        // The crate's own tests are to know what is read first.
-        if !cfg!(test) && done.answer.entries().is_some_and(few) {
+        if self.looks_ahead && done.answer.entries().is_some_and(few) {
             self.ahead = next.map(|next| {
                 let (tree, udid, path) = (Arc::clone(tree), udid.clone(), next.clone());
                 let work = move || chores::list(&tree, &udid, &path);
@@ -76,7 +86,49 @@ fn after(path: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+
+    #[tokio::test]
+    async fn what_was_listed_ahead_is_the_answer_until_something_else_happens() {
+        let dir = tempfile::tempdir().unwrap();
+        for folder in ["00", "01", "02", "03"] {
+            fs::create_dir(dir.path().join(folder)).unwrap();
+            fs::write(dir.path().join(folder).join("a"), b"x").unwrap();
+        }
+        let udid = Udid::parse("00008110-000A1B2C3D4E5F60").unwrap();
+        let tree = Arc::new(Jail::open(&dir.path().canonicalize().unwrap()).unwrap());
+        let mut lister = Lister {
+            looks_ahead: true,
+            ahead: None,
+        };
+        let mut entries = async |folder: &str, happens: bool| {
+            if happens {
+                lister.forget();
+            }
+            let path = format!("{}/{folder}", udid.as_str());
+            let done = lister.list(&tree, &udid, path).await.unwrap();
+            // What comes after was not listed before it is there.
+            while lister
+                .ahead
+                .as_ref()
+                .is_some_and(|(_, work)| !work.is_finished())
+            {
+                tokio::task::yield_now().await;
+            }
+            done.answer.entries().unwrap()
+        };
+        assert_eq!(entries("00", false).await, 1);
+        fs::write(dir.path().join("01/b"), b"x").unwrap();
+        assert_eq!(entries("01", false).await, 1, "listed before");
+        fs::write(dir.path().join("02/b"), b"x").unwrap();
+        assert_eq!(entries("02", true).await, 2, "something else happened");
+        fs::write(dir.path().join("00/b"), b"x").unwrap();
+        assert_eq!(entries("00", false).await, 2, "not the one that was listed");
+        fs::write(dir.path().join("03/b"), b"x").unwrap();
+        assert_eq!(entries("03", false).await, 2, "nor is it kept for later");
+    }
 
     #[test]
     fn folders_follow_one_another() {
