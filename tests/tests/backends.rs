@@ -108,7 +108,7 @@ fn a_library_that_is_of_no_use_is_one_sentence_and_never_another_way() {
         assert_eq!(refused.code, Some(2), "{name}: {refused:?}");
         assert!(refused.err.contains(words), "{name}: {refused:?}");
         assert!(
-            refused.err.contains("apt install libimobiledevice6"),
+            refused.err.contains("apt install libimobiledevice"),
             "{name}: {refused:?}"
         );
 
@@ -170,7 +170,7 @@ fn a_phone_that_is_not_understood_falls_back_for_good() {
     }
     let mut odd = plain();
     odd.lockdown.fault = backupwatch_sim::persona::Persona::parse(
-        "[identity]\nudid = \"00008101-000A11112222F1E5\"\n[[lockdown.fault]]\nrequest = \"GetValue\"\nkind = \"rubbish\"\ntimes = 1\n",
+        "[identity]\nudid = \"00008101-000A11112222F1E5\"\nname = \"Ada\"\n[[lockdown.fault]]\nrequest = \"GetValue\"\nkind = \"rubbish\"\ntimes = 1\n",
     )
     .unwrap()
     .lockdown
