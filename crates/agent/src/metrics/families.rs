@@ -124,6 +124,10 @@ pub(super) const LAST_CONTACT: Family = time(
     "backupwatch_last_contact_timestamp",
     "When the device last answered.",
 );
+pub(super) const MUTED: Family = gauge(
+    "backupwatch_muted",
+    "Whether a person wants to hear nothing about the device.",
+);
 pub(super) const RUNNING: Family = gauge(
     "backupwatch_backup_running",
     "Whether a local backup runs now.",
@@ -163,7 +167,7 @@ pub(super) const LAST_RUN_SIZE: Family = bytes(gauge(
 
 /// All of them.
 #[cfg(test)]
-pub(super) const ALL: [Family; 31] = [
+pub(super) const ALL: [Family; 32] = [
     AGENT_UP,
     BUILD_INFO,
     AS_OF,
@@ -186,6 +190,7 @@ pub(super) const ALL: [Family; 31] = [
     LOCAL_VERIFIED,
     LOCAL_DAMAGED,
     LAST_CONTACT,
+    MUTED,
     RUNNING,
     DUE,
     RUNS,

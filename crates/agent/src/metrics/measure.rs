@@ -111,6 +111,7 @@ fn device(sheet: &mut Sheet, as_of: Timestamp, device: &DeviceStatus, labels: &[
     let is = device.protection().code();
     sheet.note_one_of(of::PROTECTION, labels, "protection", &all, is);
     sheet.note(of::LAST_CONTACT, labels, device.seen_at.map(seconds));
+    sheet.note(of::MUTED, labels, Some(truth(device.muted_since.is_some())));
     icloud(sheet, as_of, &device.icloud, labels);
     local(sheet, &device.local, labels);
     sheet.note(of::RUNNING, labels, Some(truth(device.backup.is_some())));
