@@ -9,11 +9,11 @@ mod clients;
 mod disk;
 mod floor;
 mod machine;
-mod measure;
+pub(crate) mod measure;
 mod order;
 mod phone;
 mod phones;
-mod report;
+pub(crate) mod report;
 mod round;
 
 use anyhow::{Context as _, Result, bail};
@@ -143,7 +143,7 @@ fn names_it(names: &[String], case: &str) -> bool {
     names.is_empty() || names.iter().any(|name| name == case)
 }
 
-fn target() -> Result<PathBuf> {
+pub(crate) fn target() -> Result<PathBuf> {
     let out = Command::new("cargo")
         .args(["metadata", "--format-version", "1", "--no-deps"])
         .current_dir(crate::root())
@@ -155,7 +155,7 @@ fn target() -> Result<PathBuf> {
 }
 
 /// The programs as a person gets them: with all optimisations.
-fn build() -> Result<()> {
+pub(crate) fn build() -> Result<()> {
     println!("building the release");
     for what in [
         &["-p", "backupwatch"][..],

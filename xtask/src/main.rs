@@ -11,8 +11,10 @@ mod fuzz;
 mod icon;
 mod macos;
 mod peers;
+mod phones;
 mod remediation;
 mod schema;
+mod soak;
 mod stage;
 mod test;
 
@@ -46,6 +48,8 @@ enum Task {
     Bench(bench::Options),
     /// See which functions run, and write crates/backupwatch/often.ld; needs valgrind and a session bus
     Order,
+    /// Let phones come and go for a while, and fail on a wrong verdict or on anything that the agent does not give back
+    Soak(soak::Options),
     /// Fail on an edge between crates that the architecture forbids
     Floors,
     /// Make Backupwatch.app for macOS, signed ad hoc
@@ -88,6 +92,7 @@ fn main() -> Result<()> {
         Task::Peers => peers::install().map(|found| found.print()),
         Task::Bench(options) => bench::run(options),
         Task::Order => bench::order(),
+        Task::Soak(options) => soak::run(&options),
         Task::Floors => floors::check(),
         Task::Bundle(options) => bundle::run(&options).map(drop),
         Task::Deb(options) => deb::run(&options).map(drop),

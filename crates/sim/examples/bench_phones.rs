@@ -2,7 +2,8 @@
 //! input say, and end with them.
 //!
 //! `bench_phones SOCKET PERSONA.toml COUNT`: that many phones of this persona, each with a UDID of its own, none plugged in. Lines:
-//! `plug` and `unplug` do it to all, `flap ROUNDS MILLISECONDS` unplugs each tenth phone in turn and plugs it in again.
+//! `plug` and `unplug` do it to all, `flap ROUNDS MILLISECONDS` unplugs each tenth phone in turn and plugs it in again, and
+//! `date WHICH DAYS` lets the last iCloud backup of each tenth phone from WHICH on be so many days old.
 
 #![allow(
     clippy::print_stdout,
@@ -16,7 +17,7 @@ use std::io::BufRead as _;
 use std::path::Path;
 use std::time::Duration;
 
-use backupwatch_sim::persona::Persona;
+use backupwatch_sim::persona::{Persona, Stamp};
 use backupwatch_sim::phone::PhoneHandle;
 use backupwatch_sim::{Listen, Sim};
 
@@ -55,6 +56,11 @@ async fn main() {
                 ["unplug"] => phones.iter().for_each(PhoneHandle::unplug),
                 ["flap", rounds, pause] => {
                     flap(&phones, rounds.parse().unwrap(), pause.parse().unwrap())
+                }
+                ["date", which, days] => {
+                    let stamp = Stamp::DaysAgo(days.parse().unwrap());
+                    let some = phones.iter().skip(which.parse().unwrap()).step_by(EACH);
+                    some.for_each(|phone| phone.set_cloud_stamp(Some(&stamp)));
                 }
                 _ => panic!("{line} is no command"),
             }

@@ -100,7 +100,7 @@ fn peak_of(status: &str) -> Option<u64> {
 }
 
 /// A number of `/proc/PID/status`, in the unit that stands there.
-pub(super) fn field_of(status: &str, name: &str) -> Option<u64> {
+pub(crate) fn field_of(status: &str, name: &str) -> Option<u64> {
     let line = status.lines().find(|line| line.starts_with(name))?;
     line.split_whitespace().nth(1)?.parse().ok()
 }
@@ -110,7 +110,7 @@ fn cpu(id: u32) -> Option<f64> {
 }
 
 /// User and system time of `/proc/PID/stat`, of all threads. A tick is a hundredth of a second on every Linux there is.
-pub(super) fn cpu_of(stat: &str) -> Option<f64> {
+pub(crate) fn cpu_of(stat: &str) -> Option<f64> {
     // The name of the program may hold anything, also brackets and spaces; the third field follows the last bracket.
     let (_, rest) = stat.rsplit_once(") ")?;
     let mut ticks = rest.split(' ').skip(11).map(str::parse::<u32>);

@@ -189,7 +189,7 @@ pub(super) fn in_seconds(seconds: f64) -> String {
     format!("{seconds:.2} s")
 }
 
-pub(super) fn in_mebibytes(bytes: u64) -> String {
+pub(crate) fn in_mebibytes(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / MIB)
 }
 
@@ -203,7 +203,7 @@ fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
 }
 
 /// A table in Markdown with straight columns; the first row is its head.
-pub(super) fn table(rows: &[Vec<String>]) -> String {
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
