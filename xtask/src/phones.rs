@@ -145,8 +145,12 @@ impl Agent {
                 return Ok(begin.elapsed().as_secs_f64());
             }
             if begin.elapsed() > PATIENCE {
+                let mut words = BTreeMap::new();
+                for device in self.status()?["devices"].as_array().into_iter().flatten() {
+                    *words.entry(device["protection"].to_string()).or_insert(0) += 1;
+                }
                 bail!(
-                    "the agent has not judged all of them within {} s",
+                    "it is not as it should be after {} s: {words:?}",
                     PATIENCE.as_secs()
                 );
             }

@@ -27,6 +27,7 @@ pub(crate) struct Options {
 
 /// Threads for the disk end after ten seconds without work.
 const REST: Duration = Duration::from_secs(12);
+const SETTLE: Duration = Duration::from_secs(3);
 /// How many rounds of flapping between two looks, and how far apart.
 const FLAPS: &str = "flap 150 100";
 /// Dates that phones get in turn, in days; below four is no reason to worry.
@@ -55,12 +56,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             break;
         }
         phones.order(FLAPS)?;
+        // A phone tells of a new date those who listen, and they begin to with the first visit.
+        agent.until_judged_as(
+            options.phones - well(&good, options.phones),
+            well(&good, options.phones),
+        )?;
+        sleep(SETTLE);
         phones.order(&format!("date {round} {days}"))?;
         *good.get_mut(round as usize).context("a tenth too many")? = *days < 4;
-        let well: u32 = (0..options.phones)
-            .filter(|phone| good.get((phone % TENTHS) as usize) == Some(&true))
-            .count()
-            .try_into()?;
+        let well = well(&good, options.phones);
         slowest = slowest.max(agent.until_judged_as(options.phones - well, well)?);
         sleep(REST);
         looks.push((begin.elapsed(), agent.held()?));
@@ -71,6 +75,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     print(&looks);
     println!("slowest to all verdicts after a change: {slowest:.2} s");
     judge(&looks)
+}
+
+fn well(good: &[bool], phones: u32) -> u32 {
+    let so = |phone: &u32| good.get((phone % TENTHS) as usize) == Some(&true);
+    (0..phones).filter(so).fold(0, |sum, _| sum + 1)
 }
 
 fn print(looks: &[(Duration, Held)]) {
