@@ -13,7 +13,7 @@
     expect(clippy::disallowed_methods, reason = "this is the door")
 )]
 
-use std::fs::{File, ReadDir};
+use std::fs::{self, File, ReadDir};
 use std::io::{self, Read, Seek as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt as _;
@@ -98,8 +98,33 @@ pub(crate) fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
 }
 
 /// What is in a folder.
-pub(crate) fn list(path: &Path) -> io::Result<ReadDir> {
-    observed!(Op::at(What::Open, CWD, path), std::fs::read_dir(path))
+pub(crate) fn list(path: &Path) -> io::Result<Entries> {
+    let entries = observed!(Op::at(What::Open, CWD, path), std::fs::read_dir(path))?;
+    Ok(Entries {
+        entries,
+        #[cfg(test)]
+        path: path.to_owned(),
+    })
+}
+
+/// See [`list`].
+#[derive(Debug)]
+pub(crate) struct Entries {
+    entries: ReadDir,
+    #[cfg(test)]
+    path: PathBuf,
+}
+
+impl Iterator for Entries {
+    type Item = io::Result<fs::DirEntry>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = observed!(
+            Op::at(What::Read, CWD, self.path.as_path()),
+            self.entries.next().transpose()
+        );
+        next.transpose()
+    }
 }
 
 /// The names in an open folder.
