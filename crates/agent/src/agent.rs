@@ -142,6 +142,7 @@ pub async fn run<P: Phones>(
             Arc::clone(&clock),
             parts.power,
             news_in,
+            parts.config.policies.general.poll.parallel,
             listening.clone(),
         ),
         reins: HashMap::new(),

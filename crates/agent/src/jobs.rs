@@ -31,9 +31,6 @@ use crate::power::Power;
 use crate::purgeable;
 use crate::verification::{self, Stretch};
 
-/// Visits at the same time: enough for a wall of phones, few enough for the file descriptors of a desktop.
-const VISITS: usize = 48;
-
 /// How a job ended.
 #[derive(Debug)]
 pub enum Done {
@@ -153,12 +150,14 @@ pub struct Jobs<P> {
 }
 
 impl<P: Phones> Jobs<P> {
-    /// None yet. What jobs notice on their way goes to `news`; `shutdown` ends the ones that would go on for ever.
+    /// None yet. What jobs notice on their way goes to `news`; `shutdown` ends the ones that would go on for ever. At most so many
+    /// `visits` are under way; further ones wait, and who waits longest is next.
     pub fn new(
         phones: Arc<P>,
         clock: Arc<dyn Clock>,
         power: Power,
         news: mpsc::Sender<Event>,
+        visits: u8,
         shutdown: CancellationToken,
     ) -> Self {
         Self {
@@ -168,7 +167,7 @@ impl<P: Phones> Jobs<P> {
             news,
             set: JoinSet::new(),
             what: HashMap::new(),
-            visits: Arc::new(Semaphore::new(VISITS)),
+            visits: Arc::new(Semaphore::new(usize::from(visits))),
             store: Arc::new(Semaphore::new(1)),
             programs: Arc::new(Semaphore::new(1)),
             listening: HashMap::new(),

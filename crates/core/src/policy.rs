@@ -203,6 +203,8 @@ pub struct PollPolicy {
     pub interval: Period,
     /// After a first failed question; doubles each time, up to `interval`.
     pub retry: Period,
+    /// Devices that are asked at the same time; the others wait for their turn. Only in general.
+    pub parallel: u8,
 }
 
 impl Default for PollPolicy {
@@ -210,6 +212,8 @@ impl Default for PollPolicy {
         Self {
             interval: Period::minutes(15),
             retry: Period::seconds(30),
+            // Enough for a wall of phones, few enough for the file descriptors of a desktop.
+            parallel: 48,
         }
     }
 }
@@ -419,6 +423,9 @@ impl Policy {
         if (Period::seconds(1)..Period::days(2)).contains(&self.verify.period) {
             return wrong("verify.period", "must be at least 2 d, or 0 for never");
         }
+        if self.poll.parallel == 0 {
+            return wrong("poll.parallel", "must be at least 1");
+        }
         if self.backup.parallel == 0 {
             return wrong("backup.parallel", "must be at least 1");
         }
@@ -522,6 +529,7 @@ mod tests {
             ("notify.repeat.critical = \"1 min\"", "notify.repeat"),
             ("backup.retry_passcode = \"1 min\"", "backup.retry_passcode"),
             ("backup.parallel = 0", "backup.parallel"),
+            ("poll.parallel = 0", "poll.parallel"),
         ];
         for (text, key) in table {
             let policy: Policy = toml::from_str(text).unwrap();

@@ -98,14 +98,24 @@ impl Watcher {
             Touched::Nobody => {}
             Touched::One(udid) => self.settle(&udid, now, &mut commands),
             Touched::All => {
-                let everybody: Vec<Udid> = self.devices.keys().cloned().collect();
-                for udid in everybody {
+                for udid in self.by_risk() {
                     self.settle(&udid, now, &mut commands);
                 }
             }
         }
         self.reread(now, &mut commands);
         commands
+    }
+
+    /// Every device, in the order in which they get what there is not enough of: whoever a person waits for, then whose newest
+    /// backup anywhere is oldest.
+    fn by_risk(&self) -> Vec<Udid> {
+        let mut all: Vec<&Device> = self.devices.values().collect();
+        // Stable: equals stay in the order of their UDIDs.
+        all.sort_by_key(|device| (device.wish.is_none(), device.safe_since()));
+        all.into_iter()
+            .map(|device| device.udid().clone())
+            .collect()
     }
 
     /// When to send [`Event::Tick`] at the latest; a moment in the past means at once. None: only events matter.

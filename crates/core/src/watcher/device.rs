@@ -13,6 +13,7 @@ use crate::udid::Udid;
 use crate::watcher::event::Attachment;
 use crate::watcher::remembered::{Failures, Remembered};
 use crate::watcher::telling::Outlook;
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 
 /// Hints of the device (its domain changed, it was unlocked) are followed at once, but not more often than this: a
@@ -107,6 +108,13 @@ impl Device {
 
     pub(super) fn udid(&self) -> &Udid {
         &self.memory.udid
+    }
+
+    /// When the newest backup was made that is known of, to iCloud or here. A date that is wrong only costs the device its turn.
+    pub(super) fn safe_since(&self) -> Option<Timestamp> {
+        let past = &self.memory.past;
+        let cloud = past.cloud_last.map(|at| at.0);
+        cloud.max(past.copy.as_ref().map(|copy| copy.at.0))
     }
 
     pub(super) fn is_attached(&self) -> bool {

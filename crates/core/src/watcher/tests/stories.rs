@@ -7,8 +7,9 @@ use crate::notice::NoticeKind;
 use crate::policy::{Mode, Policy};
 use crate::run::{Phase, RunFailure};
 use crate::time::{Now, Period};
+use crate::udid::Udid;
 use crate::verdict::{Check, CloudState, Level, Protection};
-use crate::watcher::{Attachment, Command, Event, Job};
+use crate::watcher::{Attachment, Command, Event, Job, Watcher};
 
 fn evening() -> Now {
     at("2026-11-20T17:00:00Z")
@@ -514,6 +515,60 @@ fn two_at_a_time_and_the_third_follows() {
     let report = verified(&story.now);
     story.send(Event::BackupFinished(report));
     insta::assert_snapshot!(story.transcript());
+}
+
+/// A wall of phones and two places on the disk: whose backup is oldest comes first, and everybody's turn comes.
+#[test]
+fn of_a_hundred_the_oldest_risk_is_first() {
+    let mut policy = Policy::default();
+    policy.backup.presence = Period::days(1);
+    let mut watcher = Watcher::new(policy, Vec::new());
+    let now = evening();
+    let missing = "away".to_owned();
+    watcher.handle(&now, Event::StoreMissing { why: missing });
+    // Ages in an order that is not the one of the names.
+    let age = |number: u32| i64::from((number * 37) % 100) + 10;
+    for number in 0..100 {
+        let device = udid(&format!("00008110-{number:016X}"));
+        watcher.handle(
+            &now,
+            Event::Attached {
+                udid: device.clone(),
+                link: LinkKind::Usb,
+                attachment: Attachment(number),
+            },
+        );
+        let mut stale = facts(&now, Period::days(age(number)));
+        stale.udid = device;
+        watcher.handle(&now, Event::Probed(Box::new(stale)));
+    }
+    let started = |commands: Vec<Command>| -> Vec<Udid> {
+        let plans = commands.into_iter().filter_map(|command| match command {
+            Command::StartBackup { plan, .. } => Some(plan.udid),
+            _ => None,
+        });
+        plans.collect()
+    };
+    let ready = watcher.handle(&now, Event::StoreReady { free: None });
+    let mut running = started(ready);
+    assert_eq!(running.len(), 2, "{running:?}");
+    let mut order = running.clone();
+    while let Some(done) = running.pop() {
+        let mut report = verified(&now);
+        report.udid = done;
+        let next = started(watcher.handle(&now, Event::BackupFinished(report)));
+        assert!(running.len() + next.len() <= 2, "{next:?}");
+        order.extend(next.iter().cloned());
+        running.extend(next);
+    }
+    let ages: Vec<i64> = order
+        .iter()
+        .map(|device| {
+            let number = device.as_str().rsplit('-').next().unwrap();
+            age(u32::from_str_radix(number, 16).unwrap())
+        })
+        .collect();
+    assert_eq!(ages, (10..110).rev().collect::<Vec<i64>>());
 }
 
 #[test]
