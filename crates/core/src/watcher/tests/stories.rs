@@ -543,11 +543,13 @@ fn of_a_hundred_the_oldest_risk_is_first() {
         watcher.handle(&now, Event::Probed(Box::new(stale)));
     }
     let started = |commands: Vec<Command>| -> Vec<Udid> {
-        let plans = commands.into_iter().filter_map(|command| match command {
-            Command::StartBackup { plan, .. } => Some(plan.udid),
-            _ => None,
-        });
-        plans.collect()
+        let mut udids = Vec::new();
+        for command in commands {
+            if let Command::StartBackup { plan, .. } = command {
+                udids.push(plan.udid);
+            }
+        }
+        udids
     };
     let ready = watcher.handle(&now, Event::StoreReady { free: None });
     let mut running = started(ready);
