@@ -232,7 +232,7 @@ fn paths(value: &Value, at: &str, into: &mut BTreeSet<String>) {
 const SCHEMA_1: &str = "
 .agent.last_poll .agent.remarks[] .agent.running .agent.usbmuxd
 .as_of
-.devices[]
+.devices[].alias .devices[]
 .devices[].backup.bytes .devices[].backup.files .devices[].backup.percent .devices[].backup.phase
 .devices[].cause .devices[].due
 .devices[].icloud.age_s .devices[].icloud.enabled .devices[].icloud.last .devices[].icloud.state .devices[].icloud.why

@@ -8,7 +8,8 @@ use std::{
 };
 
 /// End-to-end tests that are made a second time, with libimobiledevice speaking to the phone.
-const BOTH_WAYS: &str = "binary(watch_verdicts) | binary(cli_devices) | binary(backup_whole) | binary(backup_faults)";
+const BOTH_WAYS: &str =
+    "binary(watch_verdicts) | binary(cli_devices) | binary(backup_whole) | binary(backup_faults)";
 
 pub(crate) fn run(no_install: bool, backend: Option<&str>, filter: &[String]) -> Result<()> {
     let whole = filter.is_empty() && backend.is_none();
@@ -77,7 +78,11 @@ pub(crate) fn run(no_install: bool, backend: Option<&str>, filter: &[String]) ->
         tests
     };
     if backend.is_some() {
-        step(&mut ran, "tests", tests(&["-p", "backupwatch-e2e"], backend))?;
+        step(
+            &mut ran,
+            "tests",
+            tests(&["-p", "backupwatch-e2e"], backend),
+        )?;
     } else {
         step(&mut ran, "tests", tests(&["--workspace"], None))?;
     }

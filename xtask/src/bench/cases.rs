@@ -66,7 +66,14 @@ const KEEPING: &[Client] = &[
     Libimobiledevice,
 ];
 /// pymobiledevice3 would take longer than all others together.
-const FAST: &[Client] = &[Backupwatch, Copy, Drain, Idevice, Idevicebackup2, Libimobiledevice];
+const FAST: &[Client] = &[
+    Backupwatch,
+    Copy,
+    Drain,
+    Idevice,
+    Idevicebackup2,
+    Libimobiledevice,
+];
 /// What TLS costs can be seen on a few.
 const FEW: &[Client] = &[Backupwatch, Drain, Idevice, Libimobiledevice];
 
