@@ -37,7 +37,12 @@ pub(super) fn ahead<T>(jail: &Jail, work: impl FnOnce(Folders<'_>) -> T) -> T {
         let started = lister.spawn_scoped(scope, list_all);
         // Where there is no thread to be had, each is listed when it is asked for.
         let ahead = started.is_ok().then_some(listed);
-        work(Folders { jail, ahead })
+        let done = work(Folders { jail, ahead });
+        // The scope waits for what a thread does, and not until it has put away what it had.
+        if let Ok(lister) = started {
+            let _ = lister.join();
+        }
+        done
     })
 }
 
