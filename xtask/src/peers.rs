@@ -42,6 +42,7 @@ const DEBIAN: &[(&str, &str)] = &[
     ("prometheus-alertmanager", "amtool"),
     ("jq", "jq"),
     ("valgrind", "valgrind"),
+    ("strace", "strace"),
 ];
 
 /// Homebrew's formulas on macOS; the desktop peers of Linux have no place there.

@@ -18,20 +18,9 @@ use crate::jail::Jail;
 const MANY: usize = 4096;
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Lister {
-    looks_ahead: bool,
     ahead: Option<(String, JoinHandle<Done>)>,
-}
-
-impl Default for Lister {
-    fn default() -> Self {
-        Self {
-            // The crate's own tests are to know what is read first.
-            looks_ahead: !cfg!(test),
-            ahead: None,
-        }
-    }
 }
 
 impl Lister {
@@ -57,7 +46,7 @@ impl Lister {
             }
         };
         let few = |entries: usize| (1..=MANY).contains(&entries);
-        if self.looks_ahead && done.answer.entries().is_some_and(few) {
+        if done.answer.entries().is_some_and(few) {
             self.ahead = next.map(|next| {
                 let (tree, udid, path) = (Arc::clone(tree), udid.clone(), next.clone());
                 let work = move || chores::list(&tree, &udid, &path);
@@ -99,10 +88,7 @@ mod tests {
         }
         let udid = Udid::parse("00008110-000A1B2C3D4E5F60").unwrap();
         let tree = Arc::new(Jail::open(&dir.path().canonicalize().unwrap()).unwrap());
-        let mut lister = Lister {
-            looks_ahead: true,
-            ahead: None,
-        };
+        let mut lister = Lister::default();
         let mut entries = async |folder: &str, happens: bool| {
             if happens {
                 lister.forget();
