@@ -109,12 +109,26 @@ fn everything_is_installed(debian: &CleanRoot) {
     let fields = said(&[
         "dpkg-query",
         "--show",
-        "--showformat=${Depends}|${Recommends}",
+        "--showformat=${Depends}|${Recommends}|${Suggests}",
         "backupwatch",
     ]);
-    let (depends, recommends) = fields.split_once('|').unwrap();
+    let (depends, others) = fields.split_once('|').unwrap();
     assert!(depends.contains("libc6 (>= "), "{fields}");
-    assert_eq!(recommends, "usbmuxd");
+    assert_eq!(others, "usbmuxd|libimobiledevice-1.0-6 | libimobiledevice6");
+    // Nobody has to have that library, and who wants to use it is told how to get it.
+    let mut check = debian.user(&[
+        "env",
+        "BACKUPWATCH_BACKEND=libimobiledevice",
+        "backupwatch",
+        "check",
+    ]);
+    let checked = peers::run(&mut check, PATIENCE);
+    assert_eq!(checked.status.code(), Some(2), "{}", peers::words(&checked));
+    let complained = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert!(
+        complained.contains("libimobiledevice is not installed; install it with: "),
+        "{complained}"
+    );
     let copyright = fs::read_to_string(debian.path("/usr/share/doc/backupwatch/copyright"));
     assert!(copyright.unwrap().contains("Permission is hereby granted"));
 }

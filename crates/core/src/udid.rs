@@ -40,6 +40,17 @@ impl Udid {
         }
     }
 
+    /// What a person has typed: the case is the one in which devices tell theirs, 40 digits in lower case, 8 and 16 in upper.
+    pub fn typed(text: &str) -> Result<Self, BadUdid> {
+        let Self(mut text) = Self::parse(text)?;
+        if text.len() == 40 {
+            text.make_ascii_lowercase();
+        } else {
+            text.make_ascii_uppercase();
+        }
+        Ok(Self(text))
+    }
+
     /// The whole UDID, for protocols, files and the person's own terminal.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -95,6 +106,20 @@ impl AsRef<str> for Udid {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_typed_one_has_the_case_of_the_device() {
+        for (typed, told) in [
+            ("00008110-000a1b2c3d4e5f60", "00008110-000A1B2C3D4E5F60"),
+            (
+                "00008030001A2B3C4D5E6F708192A3B4C5D6E7F8",
+                "00008030001a2b3c4d5e6f708192a3b4c5d6e7f8",
+            ),
+        ] {
+            assert_eq!(Udid::typed(typed).unwrap().as_str(), told);
+        }
+        assert!(Udid::typed("00008110").is_err());
+    }
 
     #[test]
     fn shapes() {

@@ -3,7 +3,7 @@
 //! The sections `[backup]` and `[notify]` have keys of the policy (a type of `core`) and of the agent, so the parsed table
 //! is split by owner before it is read into types; the values keep their places in the text on the way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use backupwatch_core::policy::PolicyError;
@@ -88,7 +88,12 @@ pub(super) fn parse(text: &str) -> Result<Config, Mistake> {
     match devices.map(|devices| (devices.span(), devices.into_inner())) {
         None => {}
         Some((_, DeValue::Table(devices))) => {
+            let mut seen = BTreeSet::new();
             for (key, value) in devices {
+                if !seen.insert(key.get_ref().to_ascii_lowercase()) {
+                    let twice = "this device has a table already".to_owned();
+                    return Err(at(Some(key.span()), twice));
+                }
                 device(text, &general_table, &mut config, &key, value)?;
             }
         }
@@ -144,7 +149,7 @@ fn device(
     let at = |span: Range<usize>, message: String| mistake(text, Some(span), message);
     let toml = |error: toml::de::Error| mistake(text, error.span(), error.message().to_owned());
 
-    let udid = Udid::parse(key.get_ref()).map_err(|error| {
+    let udid = Udid::typed(key.get_ref()).map_err(|error| {
         at(
             key.span(),
             format!("{error}; devices are told apart by UDID"),

@@ -32,6 +32,9 @@ fn a_device_overrides_what_it_names_and_nothing_else() {
     let config = Config::load(&fixture("good/everything.toml"), true).unwrap();
     let grandma = Udid::parse("00008110-000A1B2C3D4E5F60").unwrap();
     let other = Udid::parse("00008110-000A1B2C3D4E5F61").unwrap();
+    // However it is typed.
+    let typed = Config::parse("[device.\"00008110-000a1b2c3d4e5f60\"]\nname = \"Gran\"\n");
+    assert!(typed.unwrap().nicknames.contains_key(&grandma));
     assert_eq!(
         config.nicknames.get(&grandma).map(String::as_str),
         Some("Grandma's phone")

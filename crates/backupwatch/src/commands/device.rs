@@ -201,7 +201,7 @@ fn table_of<'t>(text: &'t mut DocumentMut, udid: &Udid) -> Result<&'t mut dyn Ta
 /// How the file spells this device.
 fn name_in(devices: &dyn TableLike, udid: &Udid) -> Option<String> {
     let mut names = devices.iter().map(|(name, _)| name);
-    let name = names.find(|name| name.parse::<Udid>().is_ok_and(|one| one == *udid))?;
+    let name = names.find(|name| name.eq_ignore_ascii_case(udid.as_str()))?;
     Some(name.to_owned())
 }
 
