@@ -160,7 +160,8 @@ fn name(device: &DeviceStatus) -> &str {
 fn actions(device: &DeviceStatus, protection: Protection, has_store: bool) -> Vec<Action> {
     let is_here = !device.links.is_empty() && device.trust == "trusted";
     let can_back_up = is_here && has_store && device.backup.is_none();
-    let can_snooze = protection != Protection::Protected && device.snoozed_until.is_none();
+    let is_silent = device.snoozed_until.is_some() || device.muted_since.is_some();
+    let can_snooze = protection != Protection::Protected && !is_silent;
     [
         can_back_up.then_some(Action::BackUpNow),
         Some(Action::ShowSteps),

@@ -127,6 +127,8 @@ fn what_cannot_be_done_now_is_not_offered() {
     running.backup = Some(transfer(None, 0));
     let mut silent = plain.clone();
     silent.snoozed_until = Some("2026-11-23T10:00:00Z".parse().unwrap());
+    let mut muted = plain.clone();
+    muted.muted_since = silent.snoozed_until;
     let (now, steps, snooze) = (Action::BackUpNow, Action::ShowSteps, Action::Snooze);
     let cases = [
         ("here", plain, vec![now, steps, snooze]),
@@ -134,6 +136,7 @@ fn what_cannot_be_done_now_is_not_offered() {
         ("not trusted", strange, vec![steps, snooze]),
         ("backing up", running, vec![steps, snooze]),
         ("snoozed", silent, vec![now, steps]),
+        ("muted", muted, vec![now, steps]),
         ("protected", device(1, "protected"), vec![now, steps]),
     ];
     for (what, device, expected) in cases {

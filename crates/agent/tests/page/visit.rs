@@ -210,6 +210,27 @@ async fn a_backup_is_stopped_from_the_page() {
 }
 
 #[tokio::test]
+async fn who_has_muted_a_device_sees_it_and_how_to_lift_it() {
+    let home = Home::with(vec![ada()]);
+    let muted = format!("{CALM}[device.\"{ADA}\"]\nmuted_since = \"2026-11-01T10:00:00Z\"\n");
+    let agent = home.agent(&muted).up().await;
+    agent
+        .when("Ada is known", |status| {
+            common::device(status, ADA).is_some()
+        })
+        .await;
+    let browser = Browser::enter(&agent).await;
+    let page = browser.get(&device()).await.body;
+    let lift = format!("backupwatch device unset {ADA} --mute");
+    assert!(
+        page.contains("It has been muted since 1 November 2026"),
+        "{page}"
+    );
+    assert!(page.contains(&lift), "{page}");
+    agent.end().await;
+}
+
+#[tokio::test]
 async fn silence_for_a_day_and_its_end() {
     let home = Home::with(vec![ada()]);
     let agent = up(&home).await;

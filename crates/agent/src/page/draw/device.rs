@@ -180,6 +180,10 @@ fn notices(scene: &Scene, device: &DeviceStatus, rows: &Rows, at: &str) -> Marku
 
 fn snooze(scene: &Scene, device: &DeviceStatus, action: &str) -> Markup {
     html! {
+        @if let Some(since) = device.muted_since {
+            p { "It has been muted since " (words::moment(since, &scene.zone)) ": nothing is told about it until somebody lifts that." }
+            p { code { "backupwatch device unset " (device.udid) " --mute" } }
+        }
         @match device.snoozed_until {
             Some(until) => {
                 p { "Nothing is said about it, and no backup begins by itself, until " (words::moment(until, &scene.zone)) "." }
