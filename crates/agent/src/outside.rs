@@ -4,10 +4,12 @@
 //! The loop's side is here: what is told, to whom, and what became of it. Who carries it is beside the loop and keeps it from nothing.
 //! Deliberately not here: when a backup is due or what a verdict is; what is told is read off the status document.
 
+mod check;
 mod contact;
 mod courier;
 pub mod event;
 pub mod http;
+mod kept;
 mod outlook;
 mod pause;
 mod pinger;
@@ -20,20 +22,21 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backupwatch_core::run::{RunEnd, RunFailure, RunReport};
-use backupwatch_core::{HostTime, Protection, Udid};
+use backupwatch_core::run::{RunEnd, RunReport};
+use backupwatch_core::{HostTime, Udid};
 use jiff::tz::TimeZone;
-use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use check::{Check, end_of};
 pub use contact::{Contact, Whom};
 use courier::{Courier, Queue};
 pub(crate) use courier::{Internet, Network};
 use event::{Event, Kind, uuid};
 use http::Url;
-use outlook::Outlook;
+pub(crate) use kept::Kept;
+pub use kept::{Record, Told};
 use pinger::{Mailbox, Ping, Pinger, Signal};
 use settings::Webhook;
 
@@ -42,7 +45,6 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::errand::Run;
 use crate::report;
-use crate::state::{State, StateError};
 use crate::status::{DeviceStatus, Status};
 
 /// Changes are looked for no more often: five hundred phones that are attached at once are one look.
@@ -72,60 +74,6 @@ pub(crate) struct Tiding {
     fate: Fate,
 }
 
-/// What was told of a device.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
-    protection: Protection,
-    damaged: bool,
-}
-
-/// What the state is to keep of all this.
-#[derive(Debug, Clone)]
-pub enum Record {
-    /// A message waits for a hook.
-    Waits(String, Arc<Event>),
-    /// It does not any more.
-    Gone(String, Arc<Event>),
-    /// What was told of a device.
-    Told(Udid, Told),
-    /// How one of them was reached.
-    Contact(String, Box<Contact>),
-    /// One that is not configured any more.
-    Forgotten(String),
-}
-
-impl Record {
-    /// Into the state.
-    pub fn write(&self, state: &State) -> Result<(), StateError> {
-        match self {
-            Self::Waits(hook, event) => state.keep_message(hook, &event.id, &**event),
-            Self::Gone(hook, event) => state.forget_message(hook, &event.id),
-            Self::Told(udid, told) => state.tell(udid, told),
-            Self::Contact(hook, contact) => state.keep_contact(hook, contact),
-            Self::Forgotten(hook) => state.forget_contact(hook),
-        }
-    }
-}
-
-/// What was kept from before this start.
-#[derive(Debug)]
-pub(crate) struct Kept {
-    messages: Vec<(String, Event)>,
-    told: BTreeMap<Udid, Told>,
-    contacts: Vec<(String, Contact)>,
-}
-
-impl Kept {
-    /// Reads it.
-    pub(crate) fn read(state: &State) -> Result<Self, StateError> {
-        Ok(Self {
-            messages: state.messages()?,
-            told: state.told()?.into_iter().collect(),
-            contacts: state.kept_contacts()?,
-        })
-    }
-}
-
 /// A system without chance does not start this program; then at least nobody is told an identifier that is not there.
 fn chance<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
@@ -140,49 +88,6 @@ struct Hook {
     key: String,
     events: BTreeSet<Kind>,
     queue: Arc<Queue>,
-}
-
-/// One check of a service that notices silence.
-struct Check {
-    mailbox: Arc<Mailbox>,
-    /// The device that it is about; none: all of them.
-    udid: Option<Udid>,
-    /// What it was told last.
-    last: Option<Outlook>,
-    /// Backups under way that it was told of, by their devices.
-    runs: BTreeMap<Udid, String>,
-}
-
-impl Check {
-    fn is_about(&self, udid: &Udid) -> bool {
-        self.udid.as_ref().is_none_or(|only| only == udid)
-    }
-
-    fn outlook(&self, status: &Status, blind: Option<&str>) -> (Outlook, String) {
-        match &self.udid {
-            None => outlook::of_all(&status.devices, blind),
-            Some(udid) => {
-                let is = |device: &&DeviceStatus| device.udid == udid.as_str();
-                outlook::of_one(status.devices.iter().find(is), blind)
-            }
-        }
-    }
-
-    fn beat(&mut self, outlook: Outlook, words: String) {
-        self.last = Some(outlook);
-        let signal = signal(outlook);
-        // With a number of its own it leaves the runs under way alone; without, it ends what was begun and never ended.
-        let run = (!self.runs.is_empty()).then(|| uuid(chance()));
-        self.mailbox.push(Ping { signal, run, words }, true);
-    }
-}
-
-fn signal(outlook: Outlook) -> Signal {
-    match outlook {
-        Outlook::Well => Signal::Success,
-        Outlook::Bad => Signal::Fail,
-        Outlook::Unclear => Signal::Log,
-    }
 }
 
 /// Everything outside, as the loop sees it.
@@ -540,22 +445,6 @@ fn program_event(run: &Run, status: &Status, now: HostTime) -> Option<Event> {
         outcome: Some(run.outcome.clone()),
         words: run.words.clone(),
     })
-}
-
-/// What a check is told of the end of a run. That a run ended well is no success while a device is unprotected; that a person or a
-/// restart stopped it is no failure.
-fn end_of(report: &RunReport, run: String, outlook: Outlook, words: &str) -> Ping {
-    let (signal, how) = match &report.end {
-        RunEnd::Verified(_) => (signal(outlook), "The backup is complete and verified."),
-        RunEnd::Failed(RunFailure::Cancelled { .. }) => (Signal::Log, "The backup was stopped."),
-        RunEnd::Failed(_) => (Signal::Fail, "The backup did not come to its end."),
-    };
-    let code = report::outcome(&report.end);
-    Ping {
-        signal,
-        run: Some(run),
-        words: format!("{how} ({code}) {words}"),
-    }
 }
 
 #[cfg(test)]

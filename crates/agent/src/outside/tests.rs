@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
-use backupwatch_core::Period;
+use backupwatch_core::run::RunFailure;
+use backupwatch_core::{Period, Protection};
 use hyper::body::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 
