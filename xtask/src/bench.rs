@@ -110,6 +110,9 @@ pub(crate) fn run(options: Options) -> Result<()> {
         println!("{}", section.text());
         sections.push((case.title(), section.text()));
         fs::remove_dir_all(&bench.scratch).context("failed to clean up")?;
+        if case.small_files {
+            std::thread::sleep(disk::REMEMBERED);
+        }
     }
     if names_it(&options.cases, PHONES) {
         println!("\n== {}", phones::TITLE);

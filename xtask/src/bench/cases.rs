@@ -42,6 +42,8 @@ pub(super) struct Case {
     pub(super) work: Work,
     pub(super) clients: &'static [Client],
     pub(super) budget: Budget,
+    /// Thousands of them, so that files that are gone weigh on those that come.
+    pub(super) small_files: bool,
     /// Room on the disk that it needs, in bytes.
     pub(super) room: u64,
 }
@@ -86,7 +88,8 @@ pub(super) const CASES: &[Case] = &[
         work: Work::Full,
         clients: ALL,
         budget: Budget::TimesBestPeer(2.0),
-        room: 2 * GB,
+        small_files: true,
+        room: 6 * GB,
     },
     Case {
         name: "incremental",
@@ -96,7 +99,8 @@ pub(super) const CASES: &[Case] = &[
         work: Work::Incremental,
         clients: KEEPING,
         budget: Budget::TimesBestPeer(2.0),
-        room: 3 * GB,
+        small_files: true,
+        room: 6 * GB,
     },
     Case {
         name: "large",
@@ -106,6 +110,7 @@ pub(super) const CASES: &[Case] = &[
         work: Work::Full,
         clients: ALL,
         budget: Budget::TimesDrain(1.15),
+        small_files: false,
         room: 25 * GB,
     },
     Case {
@@ -116,7 +121,8 @@ pub(super) const CASES: &[Case] = &[
         work: Work::Full,
         clients: FAST,
         budget: Budget::TimesBestPeer(2.0),
-        room: 5 * GB,
+        small_files: true,
+        room: 20 * GB,
     },
     Case {
         name: "verify",
@@ -126,6 +132,7 @@ pub(super) const CASES: &[Case] = &[
         work: Work::Verify,
         clients: &[Backupwatch],
         budget: Budget::Seconds(10.0),
+        small_files: true,
         room: 2 * GB,
     },
     Case {
@@ -136,7 +143,8 @@ pub(super) const CASES: &[Case] = &[
         work: Work::Full,
         clients: FEW,
         budget: Budget::None,
-        room: 2 * GB,
+        small_files: true,
+        room: 6 * GB,
     },
     Case {
         name: "large",
@@ -146,6 +154,7 @@ pub(super) const CASES: &[Case] = &[
         work: Work::Full,
         clients: FEW,
         budget: Budget::None,
+        small_files: false,
         room: 12 * GB,
     },
 ];

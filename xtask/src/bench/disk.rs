@@ -19,6 +19,8 @@ pub(super) fn sync(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// For so long a file system keeps in mind which files are gone; see `round`.
+pub(super) const REMEMBERED: Duration = Duration::from_secs(40);
 /// How long a disk must give nothing back to be at peace, …
 const QUIET: Duration = Duration::from_millis(250);
 /// … and how often that is waited for on one that others use too.

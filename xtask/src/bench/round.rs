@@ -54,27 +54,24 @@ fn measure_all(bench: &Bench, case: &'static Case) -> Result<Section> {
         round(bench, case, &mut phone, &mut section.cells, number)?;
     }
     if case.work == Work::Full {
-        level_the_floor(bench, &mut phone, &mut section.cells);
+        level_the_floor(bench, case, &mut phone, &mut section.cells);
     }
     Ok(section)
 }
 
 /// The copy as often as was asked for, however long ours took: a disk's moods are larger than those of a client.
-fn level_the_floor(bench: &Bench, phone: &mut Phone, cells: &mut [Cell]) {
+fn level_the_floor(bench: &Bench, case: &Case, phone: &mut Phone, cells: &mut [Cell]) {
     for cell in cells.iter_mut().filter(|cell| cell.client == Client::Copy) {
         while cell.trouble.is_none() && (1..bench.runs).contains(&cell.runs.len()) {
-            let run = copy_anew(bench, phone);
+            let run = copy_anew(bench, case, phone);
             cell.add(cell.runs.len() + 1, run);
         }
     }
 }
 
 /// A copy of our tree, which must be there, in the place of the copy before.
-fn copy_anew(bench: &Bench, phone: &mut Phone) -> Result<Run> {
-    let home = home(bench, Client::Copy);
-    if home.exists() {
-        fs::remove_dir_all(&home)?;
-    }
+fn copy_anew(bench: &Bench, case: &Case, phone: &mut Phone) -> Result<Run> {
+    put_away(bench, case, Client::Copy)?;
     back_up(bench, phone, Client::Copy, Work::Full)
 }
 
@@ -100,7 +97,7 @@ fn round(
         let run = match case.work {
             Work::Full => {
                 if client != Client::Copy {
-                    clear(bench, client)?;
+                    clear(bench, case, client)?;
                 }
                 back_up(bench, phone, client, Work::Full)
             }
@@ -197,14 +194,28 @@ fn home(bench: &Bench, client: Client) -> PathBuf {
 }
 
 /// Makes room for a client. Ours stays until its own turn comes: the floor is made of it, after the last round as well.
-fn clear(bench: &Bench, whose: Client) -> Result<()> {
+fn clear(bench: &Bench, case: &Case, whose: Client) -> Result<()> {
     let goes = |client: &Client| *client != Client::Backupwatch || whose == *client;
     for client in Client::ALL.into_iter().filter(goes) {
-        let home = home(bench, client);
-        if home.exists() {
-            let gone = fs::remove_dir_all(&home);
-            gone.with_context(|| format!("failed to remove {}", home.display()))?;
-        }
+        put_away(bench, case, client)?;
     }
     Ok(())
+}
+
+/// What a client has made is gone. Trees of many small files are only put aside, until the end of the case: ext4 looks at each
+/// inode that was given up within the last half minute before it takes another one, and who comes next would pay for it.
+fn put_away(bench: &Bench, case: &Case, client: Client) -> Result<()> {
+    let home = home(bench, client);
+    if !home.exists() {
+        return Ok(());
+    }
+    let gone = if case.small_files {
+        let aside = bench.scratch.join("aside");
+        fs::create_dir_all(&aside)?;
+        let before = fs::read_dir(&aside)?.count();
+        fs::rename(&home, aside.join(before.to_string()))
+    } else {
+        fs::remove_dir_all(&home)
+    };
+    gone.with_context(|| format!("failed to put {} away", home.display()))
 }
