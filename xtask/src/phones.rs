@@ -121,19 +121,12 @@ impl Agent {
 
     /// The same where so many are in danger, and so many are well.
     pub(crate) fn until_judged_as(&self, in_danger: u32, well: u32) -> Result<f64> {
-        self.until(|status| {
-            let devices = status["devices"]
-                .as_array()
-                .context("a status without devices")?;
-            let so_many = |word: &str| {
-                let they = devices.iter().filter(|device| {
-                    device["protection"] == word && device["links"] == serde_json::json!(["usb"])
-                });
-                they.count()
-            };
-            Ok(so_many("unprotected") == in_danger as usize
-                && so_many("protected") == well as usize)
-        })
+        self.until(|status| is_judged_as(status, in_danger, well))
+    }
+
+    /// Whether they are seen so at this moment.
+    pub(crate) fn judges_as(&self, in_danger: u32, well: u32) -> Result<bool> {
+        is_judged_as(&self.status()?, in_danger, well)
     }
 
     fn until(&self, is: impl Fn(&serde_json::Value) -> Result<bool>) -> Result<f64> {
@@ -207,6 +200,28 @@ impl Agent {
         }
         Ok(wakes)
     }
+
+    /// How often its threads were woken since then.
+    pub(crate) fn woken_since(&self, before: &BTreeMap<OsString, u64>) -> Result<u64> {
+        let woken = self.wakes()?.into_iter().map(|(thread, after)| {
+            let before = before.get(&thread).copied().unwrap_or(0);
+            after.saturating_sub(before)
+        });
+        Ok(woken.sum())
+    }
+}
+
+fn is_judged_as(status: &serde_json::Value, in_danger: u32, well: u32) -> Result<bool> {
+    let devices = status["devices"]
+        .as_array()
+        .context("a status without devices")?;
+    let so_many = |word: &str| {
+        let they = devices.iter().filter(|device| {
+            device["protection"] == word && device["links"] == serde_json::json!(["usb"])
+        });
+        they.count()
+    };
+    Ok(so_many("unprotected") == in_danger as usize && so_many("protected") == well as usize)
 }
 
 impl Drop for Agent {

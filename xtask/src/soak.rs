@@ -1,5 +1,5 @@
 //! `cargo xtask soak`: the built agent among phones that come and go and get older and newer dates, for as long as one likes. It must
-//! always say what is so, and give back what it took: memory, descriptors, threads.
+//! always say what is so, give back what it took (memory, descriptors, threads), and sleep while nothing happens.
 
 use crate::{
     bench::{self, report::in_mebibytes, report::table},
@@ -27,12 +27,26 @@ pub(crate) struct Options {
 
 /// Threads for the disk end after ten seconds without work.
 const REST: Duration = Duration::from_secs(12);
+/// And then nothing happens at all.
+const QUIET: Duration = Duration::from_secs(5);
 const SETTLE: Duration = Duration::from_secs(3);
 /// How many rounds of flapping between two looks, and how far apart.
 const FLAPS: &str = "flap 150 100";
 /// Dates that phones get in turn, in days; below four is no reason to worry.
 const DAYS: [u32; 4] = [0, 58, 1, 20];
 const TENTHS: u32 = 10;
+/// The most wake-ups in the middle one of all quiet times. In some of them the phones have their turn to be asked.
+const WAKES: u64 = 10;
+
+/// One round's end.
+struct Look {
+    at: Duration,
+    held: Held,
+    /// In its quiet time.
+    woken: u64,
+    /// Seconds of processor in the whole round.
+    cpu: f64,
+}
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     if !options.no_build {
@@ -49,12 +63,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
     let begin = Instant::now();
     let mut good = [false; TENTHS as usize];
-    let mut looks: Vec<(Duration, Held)> = Vec::new();
+    let mut looks: Vec<Look> = Vec::new();
     let mut slowest = 0.0_f64;
     for (round, days) in (0..TENTHS).cycle().zip(DAYS.iter().cycle()) {
         if begin.elapsed() > Duration::from_secs(60 * options.minutes) {
             break;
         }
+        let cpu = agent.cpu()?;
         phones.order(FLAPS)?;
         // A phone tells of a new date those who listen, and they begin to with the first visit.
         agent.until_judged_as(
@@ -67,7 +82,18 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let well = well(&good, options.phones);
         slowest = slowest.max(agent.until_judged_as(options.phones - well, well)?);
         sleep(REST);
-        looks.push((begin.elapsed(), agent.held()?));
+        let before = agent.wakes()?;
+        sleep(QUIET);
+        looks.push(Look {
+            at: begin.elapsed(),
+            held: agent.held()?,
+            woken: agent.woken_since(&before)?,
+            cpu: agent.cpu()? - cpu,
+        });
+        ensure!(
+            agent.judges_as(options.phones - well, well)?,
+            "what was judged rightly is judged wrongly later"
+        );
     }
     drop(agent);
     drop(phones);
@@ -82,42 +108,53 @@ fn well(good: &[bool], phones: u32) -> u32 {
     (0..phones).filter(so).fold(0, |sum, _| sum + 1)
 }
 
-fn print(looks: &[(Duration, Held)]) {
-    let mut rows = vec![
-        ["minute", "memory", "descriptors", "threads"]
-            .map(str::to_owned)
-            .to_vec(),
+fn print(looks: &[Look]) {
+    let head = [
+        "minute",
+        "memory",
+        "descriptors",
+        "threads",
+        "wake-ups in 5 quiet s",
+        "CPU of the round",
     ];
-    for (at, held) in looks {
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for look in looks {
         rows.push(vec![
-            format!("{:.1}", at.as_secs_f64() / 60.0),
-            in_mebibytes(held.memory),
-            held.descriptors.to_string(),
-            held.threads.to_string(),
+            format!("{:.1}", look.at.as_secs_f64() / 60.0),
+            in_mebibytes(look.held.memory),
+            look.held.descriptors.to_string(),
+            look.held.threads.to_string(),
+            look.woken.to_string(),
+            format!("{:.2} s", look.cpu),
         ]);
     }
     println!("{}", table(&rows));
 }
 
 /// What grows is seen in the difference between two halves, and not in single looks: an allocator takes its time to settle.
-fn judge(looks: &[(Duration, Held)]) -> Result<()> {
+fn judge(looks: &[Look]) -> Result<()> {
     let half = looks.len() / 2;
-    let most = |part: &[(Duration, Held)], of: fn(&Held) -> u64| {
-        part.iter().map(|(_, held)| of(held)).max().unwrap_or(0)
-    };
+    let most = |part: &[Look], of: fn(&Held) -> u64| part.iter().map(|look| of(&look.held)).max();
     let (first, second) = looks.split_at(half);
     for (what, of, more) in [
         ("memory", (|held| held.memory) as fn(&Held) -> u64, 1 << 20),
         ("descriptors", |held| held.descriptors, 4),
         ("threads", |held| held.threads, 2),
     ] {
-        let (before, after) = (most(first, of), most(second, of));
+        let (before, after) = (most(first, of).unwrap_or(0), most(second, of).unwrap_or(0));
         ensure!(
             after <= before + more,
             "{what} grew: at most {before} in the first half, {after} in the second"
         );
     }
-    println!("nothing grew, and every verdict was as it should be");
+    let mut woken: Vec<u64> = looks.iter().map(|look| look.woken).collect();
+    woken.sort_unstable();
+    let middle = woken.get(half).copied().unwrap_or(0);
+    ensure!(
+        middle <= WAKES,
+        "it does not sleep: {middle} wake-ups while nothing happened"
+    );
+    println!("nothing grew, it slept, and every verdict was as it should be");
     Ok(())
 }
 
@@ -126,27 +163,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_grows_is_told_and_what_settles_is_not() {
-        let look = |minute: u64, memory| {
-            let held = Held {
+    fn what_grows_or_never_sleeps_is_told_and_what_settles_is_not() {
+        let look = |minute: u64, memory, woken| Look {
+            at: Duration::from_secs(60 * minute),
+            held: Held {
                 memory,
                 descriptors: 70,
                 threads: 3,
-            };
-            (Duration::from_secs(60 * minute), held)
+            },
+            woken,
+            cpu: 0.1,
         };
+        // Once in a while the phones have their turn.
+        let turn = |minute: u64| if minute.is_multiple_of(15) { 500 } else { 2 };
         let settles: Vec<_> = (0..20)
-            .map(|minute| look(minute, (20 << 20) + minute.min(9) * 100_000))
+            .map(|minute| {
+                let memory = (20 << 20) + minute.min(9) * 100_000;
+                look(minute, memory, turn(minute))
+            })
             .collect();
         judge(&settles).unwrap();
         let grows: Vec<_> = (0..20)
-            .map(|minute| look(minute, (20 << 20) + minute * 200_000))
+            .map(|minute| look(minute, (20 << 20) + minute * 200_000, turn(minute)))
             .collect();
-        assert!(
-            judge(&grows)
-                .unwrap_err()
-                .to_string()
-                .starts_with("memory grew")
-        );
+        let sleepless: Vec<_> = (0..20).map(|minute| look(minute, 20 << 20, 50)).collect();
+        for (looks, wanted) in [(grows, "memory grew"), (sleepless, "it does not sleep")] {
+            let why = judge(&looks).unwrap_err().to_string();
+            assert!(why.starts_with(wanted), "{why}");
+        }
     }
 }

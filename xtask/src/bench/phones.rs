@@ -121,11 +121,8 @@ fn measure(bench: &Bench, count: u32) -> Result<Row> {
     let resident = agent.resident()?;
     let (cpu_before, wakes_before) = (agent.cpu()?, agent.wakes()?);
     sleep(QUIET);
-    let woken = agent.wakes()?.into_iter().map(|(thread, after)| {
-        let before = wakes_before.get(&thread).copied().unwrap_or(0);
-        after.saturating_sub(before)
-    });
-    let quiet = (agent.cpu()? - cpu_before, woken.sum());
+    let woken = agent.woken_since(&wakes_before)?;
+    let quiet = (agent.cpu()? - cpu_before, woken);
     phones.order(&format!("flap {} {}", FLAPS.0, FLAPS.1))?;
     let again = agent.until_judged(count)?;
     sleep(REST);
