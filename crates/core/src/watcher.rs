@@ -45,7 +45,10 @@ pub struct Watcher {
     policies: Policies,
     devices: BTreeMap<Udid, Device>,
     attachments: BTreeMap<Attachment, Udid>,
+    /// Where most devices are backed up to.
     store: StoreState,
+    /// The devices with a folder or disk of their own, and how that is.
+    apart: BTreeMap<Udid, StoreState>,
     mux_is_up: bool,
     rereading: Rereading,
 }
@@ -80,6 +83,7 @@ impl Watcher {
             devices: known.collect(),
             attachments: BTreeMap::new(),
             store: StoreState::NotHeardOf,
+            apart: BTreeMap::new(),
             mux_is_up: false,
             rereading: Rereading::default(),
         }
@@ -88,6 +92,13 @@ impl Watcher {
     /// From now on these hold.
     pub fn set_policies(&mut self, policies: impl Into<Policies>) {
         self.policies = policies.into();
+    }
+
+    /// From now on these are backed up to folders or disks of their own, and all others to the same one. Of a device's own store
+    /// whatever was heard is forgotten.
+    pub fn set_apart(&mut self, udids: impl IntoIterator<Item = Udid>) {
+        let of = |udid| (udid, StoreState::NotHeardOf);
+        self.apart = udids.into_iter().map(of).collect();
     }
 
     /// Takes in what happened and says what is to be done, in this order.
@@ -109,7 +120,7 @@ impl Watcher {
 
     /// Every device, in the order in which they get what there is not enough of: whoever a person waits for, then whose newest
     /// backup anywhere is oldest.
-    fn by_risk(&self) -> Vec<Udid> {
+    pub fn by_risk(&self) -> Vec<Udid> {
         let mut all: Vec<&Device> = self.devices.values().collect();
         // Stable: equals stay in the order of their UDIDs.
         all.sort_by_key(|device| (device.wish.is_none(), device.safe_since()));
@@ -154,11 +165,11 @@ impl Watcher {
     pub fn climb(&self, udid: &Udid, now: &Now) -> Option<Climb> {
         let device = self.devices.get(udid)?;
         let policy = &*self.policy(device);
-        let verdict = judge(&device.memory.past, policy, self.medium(), now);
+        let verdict = judge(&device.memory.past, policy, self.medium(udid), now);
         let outlook = Outlook {
             verdict: &verdict,
             policy,
-            medium: self.medium(),
+            medium: self.medium(udid),
             now,
         };
         let causes = outlook.causes(&device.memory);
@@ -166,12 +177,13 @@ impl Watcher {
     }
 
     fn view(&self, device: &Device, now: &Now) -> DeviceView {
+        let udid = device.udid();
         let policy = &*self.policy(device);
-        let mut verdict = judge(&device.memory.past, policy, self.medium(), now);
+        let mut verdict = judge(&device.memory.past, policy, self.medium(udid), now);
         let outlook = Outlook {
             verdict: &verdict,
             policy,
-            medium: self.medium(),
+            medium: self.medium(udid),
             now,
         };
         let causes = outlook.causes(&device.memory);
@@ -183,7 +195,7 @@ impl Watcher {
             verdict,
             &climb,
             policy,
-            &self.store,
+            self.store_of(udid),
             self.running(),
             now,
         )
@@ -194,8 +206,13 @@ impl Watcher {
         scaled(self.policies.of(device.udid()), &device.memory.evidence)
     }
 
-    fn medium(&self) -> Medium {
-        match self.store {
+    /// How the folder or disk is that this device is backed up to.
+    fn store_of(&self, udid: &Udid) -> &StoreState {
+        self.apart.get(udid).unwrap_or(&self.store)
+    }
+
+    fn medium(&self, udid: &Udid) -> Medium {
+        match self.store_of(udid) {
             StoreState::Missing => Medium::Missing,
             StoreState::NotHeardOf | StoreState::Ready { .. } => Medium::There,
         }
@@ -210,7 +227,8 @@ impl Watcher {
 
     /// Decides everything that can be decided about one device now.
     fn settle(&mut self, udid: &Udid, now: &Now, commands: &mut Vec<Command>) {
-        let (medium, running) = (self.medium(), self.running());
+        let (medium, running) = (self.medium(udid), self.running());
+        let store = self.store_of(udid).clone();
         let Some(device) = self.devices.get_mut(udid) else {
             return;
         };
@@ -224,8 +242,8 @@ impl Watcher {
         };
         let causes = outlook.causes(&device.memory);
         device.watch_steps(&outlook, &causes);
-        let reasons = due::reasons(device, &verdict, policy, &self.store, now);
-        let hold = due::hold(device, policy, &self.store, running, now);
+        let reasons = due::reasons(device, &verdict, policy, &store, now);
+        let hold = due::hold(device, policy, &store, running, now);
         let start = hold.is_none() && wants_backup(device, &reasons, now);
         let decided = Decided {
             reasons: &reasons,

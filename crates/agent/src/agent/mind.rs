@@ -402,6 +402,8 @@ impl Mind {
             | Event::StoreScanned { .. }
             | Event::StoreReady { .. }
             | Event::StoreMissing { .. }
+            | Event::OwnStoreReady { .. }
+            | Event::OwnStoreMissing { .. }
             | Event::RereadEnded { .. }
             | Event::AskBackup { .. }
             | Event::AskCancel { .. }

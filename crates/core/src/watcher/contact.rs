@@ -112,7 +112,7 @@ impl Watcher {
 
     /// Asks for trust, once for each time that the device came by cable.
     fn ask_for_trust(&mut self, udid: &Udid, now: &Now, commands: &mut Vec<Command>) {
-        let (Some(verdict), medium) = (self.judge(udid, now), self.medium()) else {
+        let (Some(verdict), medium) = (self.judge(udid, now), self.medium(udid)) else {
             return;
         };
         let Some(device) = self.devices.get_mut(udid) else {

@@ -154,6 +154,20 @@ pub enum Event {
         /// In words.
         why: String,
     },
+    /// The store that a device has for itself is there.
+    OwnStoreReady {
+        /// Whose.
+        udid: Udid,
+        /// Free bytes on its volume, where that can be told.
+        free: Option<u64>,
+    },
+    /// It is not there.
+    OwnStoreMissing {
+        /// Whose.
+        udid: Udid,
+        /// In words.
+        why: String,
+    },
     /// A person wants a backup now.
     AskBackup {
         /// Which device.

@@ -101,6 +101,25 @@ impl Watcher {
                 }
                 Touched::All
             }
+            Event::OwnStoreReady { udid, free } => {
+                let Some(store) = self.apart.get_mut(&udid) else {
+                    return Touched::Nobody;
+                };
+                let news = !matches!(store, StoreState::Ready { .. });
+                *store = StoreState::Ready { free };
+                self.on_known(&udid, |device| {
+                    if news {
+                        device.memory.told.remove(&NoticeKind::StoreMissing);
+                    }
+                })
+            }
+            Event::OwnStoreMissing { udid, why: _ } => {
+                let Some(store) = self.apart.get_mut(&udid) else {
+                    return Touched::Nobody;
+                };
+                *store = StoreState::Missing;
+                Touched::One(udid)
+            }
             Event::StoreMissing { why: _ } => {
                 self.store = StoreState::Missing;
                 Touched::All
@@ -197,7 +216,9 @@ impl Watcher {
     }
 
     fn settled_for_all(&mut self, kind: NoticeKind) {
-        for device in self.devices.values_mut() {
+        let apart = &self.apart;
+        let shared = self.devices.values_mut();
+        for device in shared.filter(|device| !apart.contains_key(device.udid())) {
             device.memory.told.remove(&kind);
         }
     }
@@ -206,7 +227,7 @@ impl Watcher {
         let Some(verdict) = self.judge(udid, now) else {
             return Touched::Nobody;
         };
-        let medium = self.medium();
+        let medium = self.medium(udid);
         if let Some(device) = self.devices.get_mut(udid) {
             let policy = &*scaled(self.policies.of(udid), &device.memory.evidence);
             let outlook = Outlook {
@@ -225,7 +246,7 @@ impl Watcher {
         Some(judge(
             &device.memory.past,
             &self.policy(device),
-            self.medium(),
+            self.medium(udid),
             now,
         ))
     }

@@ -29,7 +29,8 @@ struct UnderWay {
 impl Watcher {
     /// Begins to read what is owed, or stops it for a backup or a disk that went away.
     pub(super) fn reread(&mut self, now: &Now, commands: &mut Vec<Command>) {
-        let may = self.running() == 0 && matches!(self.store, StoreState::Ready { .. });
+        let reading = self.rereading.under_way.as_ref();
+        let may = self.running() == 0 && reading.is_none_or(|reading| self.is_ready(&reading.udid));
         match &mut self.rereading.under_way {
             Some(reading) if !may && !reading.stopping => {
                 reading.stopping = true;
@@ -43,6 +44,10 @@ impl Watcher {
         }
     }
 
+    fn is_ready(&self, udid: &Udid) -> bool {
+        matches!(self.store_of(udid), StoreState::Ready { .. })
+    }
+
     fn begin_reread(&mut self, now: &Now, commands: &mut Vec<Command>) {
         let wait = self.rereading.not_before.map(|then| then.since(now.host));
         // A clock that was set back must not keep it waiting for as long.
@@ -54,6 +59,7 @@ impl Watcher {
             device.memory.reread.forgive_clock(now.host);
         }
         let owing = self.devices.values().filter(|device| is_sound(device));
+        let owing = owing.filter(|device| self.is_ready(device.udid()));
         let owing = owing.filter_map(|device| {
             let policy = self.policies.of(device.udid());
             let reread = &device.memory.reread;

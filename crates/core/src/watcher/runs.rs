@@ -124,7 +124,7 @@ impl Watcher {
                 now,
             ) || asked);
         if *failure == RunFailure::StoreMissing {
-            self.store = StoreState::Missing;
+            *self.apart.get_mut(udid).unwrap_or(&mut self.store) = StoreState::Missing;
         }
         if tell {
             self.tell(udid, now, commands, |scene, memory, _| {
@@ -140,7 +140,7 @@ impl Watcher {
         commands: &mut Vec<Command>,
         words: impl FnOnce(&Scene<'_>, &Remembered, &Climb) -> Draft,
     ) {
-        let (Some(verdict), medium) = (self.judge(udid, now), self.medium()) else {
+        let (Some(verdict), medium) = (self.judge(udid, now), self.medium(udid)) else {
             return;
         };
         let Some(device) = self.devices.get_mut(udid) else {

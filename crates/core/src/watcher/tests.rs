@@ -1,5 +1,6 @@
 //! Stories as transcripts, the traps as a table, and properties that no story may break.
 
+mod apart;
 mod climbing;
 mod properties;
 mod stories;

@@ -238,6 +238,8 @@ fn said(event: &Event) -> String {
         | Event::RereadEnded { .. }
         | Event::StoreReady { .. }
         | Event::StoreMissing { .. }
+        | Event::OwnStoreReady { .. }
+        | Event::OwnStoreMissing { .. }
         | Event::AskBackup { .. }
         | Event::AskCancel { .. }
         | Event::AskProbe { .. }
