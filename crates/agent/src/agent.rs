@@ -142,7 +142,6 @@ pub async fn run<P: Phones>(
             Arc::clone(&clock),
             parts.power,
             news_in,
-            parts.config.policies.general.poll.parallel,
             listening.clone(),
         ),
         reins: HashMap::new(),

@@ -31,6 +31,9 @@ use crate::power::Power;
 use crate::purgeable;
 use crate::verification::{self, Stretch};
 
+/// A visit ends by itself long before. One that does not must not keep others from their turn.
+pub const VISIT: Duration = Duration::from_secs(90);
+
 /// How a job ended.
 #[derive(Debug)]
 pub enum Done {
@@ -140,7 +143,6 @@ pub struct Jobs<P> {
     news: mpsc::Sender<Event>,
     set: JoinSet<Done>,
     what: HashMap<Id, What>,
-    visits: Arc<Semaphore>,
     /// One at a time opens the store: the first to come makes it.
     store: Arc<Semaphore>,
     /// One at a time runs after a backup: what copies backups elsewhere may not bear a second one beside it.
@@ -150,14 +152,12 @@ pub struct Jobs<P> {
 }
 
 impl<P: Phones> Jobs<P> {
-    /// None yet. What jobs notice on their way goes to `news`; `shutdown` ends the ones that would go on for ever. At most so many
-    /// `visits` are under way; further ones wait, and who waits longest is next.
+    /// None yet. What jobs notice on their way goes to `news`; `shutdown` ends the ones that would go on for ever.
     pub fn new(
         phones: Arc<P>,
         clock: Arc<dyn Clock>,
         power: Power,
         news: mpsc::Sender<Event>,
-        visits: u8,
         shutdown: CancellationToken,
     ) -> Self {
         Self {
@@ -167,7 +167,6 @@ impl<P: Phones> Jobs<P> {
             news,
             set: JoinSet::new(),
             what: HashMap::new(),
-            visits: Arc::new(Semaphore::new(usize::from(visits))),
             store: Arc::new(Semaphore::new(1)),
             programs: Arc::new(Semaphore::new(1)),
             listening: HashMap::new(),
@@ -252,16 +251,11 @@ impl<P: Phones> Jobs<P> {
 
     /// Visits a phone.
     pub fn probe(&mut self, attached: Attached) {
-        let (phones, clock, visits) = (
-            Arc::clone(&self.phones),
-            Arc::clone(&self.clock),
-            Arc::clone(&self.visits),
-        );
+        let (phones, clock) = (Arc::clone(&self.phones), Arc::clone(&self.clock));
         let what = What::Asked(Job::Probe, Some(attached.udid.clone()));
         self.start(what, async move {
-            // The semaphore is never closed, and a visit without a permit would still be right.
-            let _permit = visits.acquire_owned().await;
-            let told = phones.probe(&attached, clock).await;
+            let told = tokio::time::timeout(VISIT, phones.probe(&attached, clock)).await;
+            let told = told.unwrap_or(Err(NoAnswer::LinkLost));
             Done::Probed(attached.udid, told.map(Box::new))
         });
     }

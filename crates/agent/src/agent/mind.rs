@@ -9,6 +9,7 @@ mod ends;
 mod errands;
 mod looking;
 mod notes;
+mod visits;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -26,6 +27,7 @@ use chatter::Chatter;
 use errands::Errands;
 use looking::Looking;
 use notes::Notes;
+use visits::Visits;
 
 use super::ask::{Following, Refusal};
 use crate::alias::Aliases;
@@ -136,7 +138,9 @@ pub(super) struct Mind {
     chatter: Chatter,
     cables: Cables,
     attached: BTreeMap<Attachment, Attached>,
+    /// Visits to each device that wait or are under way.
     probing: BTreeMap<Udid, usize>,
+    visits: Visits,
     pairing: BTreeSet<Udid>,
     backups: BTreeMap<Udid, Backup>,
     full: BTreeSet<Udid>,
@@ -187,6 +191,7 @@ impl Mind {
             cables: Cables::default(),
             attached: BTreeMap::new(),
             probing: BTreeMap::new(),
+            visits: Visits::default(),
             pairing: BTreeSet::new(),
             backups: BTreeMap::new(),
             full: BTreeSet::new(),
@@ -335,15 +340,22 @@ impl Mind {
     fn tell(&mut self, event: Event, now: &Now, acts: &mut Vec<Act>) {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
-            self.note(&event, now, acts);
+            self.note(&event, now, acts, &mut events);
             for command in self.watcher.handle(now, event) {
                 self.carry_out(command, now, acts, &mut events);
             }
         }
+        self.begin_visits(acts);
     }
 
     /// What this process itself has to know of an event.
-    fn note(&mut self, event: &Event, now: &Now, acts: &mut Vec<Act>) {
+    fn note(
+        &mut self,
+        event: &Event,
+        now: &Now,
+        acts: &mut Vec<Act>,
+        events: &mut VecDeque<Event>,
+    ) {
         match event {
             Event::MuxUp => {
                 if self.mux != Mux::Up {
@@ -356,6 +368,7 @@ impl Mind {
                 tracing::warn!(why, "usbmuxd does not answer");
                 self.mux = Mux::Down(why.clone());
                 self.cables_changed(now);
+                self.no_visits(|_| true, events);
                 acts.extend(
                     std::mem::take(&mut self.attached)
                         .into_keys()
@@ -386,6 +399,7 @@ impl Mind {
                     tracing::info!(udid = attached.udid.short(), %attachment, "detached");
                 }
                 acts.push(Act::Detached(*attachment));
+                self.no_visits(|gone| gone == *attachment, events);
                 self.cables_changed(now);
             }
             Event::Paired { .. }
@@ -429,10 +443,7 @@ impl Mind {
     ) {
         match command {
             Command::Probe { udid, attachment } => match self.attached.get(&attachment) {
-                Some(attached) => {
-                    *self.probing.entry(udid).or_default() += 1;
-                    acts.push(Act::Probe(attached.clone()));
-                }
+                Some(attached) => self.wants_visit(attached.clone()),
                 None => events.push_back(Event::ProbeFailed {
                     udid,
                     why: NoAnswer::LinkLost,

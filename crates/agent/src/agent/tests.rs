@@ -6,6 +6,7 @@ mod long_runs;
 mod script;
 mod sleep;
 mod soak;
+mod turns;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -18,7 +18,7 @@ impl Mind {
     pub(in crate::agent) fn on_done(&mut self, done: Done, now: &Now, acts: &mut Vec<Act>) {
         match done {
             Done::Probed(udid, told) => {
-                self.probe_ended(&udid);
+                self.visit_ended(&udid);
                 let event = match told {
                     Ok(facts) => Event::Probed(facts),
                     Err(why) => Event::ProbeFailed { udid, why },
@@ -49,15 +49,6 @@ impl Mind {
             Done::PageOpened(Ok(())) => {}
             Done::PageOpened(Err(why)) => tracing::warn!(why, "the page cannot be opened"),
             Done::Panicked(what, words) => self.panicked(what, words, now, acts),
-        }
-    }
-
-    fn probe_ended(&mut self, udid: &Udid) {
-        if let Some(count) = self.probing.get_mut(udid) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.probing.remove(udid);
-            }
         }
     }
 
@@ -179,7 +170,7 @@ impl Mind {
                 }
                 if let Some(udid) = &udid {
                     match job {
-                        Job::Probe => self.probe_ended(udid),
+                        Job::Probe => self.visit_ended(udid),
                         Job::Pair => self.answer_pairs(udid, &Err(Refusal::Ending)),
                         Job::Backup => {
                             let started = self

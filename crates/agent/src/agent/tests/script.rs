@@ -86,6 +86,8 @@ pub(super) struct Phone {
     pub(super) backup: Backup,
     pub(super) probe_panics: bool,
     pub(super) silent: bool,
+    /// A visit to it does not end by itself.
+    pub(super) hangs: bool,
     pub(super) probes: usize,
     /// What it writes into its log, a line a second.
     pub(super) log: Vec<LogEvent>,
@@ -102,6 +104,7 @@ impl Default for Phone {
             backup: Backup::Works,
             probe_panics: false,
             silent: false,
+            hangs: false,
             probes: 0,
             log: Vec::new(),
             log_breaks: false,
@@ -112,6 +115,8 @@ impl Default for Phone {
 #[derive(Debug, Default)]
 pub(super) struct Script {
     phones: Mutex<BTreeMap<Udid, Phone>>,
+    /// In the order of the visits' beginnings.
+    pub(super) visited: Mutex<Vec<Udid>>,
     news: Mutex<Option<mpsc::Receiver<Event>>>,
     pub(super) cables: Mutex<Vec<Found>>,
     /// How often somebody looked at them.
@@ -229,8 +234,12 @@ impl Phones for Script {
 
     async fn probe(&self, attached: &Attached, clock: Arc<dyn Clock>) -> Result<Facts, NoAnswer> {
         self.set(&attached.udid, |phone| phone.probes += 1);
+        self.visited.lock().unwrap().push(attached.udid.clone());
         let phone = self.get(&attached.udid);
         assert!(!phone.probe_panics, "the probe was told to break");
+        if phone.hangs {
+            std::future::pending::<()>().await;
+        }
         if phone.silent {
             tokio::time::sleep(Duration::from_secs(30)).await;
             return Err(NoAnswer::LinkLost);
