@@ -121,6 +121,8 @@ pub struct BackupPolicy {
     pub quiet: QuietHours,
     /// Backups at the same time, of different devices.
     pub parallel: u8,
+    /// Of these, so many to the same disk.
+    pub per_disk: u8,
     /// Pause after a passcode was not entered; doubles each time, up to `retry_limit`.
     pub retry_passcode: Period,
     /// Pause after any other failure; doubles each time, up to `retry_limit`.
@@ -141,6 +143,7 @@ impl Default for BackupPolicy {
             presence: Period::minutes(10),
             quiet: QuietHours::NIGHT,
             parallel: 2,
+            per_disk: 1,
             retry_passcode: Period::hours(6),
             retry: Period::hours(1),
             retry_limit: Period::days(2),
@@ -429,6 +432,9 @@ impl Policy {
         if self.backup.parallel == 0 {
             return wrong("backup.parallel", "must be at least 1");
         }
+        if self.backup.per_disk == 0 {
+            return wrong("backup.per_disk", "must be at least 1");
+        }
         if self.backup.min_battery > 100 {
             return wrong("backup.min_battery", "must be at most 100");
         }
@@ -529,6 +535,7 @@ mod tests {
             ("notify.repeat.critical = \"1 min\"", "notify.repeat"),
             ("backup.retry_passcode = \"1 min\"", "backup.retry_passcode"),
             ("backup.parallel = 0", "backup.parallel"),
+            ("backup.per_disk = 0", "backup.per_disk"),
             ("poll.parallel = 0", "poll.parallel"),
         ];
         for (text, key) in table {

@@ -6,6 +6,7 @@
 
 mod contact;
 mod device;
+mod disks;
 mod due;
 pub mod event;
 mod intake;
@@ -20,6 +21,7 @@ mod view;
 mod tests;
 
 pub use crate::time::Now;
+pub use disks::Disk;
 pub use event::{Attachment, Command, Event, Job, Observation};
 pub use remembered::Remembered;
 pub use view::{BackupView, DeviceView};
@@ -33,6 +35,7 @@ use crate::time::HostTime;
 use crate::udid::Udid;
 use crate::words;
 use device::{Device, Running};
+use disks::Disks;
 use rereading::Rereading;
 use scale::scaled;
 use std::borrow::Cow;
@@ -49,6 +52,7 @@ pub struct Watcher {
     store: StoreState,
     /// The devices with a folder or disk of their own, and how that is.
     apart: BTreeMap<Udid, StoreState>,
+    disks: Disks,
     mux_is_up: bool,
     rereading: Rereading,
 }
@@ -84,6 +88,7 @@ impl Watcher {
             attachments: BTreeMap::new(),
             store: StoreState::NotHeardOf,
             apart: BTreeMap::new(),
+            disks: Disks::default(),
             mux_is_up: false,
             rereading: Rereading::default(),
         }
@@ -99,6 +104,7 @@ impl Watcher {
     pub fn set_apart(&mut self, udids: impl IntoIterator<Item = Udid>) {
         let of = |udid| (udid, StoreState::NotHeardOf);
         self.apart = udids.into_iter().map(of).collect();
+        self.disks.forget_apart();
     }
 
     /// Takes in what happened and says what is to be done, in this order.
@@ -196,7 +202,7 @@ impl Watcher {
             &climb,
             policy,
             self.store_of(udid),
-            self.running(),
+            self.traffic(udid),
             now,
         )
     }
@@ -227,7 +233,7 @@ impl Watcher {
 
     /// Decides everything that can be decided about one device now.
     fn settle(&mut self, udid: &Udid, now: &Now, commands: &mut Vec<Command>) {
-        let (medium, running) = (self.medium(udid), self.running());
+        let (medium, traffic) = (self.medium(udid), self.traffic(udid));
         let store = self.store_of(udid).clone();
         let Some(device) = self.devices.get_mut(udid) else {
             return;
@@ -243,7 +249,7 @@ impl Watcher {
         let causes = outlook.causes(&device.memory);
         device.watch_steps(&outlook, &causes);
         let reasons = due::reasons(device, &verdict, policy, &store, now);
-        let hold = due::hold(device, policy, &store, running, now);
+        let hold = due::hold(device, policy, &store, traffic, now);
         let start = hold.is_none() && wants_backup(device, &reasons, now);
         let decided = Decided {
             reasons: &reasons,

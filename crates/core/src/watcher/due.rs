@@ -7,6 +7,7 @@ use crate::time::{HostTime, Now, Period};
 use crate::verdict::{CloudState, Concern, SafetyNet, UnknownWhy, Verdict};
 use crate::watcher::StoreState;
 use crate::watcher::device::Device;
+use crate::watcher::disks::Traffic;
 use crate::words;
 
 /// In alarm a backup is made weekly at least, whatever `backup.max_age` says (`remediation.md` 4.2).
@@ -28,6 +29,7 @@ pub(super) enum Hold {
     ModeAsk,
     NobodyThere,
     OthersRunning,
+    DiskBusy,
 }
 
 impl Hold {
@@ -57,6 +59,7 @@ impl Hold {
             Self::ModeAsk => "somebody to choose Back Up Now".to_owned(),
             Self::NobodyThere => "somebody to plug in or unlock the device".to_owned(),
             Self::OthersRunning => "another device's backup to finish".to_owned(),
+            Self::DiskBusy => "another device's backup to the same disk to finish".to_owned(),
         }
     }
 }
@@ -137,7 +140,7 @@ pub(super) fn hold(
     device: &Device,
     policy: &Policy,
     store: &StoreState,
-    running: usize,
+    traffic: Traffic,
     now: &Now,
 ) -> Option<Hold> {
     let past = &device.memory.past;
@@ -169,7 +172,10 @@ pub(super) fn hold(
     if !wished && let Some(hold) = hold_unwished(device, policy, now) {
         return Some(hold);
     }
-    (running >= usize::from(policy.backup.parallel)).then_some(Hold::OthersRunning)
+    if traffic.everywhere >= usize::from(policy.backup.parallel) {
+        return Some(Hold::OthersRunning);
+    }
+    (traffic.on_disk >= usize::from(policy.backup.per_disk)).then_some(Hold::DiskBusy)
 }
 
 /// What holds only a backup that nobody has asked for.

@@ -476,7 +476,8 @@ fn backup(device: &mut Device, at: &Outlook<'_>, decided: &Decided<'_>) -> Optio
             | Hold::QuietHours
             | Hold::LowBattery { .. }
             | Hold::NobodyThere
-            | Hold::OthersRunning,
+            | Hold::OthersRunning
+            | Hold::DiskBusy,
         )
         | None => return None,
     };

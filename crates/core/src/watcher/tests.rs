@@ -2,6 +2,7 @@
 
 mod apart;
 mod climbing;
+mod disks;
 mod properties;
 mod stories;
 mod story;

@@ -10,6 +10,7 @@ use crate::udid::Udid;
 use crate::verdict::{NextCode, NextStep, Verdict};
 use crate::watcher::StoreState;
 use crate::watcher::device::Device;
+use crate::watcher::disks::Traffic;
 use crate::watcher::due;
 use crate::words;
 use serde::{Deserialize, Serialize};
@@ -78,12 +79,12 @@ pub(super) fn view(
     climb: &Climb,
     policy: &Policy,
     store: &StoreState,
-    running: usize,
+    traffic: Traffic,
     now: &Now,
 ) -> DeviceView {
     let past = &device.memory.past;
     let mut verdict = verdict;
-    let backup = backup(device, &verdict, policy, store, running, now);
+    let backup = backup(device, &verdict, policy, store, traffic, now);
     if let Some(run) = device.running {
         verdict.next = while_running(device, run.phase);
     }
@@ -130,7 +131,7 @@ fn backup(
     verdict: &Verdict,
     policy: &Policy,
     store: &StoreState,
-    running: usize,
+    traffic: Traffic,
     now: &Now,
 ) -> BackupView {
     if let Some(run) = device.running {
@@ -143,7 +144,7 @@ fn backup(
     if reasons.is_empty() {
         return BackupView::NotDue;
     }
-    let hold = due::hold(device, policy, store, running, now);
+    let hold = due::hold(device, policy, store, traffic, now);
     BackupView::Due {
         reasons,
         waiting_for: hold.map(|hold| hold.words(now)).unwrap_or_default(),

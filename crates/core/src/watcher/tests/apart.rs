@@ -5,7 +5,7 @@ use crate::policy::Policy;
 use crate::run::RunFailure;
 use crate::time::{Now, Period};
 use crate::verdict::{Protection, SafetyNet};
-use crate::watcher::{Attachment, BackupView, Command, DeviceView, Event, Watcher};
+use crate::watcher::{Attachment, BackupView, Command, DeviceView, Disk, Event, Watcher};
 use crate::{LinkKind, Udid};
 
 /// Anna's phone shares the store, Ben's has one of its own; iCloud has had nothing of either for long.
@@ -18,6 +18,8 @@ impl Household {
     fn new() -> Self {
         let mut watcher = Watcher::new(Policy::default(), Vec::new());
         watcher.set_apart([udid(BEN)]);
+        watcher.on_disk(Some(Disk(1)));
+        watcher.own_on_disk(&udid(BEN), Some(Disk(2)));
         Self {
             watcher,
             now: at("2026-11-20T17:00:00Z"),

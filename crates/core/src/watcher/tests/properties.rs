@@ -534,9 +534,11 @@ impl World {
                     let second = self.running.insert(device.clone(), plan.asked);
                     assert_eq!(second, None, "two backups of one device");
                     started += 1;
+                    let backup = &self.policy.backup;
+                    let most = backup.parallel.min(backup.per_disk);
                     assert!(
-                        running_before + started <= 2,
-                        "more backups than backup.parallel"
+                        running_before + started <= usize::from(most),
+                        "more backups to the one disk than are allowed"
                     );
                     if !plan.asked {
                         assert!(!plan.reasons.is_empty(), "a backup for no reason");
@@ -767,7 +769,9 @@ proptest! {
     fn a_clock_that_jumps_breaks_neither_green_nor_jobs(
         steps in prop::collection::vec((steps(), prop::option::weighted(0.1, -4_000_i64..4_000)), 1..80),
     ) {
-        let mut world = World::new(Policy::default());
+        let mut policy = Policy::default();
+        policy.backup.per_disk = 2;
+        let mut world = World::new(policy);
         world.clock_jumped = true;
         for (step, jump) in &steps {
             if let Some(hours) = jump {

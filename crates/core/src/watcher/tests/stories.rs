@@ -495,7 +495,9 @@ fn jobs_that_break_are_over() {
 
 #[test]
 fn two_at_a_time_and_the_third_follows() {
-    let mut story = Story::new(evening(), Policy::default());
+    let mut policy = Policy::default();
+    policy.backup.per_disk = 2;
+    let mut story = Story::new(evening(), policy);
     for (number, device) in [ANNA, BEN, "00008120-000C3D4E5F607182"]
         .into_iter()
         .enumerate()
@@ -522,6 +524,7 @@ fn two_at_a_time_and_the_third_follows() {
 fn of_a_hundred_the_oldest_risk_is_first() {
     let mut policy = Policy::default();
     policy.backup.presence = Period::days(1);
+    policy.backup.per_disk = 2;
     let mut watcher = Watcher::new(policy, Vec::new());
     let now = evening();
     let missing = "away".to_owned();
