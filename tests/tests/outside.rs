@@ -379,6 +379,116 @@ fn a_message_outlives_the_agent() {
     );
 }
 
+/// What is configured while the agent runs holds at once; what has a mistake in it does not, and the old configuration stays at work.
+#[test]
+fn a_changed_configuration_is_taken_over_whole_or_not_at_all() {
+    let table = Table::of(vec![persona("stale-58-days")]);
+    configure(&table, WATCH_ONLY);
+    let agent = Agent::start(&table);
+    agent.when_device(&table.udid(), "it is judged", |device| {
+        device.protection == "unprotected"
+    });
+    let (hooked, pinged, other) = (Server::new(&[]), Server::new(&[]), Server::new(&[]));
+    let secret = file(&table, "secret", SECRET, 0o600);
+    let hook = webhook(&hooked.url("/hook"), &secret, "");
+    let ping = |server: &Server| format!("[ping]\nurl = \"{}\"\n", server.url("/check"));
+    let prom = table.home().join("first.prom");
+    let fetched = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = fetched.local_addr().unwrap().port();
+    let metrics = format!(
+        "[metrics]\nlisten = \"127.0.0.1:{port}\"\ntextfile = \"{}\"\n",
+        prom.display()
+    );
+    let reload = |text: &str| {
+        configure(&table, &format!("{WATCH_ONLY}{text}"));
+        ours(&table, &["config", "reload"])
+    };
+
+    // The port is taken, so nothing of this holds.
+    let said = reload(&format!("{}{hook}{metrics}", ping(&pinged)));
+    assert_eq!(said.code, Some(2), "{said:?}");
+    assert!(
+        said.err.contains("failed to listen on") && said.err.contains("the old configuration"),
+        "{said:?}"
+    );
+    assert!(hooked.came().is_empty() && pinged.came().is_empty() && !prom.exists());
+    drop(fetched);
+    let said = reload(&format!("{}{hook}{metrics}", ping(&pinged)));
+    assert!(said.ok(), "{said:?}");
+    let came = hooked.when(&agent, "the webhook is told", |came| !came.is_empty());
+    assert_eq!(came[0].json()["data"]["after"], "unprotected");
+    pinged.when(&agent, "the check is told", |came| {
+        came.iter().any(|came| came.path == "/check/fail")
+    });
+    agent.when("the file is there", |_| prom.exists());
+    let get = |port: u16| {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+        let head = format!("GET /metrics HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n");
+        stream.write_all(head.as_bytes()).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    };
+    assert!(get(port).unwrap().contains("backupwatch_agent_up 1"));
+
+    // The same once more tells nobody anything.
+    let before = (hooked.came().len(), pinged.came().len());
+    assert!(reload(&format!("{}{hook}{metrics}", ping(&pinged))).ok());
+    assert!(get(port).unwrap().contains("backupwatch_agent_up 1"));
+    assert_eq!((hooked.came().len(), pinged.came().len()), before);
+
+    // A misspelt key, a secret that others can read, a program that others can change: the old configuration stays at work.
+    let open = file(&table, "open", SECRET, 0o644);
+    let program = file(&table, "program", "#!/bin/sh\n", 0o777);
+    let wrong = [
+        ("[ping]\nulr = \"x\"\n".to_owned(), "ulr"),
+        (
+            webhook(&other.url("/hook"), &open, ""),
+            "others can read it",
+        ),
+        (
+            format!("[hooks]\nafter_backup = [\"{}\"]\n", program.display()),
+            "another user may change it",
+        ),
+    ];
+    for (text, why) in wrong {
+        configure(&table, &format!("{WATCH_ONLY}{text}"));
+        let error = table
+            .wait("an answer", agent.client().reload())
+            .unwrap_err();
+        let error = format!("{error} {error:?}");
+        assert!(error.contains(why), "{error}");
+        assert!(get(port).unwrap().contains("backupwatch_agent_up 1"));
+    }
+
+    // Others take their places; the old ones hear no more, and the old file says that nobody writes it.
+    let said = reload(&format!(
+        "{}[metrics]\ntextfile = \"{}\"\n",
+        ping(&other),
+        table.home().join("second.prom").display()
+    ));
+    assert!(said.ok(), "{said:?}");
+    other.when(&agent, "the other check is told", |came| {
+        came.iter().any(|came| came.path == "/check/fail")
+    });
+    agent.when("the other file is there", |_| {
+        table.home().join("second.prom").exists()
+    });
+    let left = std::fs::read_to_string(&prom).unwrap();
+    assert!(
+        left.contains("backupwatch_agent_up 0") && !left.contains("protection"),
+        "{left}"
+    );
+    assert_eq!(get(port), None, "nobody listens there any more");
+    assert_eq!((hooked.came().len(), pinged.came().len()), before);
+    agent.end();
+    assert!(
+        std::fs::read_to_string(table.home().join("second.prom"))
+            .unwrap()
+            .contains("backupwatch_agent_up 0")
+    );
+}
+
 /// One backup, as a service that notices silence, a webhook and a program of the person's hear of it.
 #[test]
 fn a_backup_as_those_outside_hear_of_it() {

@@ -29,7 +29,7 @@ use crate::jobs::{self, Done, Jobs, Place, Reins, What};
 use crate::keeper::{Keeper, Write};
 use crate::menu::Face;
 use crate::metrics::Pulse;
-use crate::outside::{Outside, Tiding};
+use crate::outside::{Internet, Outside, Tiding};
 use crate::page::Door;
 use crate::phones::Phones;
 use crate::power::Power;
@@ -78,7 +78,7 @@ pub struct Parts<P> {
     pub aliases: Aliases,
     /// Tells what monitors the loop how it does.
     pub pulse: Arc<Pulse>,
-    /// Those outside, and what is heard of them; none where nobody is to be told.
+    /// Those outside, and what is heard of them; none in a single command.
     pub(crate) outside: Option<(Outside, mpsc::Receiver<Tiding>)>,
     /// Devices whose newest backup the program after a backup has not seen.
     pub owed: Vec<Udid>,
@@ -393,6 +393,11 @@ impl<P: Phones> Hands<P> {
                 Some(Err(error)) => tracing::warn!(%error, "no link to the page can be made"),
                 None => tracing::warn!("there is no page to be opened"),
             },
+            Act::Configured => {
+                if let Some(outside) = &mut self.outside {
+                    outside.configure(&mind.config, Internet);
+                }
+            }
             Act::Quit => self.shutdown.cancel(),
             Act::Write(write) => self.keeper.write(write).await,
         }
@@ -460,7 +465,7 @@ impl<P: Phones> Hands<P> {
         for record in outside.look(Instant::now(), now.host, writes, status) {
             self.keeper.write(Write::Outside(record)).await;
         }
-        Some(outside.due())
+        outside.due()
     }
 
     fn troubles(&self, now: &Now) -> Vec<String> {

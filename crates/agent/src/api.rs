@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::doctor;
 use crate::metrics;
 use crate::page::Door;
+use crate::reload::Reload;
 use listen::Listener;
 
 /// What the routes need.
@@ -25,8 +26,8 @@ use listen::Listener;
 pub struct Context {
     /// Where questions to the loop are handed in.
     pub desk: Desk,
-    /// The configuration file, for when it is to be read again.
-    pub config: PathBuf,
+    /// Reads the configuration again.
+    pub reload: Arc<Reload>,
     /// The state file, for what is read from it.
     pub database: PathBuf,
     /// Gives links to the page; none where there is no page.

@@ -137,7 +137,7 @@ impl Client {
         .await
     }
 
-    /// Has the agent read thresholds and nicknames in its configuration again.
+    /// Has the agent read its configuration again. Where that has a mistake, the old one stays at work.
     pub async fn reload(&self) -> Result<Status, ClientError> {
         self.ask(Method::POST, "/v1/reload", &(), QUICK).await
     }

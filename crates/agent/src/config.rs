@@ -5,6 +5,7 @@
 
 mod backend;
 mod parse;
+mod sources;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,6 +20,8 @@ use serde::{Deserialize, Serialize};
 use crate::outside::http::{Plain, Url, UrlError};
 use crate::outside::settings::{Hooks, Ping, Webhook};
 use crate::paths::{Base, Moved};
+
+pub use sources::Sources;
 
 /// A file longer than this is not a configuration.
 const FILE_MAX: u64 = 1 << 20;

@@ -28,6 +28,7 @@ pub mod phones;
 pub mod power;
 pub mod process;
 mod purgeable;
+pub mod reload;
 pub mod report;
 mod serving;
 pub mod signals;

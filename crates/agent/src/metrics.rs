@@ -16,6 +16,7 @@ mod ways;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, StatusCode, header};
@@ -30,7 +31,7 @@ use crate::state::{self, StateError, Tally};
 use crate::status::Status;
 pub(crate) use otlp::Sender;
 pub use pulse::Pulse;
-pub(crate) use ways::Ways;
+pub(crate) use ways::{Switch, Ways, serve};
 
 use measure::{Health, measure};
 use sheet::Sheet;
@@ -51,8 +52,8 @@ pub struct Source {
     pub started: Timestamp,
     /// The loop's pulse.
     pub pulse: Arc<Pulse>,
-    /// Whether devices are called by their names, too.
-    pub names: bool,
+    /// Whether devices are called by their names, too. The same for all who ask.
+    pub names: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Source {
@@ -84,7 +85,7 @@ impl Source {
             started: self.started,
             turns: self.pulse.turns(),
         };
-        let (database, names) = (self.database.clone(), self.names);
+        let (database, names) = (self.database.clone(), self.names.load(Ordering::Relaxed));
         let work = move || {
             let tallies = tallies(&database, &status, HostTime(health.started));
             let tallies = tallies.unwrap_or_else(|error| {
@@ -151,7 +152,7 @@ mod tests {
             clock: Arc::new(SystemClock),
             started: Timestamp::UNIX_EPOCH,
             pulse: Arc::default(),
-            names: false,
+            names: Arc::default(),
         }
     }
 

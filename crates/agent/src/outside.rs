@@ -5,6 +5,7 @@
 //! Deliberately not here: when a backup is due or what a verdict is; what is told is read off the status document.
 
 mod check;
+mod configured;
 mod contact;
 mod courier;
 pub mod event;
@@ -17,7 +18,7 @@ pub mod program;
 pub mod settings;
 pub mod sign;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,23 +27,25 @@ use backupwatch_core::run::{RunEnd, RunReport};
 use backupwatch_core::{HostTime, Udid};
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use check::{Check, end_of};
+use configured::Left;
 pub use contact::{Contact, Whom};
-use courier::{Courier, Queue};
-pub(crate) use courier::{Internet, Network};
+pub(crate) use courier::Internet;
+use courier::Queue;
 use event::{Event, Kind, uuid};
-use http::Url;
 pub(crate) use kept::Kept;
 pub use kept::{Record, Told};
-use pinger::{Mailbox, Ping, Pinger, Signal};
+use pinger::{Ping, Signal};
+use program::UnsafeProgram;
 use settings::Webhook;
+use sign::{Secret, SecretError};
 
 use crate::alias::Aliases;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::Own;
 use crate::errand::Run;
 use crate::report;
 use crate::status::{DeviceStatus, Status};
@@ -74,6 +77,38 @@ pub(crate) struct Tiding {
     fate: Fate,
 }
 
+/// Why something that is configured cannot be told. The message follows "failed to".
+#[derive(Debug, thiserror::Error)]
+pub enum NotReady {
+    /// The program after a backup.
+    #[error(transparent)]
+    Program(#[from] UnsafeProgram),
+    /// What signs messages.
+    #[error("sign for the webhook at {host}")]
+    Secret {
+        /// Where they would go.
+        host: String,
+        /// Why.
+        #[source]
+        source: SecretError,
+    },
+}
+
+/// Whether the files are fit for use that the configuration names. They are looked at again each time that they are used.
+pub fn ready(own: &Own) -> Result<(), NotReady> {
+    if let Some(program) = own.hooks.program() {
+        program::check(program)?;
+    }
+    own.webhook.iter().try_for_each(|webhook| {
+        let host = || webhook.url.host();
+        let secret = Secret::read(&webhook.secret_file);
+        secret.map(drop).map_err(|source| NotReady::Secret {
+            host: host(),
+            source,
+        })
+    })
+}
+
 /// A system without chance does not start this program; then at least nobody is told an identifier that is not there.
 fn chance<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
@@ -86,8 +121,10 @@ fn chance<const N: usize>() -> [u8; N] {
 /// One webhook, as the loop sees it.
 struct Hook {
     key: String,
-    events: BTreeSet<Kind>,
+    webhook: Webhook,
     queue: Arc<Queue>,
+    /// It ends with this.
+    _courier: AbortOnDropHandle<()>,
 }
 
 /// Everything outside, as the loop sees it.
@@ -99,8 +136,7 @@ pub(crate) struct Outside {
     /// Backups and programs that ended in this turn.
     ended: Vec<RunReport>,
     programs: Vec<Run>,
-    /// What is to be written, from before the first look.
-    forgotten: Vec<String>,
+    left: Left,
     interval: backupwatch_core::Period,
     /// Long ago: what is due then is due at once.
     begun: Instant,
@@ -108,8 +144,9 @@ pub(crate) struct Outside {
     not_before: Instant,
     beat: Instant,
     zone: TimeZone,
-    /// They end with this.
-    _carriers: JoinSet<()>,
+    aliases: Aliases,
+    clock: Arc<dyn Clock>,
+    tell: mpsc::Sender<Tiding>,
 }
 
 impl fmt::Debug for Outside {
@@ -121,112 +158,33 @@ impl fmt::Debug for Outside {
 }
 
 impl Outside {
-    /// Starts those who carry, with what was left over. None where nothing is configured.
-    pub(crate) fn start<N: Network>(
-        config: &Config,
-        kept: Kept,
-        aliases: &Aliases,
-        network: N,
-        clock: &Arc<dyn Clock>,
-    ) -> Option<(Self, mpsc::Receiver<Tiding>)> {
-        let (own, pings) = (&config.own, &config.pings);
-        if own.webhook.is_empty() && own.ping.url.is_none() && pings.is_empty() {
-            return None;
-        }
-        let network = Arc::new(network);
-        let (tell, tidings) = mpsc::channel(TIDINGS);
-        let mut carriers = JoinSet::new();
-        let mut before: BTreeMap<String, Contact> = kept.contacts.into_iter().collect();
-        let mut contacts = BTreeMap::new();
-        let mut contact = |whom: Whom, url: &Url| {
-            let (key, host) = (aliases.place(&url.secret()), url.host());
-            let known = before.remove(&key);
-            contacts.insert(
-                key.clone(),
-                known.unwrap_or_else(|| Contact::new(whom, host)),
-            );
-            key
-        };
-        let mut waiting: BTreeMap<String, Vec<Arc<Event>>> = BTreeMap::new();
-        for (hook, event) in kept.messages {
-            waiting.entry(hook).or_default().push(Arc::new(event));
-        }
-
-        let mut hooks = Vec::new();
-        for webhook in &own.webhook {
-            let key = contact(Whom::Webhook, &webhook.url);
-            let queue = Arc::new(Queue::default());
-            for event in waiting.remove(&key).unwrap_or_default() {
-                // As many as were let in.
-                let _none = queue.push(event);
-            }
-            hooks.push(hook(&key, webhook, &queue));
-            let courier = Courier {
-                key,
-                webhook: webhook.clone(),
-                aliases: aliases.clone(),
-                queue,
-                network: Arc::clone(&network),
-                clock: Arc::clone(clock),
-                tell: tell.clone(),
-            };
-            carriers.spawn(courier.run());
-        }
-        let mut checks = Vec::new();
-        let general = own.ping.url.iter().map(|url| (None, url));
-        let single = pings.iter().map(|(udid, url)| (Some(udid.clone()), url));
-        for (udid, url) in general.chain(single) {
-            let mailbox = Arc::new(Mailbox::default());
-            checks.push(Check {
-                mailbox: Arc::clone(&mailbox),
-                udid,
-                last: None,
-                runs: BTreeMap::new(),
-            });
-            let pinger = Pinger {
-                key: contact(Whom::Watcher, url),
-                url: url.clone(),
-                mailbox,
-                network: Arc::clone(&network),
-                tell: tell.clone(),
-            };
-            carriers.spawn(pinger.run());
-        }
-        let forgotten = before.into_keys().chain(waiting.into_keys()).collect();
-        let now = Instant::now();
-        let outside = Self {
-            hooks,
-            checks,
-            contacts,
-            told: kept.told,
-            ended: Vec::new(),
-            programs: Vec::new(),
-            forgotten,
-            interval: config.policies.general.poll.interval,
-            begun: now,
-            stale: true,
-            not_before: now,
-            beat: now,
-            zone: TimeZone::system(),
-            _carriers: carriers,
-        };
-        Some((outside, tidings))
-    }
-
     /// Something happened.
     pub(crate) fn touch(&mut self) {
         self.stale = true;
     }
 
-    /// When [`Self::look`] has something to do.
-    pub(crate) fn due(&self) -> Instant {
-        if !self.ended.is_empty() || !self.programs.is_empty() {
-            self.begun
-        } else if self.stale {
-            self.not_before.min(self.beat)
-        } else {
-            self.beat
-        }
+    /// Whether anybody is configured.
+    fn is_anybody(&self) -> bool {
+        !self.hooks.is_empty() || !self.checks.is_empty()
+    }
+
+    /// When [`Self::look`] has something to do; never, while nobody is to be told.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.is_anybody().then(|| {
+            if !self.ended.is_empty() || !self.programs.is_empty() {
+                self.begun
+            } else if self.stale {
+                self.not_before.min(self.beat)
+            } else {
+                self.beat
+            }
+        })
+    }
+
+    /// From one beat to the next.
+    fn every(&self) -> Duration {
+        let every = u64::try_from(self.interval.as_seconds()).unwrap_or(1);
+        Duration::from_secs(every.max(1))
     }
 
     /// The computer woke up: what waits is tried at once, and everybody is told how things are.
@@ -254,12 +212,16 @@ impl Outside {
 
     /// A backup ended. It is told of with the next look, which knows what follows from it.
     pub(crate) fn run_ended(&mut self, report: &RunReport) {
-        self.ended.push(report.clone());
+        if self.is_anybody() {
+            self.ended.push(report.clone());
+        }
     }
 
     /// A program after a backup ended.
     pub(crate) fn program_ended(&mut self, run: &Run) {
-        self.programs.push(run.clone());
+        if self.is_anybody() {
+            self.programs.push(run.clone());
+        }
     }
 
     /// What a person should know.
@@ -289,13 +251,14 @@ impl Outside {
         writes: bool,
         status: impl FnOnce() -> Status,
     ) -> Vec<Record> {
-        if at < self.due() {
+        if self.due().is_none_or(|due| at < due) {
             return Vec::new();
         }
         let status = status();
         self.stale = false;
         self.not_before = at + PAUSE;
-        let mut records: Vec<Record> = self.forgotten.drain(..).map(Record::Forgotten).collect();
+        let forgotten = self.left.forget().into_iter();
+        let mut records: Vec<Record> = forgotten.map(Record::Forgotten).collect();
         let reports = std::mem::take(&mut self.ended);
         for report in &reports {
             let event = run_event(report, &status, now);
@@ -315,8 +278,7 @@ impl Outside {
         let blind = outlook::blind(&status, now, self.interval, writes);
         let due = self.beat <= at;
         if due {
-            let every = u64::try_from(self.interval.as_seconds()).unwrap_or(1);
-            self.beat = at + Duration::from_secs(every.max(1));
+            self.beat = at + self.every();
         }
         for check in &mut self.checks {
             let (outlook, words) = check.outlook(&status, blind);
@@ -382,7 +344,7 @@ impl Outside {
     fn post(&mut self, event: Event, records: &mut Vec<Record>, now: HostTime) {
         let event = Arc::new(event);
         for hook in &self.hooks {
-            if !hook.events.contains(&event.kind) {
+            if !hook.webhook.events.contains(&event.kind) {
                 continue;
             }
             records.push(Record::Waits(hook.key.clone(), Arc::clone(&event)));
@@ -396,14 +358,6 @@ impl Outside {
                 records.push(Record::Contact(hook.key.clone(), contact));
             }
         }
-    }
-}
-
-fn hook(key: &str, webhook: &Webhook, queue: &Arc<Queue>) -> Hook {
-    Hook {
-        key: key.to_owned(),
-        events: webhook.events.iter().copied().collect(),
-        queue: Arc::clone(queue),
     }
 }
 

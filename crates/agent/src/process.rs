@@ -24,7 +24,7 @@ use crate::api::listen::{ListenError, Listener};
 use crate::api::words::BackupEvent;
 use crate::api::{self, story};
 use crate::clock::Clock;
-use crate::config::{Config, PageOwn};
+use crate::config::{Config, PageOwn, Sources};
 use crate::doctor;
 use crate::errand::Run;
 use crate::instance::{Instance, InstanceError};
@@ -37,6 +37,7 @@ use crate::page::{self, Door};
 use crate::paths::{Paths, PathsError};
 use crate::phones::Phones;
 use crate::power::Power;
+use crate::reload::Reload;
 use crate::state::{self, StateError};
 use crate::status::Status;
 
@@ -50,6 +51,8 @@ const RAN: u32 = 500;
 pub struct Setup<P> {
     /// What is configured.
     pub config: Config,
+    /// Where that was read.
+    pub sources: Sources,
     /// Where things are.
     pub paths: Paths,
     /// Whether the root of the backups may be made.
@@ -124,15 +127,16 @@ pub async fn serve<P: Phones>(
         clock: Arc::clone(&clock),
         started,
         pulse: Arc::clone(&start.pulse),
-        names: setup.config.own.metrics.names,
+        names: Arc::default(),
     };
-    let sender = start.sender(&setup.config, started);
-    let (ways, remarks) =
-        metrics::Ways::open(&setup.config.own.metrics, source.clone(), sender).await;
-    start.remarks.extend(remarks);
+    let sender = start.sender(started);
+    let own = &setup.config.own.metrics;
+    let ways = metrics::Ways::open(own, source.clone(), sender.clone()).await;
+    let (switch, others) = metrics::Switch::from(&ways, sender);
+    let reload = Reload::new(setup.sources.clone(), desk.clone(), switch);
     let context = api::Context {
         desk,
-        config: paths.config.clone(),
+        reload: Arc::new(reload),
         metrics: source,
         database: paths.database.clone(),
         door: start.door.clone(),
@@ -153,7 +157,13 @@ pub async fn serve<P: Phones>(
     );
     let (instance, parts) = start.into_parts(setup, true);
     let page = page.zip(page_context(&context));
-    let mut server = tokio::spawn(faces(listener, context, page, ways, shutdown.clone()));
+    let mut server = tokio::spawn(faces(
+        listener,
+        context,
+        page,
+        (ways, others),
+        shutdown.clone(),
+    ));
     let mut watch = tokio::spawn(agent::run(parts, asks, shutdown.clone()));
     // Either may end first only by a fault; then the other one is ended politely too.
     let (watched, served) = tokio::select! {
@@ -211,7 +221,7 @@ async fn faces(
     listener: Listener,
     context: api::Context,
     page: Option<(page::Listener, page::Context)>,
-    ways: metrics::Ways,
+    (ways, others): (metrics::Ways, mpsc::Receiver<metrics::Ways>),
     shutdown: CancellationToken,
 ) {
     let api = api::serve(listener, context, shutdown.clone());
@@ -220,7 +230,8 @@ async fn faces(
             page::serve(listener, context, shutdown.clone()).await;
         }
     };
-    tokio::join!(api, page, ways.serve(shutdown.clone()));
+    let ways = metrics::serve(ways, others, shutdown.clone());
+    tokio::join!(api, page, ways);
 }
 
 /// One command of a person, in this process, while no agent runs: the same loop without the listening.
@@ -338,12 +349,12 @@ impl Start {
     }
 
     /// As whom this process pushes its numbers.
-    fn sender(&self, config: &Config, started: Timestamp) -> metrics::Sender {
+    fn sender(&self, started: Timestamp) -> metrics::Sender {
         let host = rustix::system::uname();
         let host = host.nodename().to_string_lossy().into_owned();
         metrics::Sender {
             installation: self.aliases.installation(),
-            host: config.own.metrics.names.then_some(host),
+            host: Some(host),
             started,
         }
     }
@@ -352,7 +363,7 @@ impl Start {
         // Nothing outside is told by a single command.
         let config = &setup.config;
         let start = |kept| Outside::start(config, kept, &self.aliases, Internet, &setup.clock);
-        let outside = resident.then_some(self.outside).and_then(start);
+        let outside = resident.then_some(self.outside).map(start);
         let parts = Parts {
             outside,
             owed: self.owed,

@@ -529,6 +529,8 @@ pub enum ConfigCommand {
     Check,
     /// Print what holds, defaults filled in
     Show,
+    /// Have the running agent read the file again; what can only be chosen at its start waits for `restart`
+    Reload,
 }
 
 #[derive(Debug, Args)]

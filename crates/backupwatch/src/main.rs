@@ -193,7 +193,7 @@ async fn run(cli: Cli, terminal: Terminal) -> Result<ExitCode, Failure> {
         }
         Command::Config { command } => {
             let path = setup::config_path(&global)?.display().to_string();
-            commands::config::run(terminal, setup::load(&global), command, &path)
+            commands::config::run(terminal, setup::load(&global), command, &path).await
         }
         Command::Completions { shell } => commands::manual::completions(terminal, shell),
         Command::Man { out } => commands::manual::man(terminal, out.as_deref()),

@@ -93,6 +93,7 @@ pub fn process_setup_by(
     }
     process::Setup {
         config: setup.config.clone(),
+        sources: setup.sources.clone(),
         paths,
         origin,
         phones: Usbmuxd::new(transport, host_name()),

@@ -2,7 +2,7 @@
 
 use crate::{cli::Global, failure::Failure};
 use backupwatch_agent::{
-    config::Config,
+    config::{Config, Sources},
     exit::ExitCode,
     medium::Origin,
     paths::{Base, Moved, Paths},
@@ -12,6 +12,8 @@ use std::path::PathBuf;
 #[derive(Debug, Clone)]
 pub struct Setup {
     pub config: Config,
+    /// Where it was read.
+    pub sources: Sources,
     pub paths: Paths,
     /// The folders of the person.
     pub base: Base,
@@ -43,7 +45,12 @@ pub fn load(global: &Global) -> Result<Setup, Failure> {
 pub fn load_anyway(global: &Global) -> Result<(Setup, Option<Failure>), Failure> {
     let base = base()?;
     let file = base.config_file(global.config.as_deref());
-    let (config, wrong) = match Config::load(&file, global.config.is_some()) {
+    let sources = Sources {
+        file: file.clone(),
+        named: global.config.is_some(),
+        base: base.clone(),
+    };
+    let (config, wrong) = match sources.load() {
         Ok(config) => (config, None),
         Err(error) => {
             let failure = Failure::from_error(ExitCode::Usage, "config", &error);
@@ -57,10 +64,9 @@ pub fn load_anyway(global: &Global) -> Result<(Setup, Option<Failure>), Failure>
         ..in_file
     };
     let paths = Paths::resolve(&base, &moved);
-    let mut config = config;
-    config.own.metrics = config.own.metrics.at_home(&base);
     let setup = Setup {
         config,
+        sources,
         paths,
         base,
     };

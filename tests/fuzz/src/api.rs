@@ -11,7 +11,10 @@ use backupwatch_agent::agent::Desk;
 use backupwatch_agent::api::listen::Listener;
 use backupwatch_agent::api::{self, Context};
 use backupwatch_agent::clock::SystemClock;
+use backupwatch_agent::config::Sources;
 use backupwatch_agent::metrics::Source;
+use backupwatch_agent::paths::Base;
+use backupwatch_agent::reload::Reload;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -129,6 +132,11 @@ fn start() -> TempDir {
             tokio::spawn(async move { while asks.recv().await.is_some() {} });
             let clock = Arc::new(SystemClock);
             let started = jiff::Timestamp::UNIX_EPOCH;
+            let sources = Sources {
+                file: database.with_file_name("config.toml"),
+                named: false,
+                base: Base::of_this_user().unwrap(),
+            };
             let context = Context {
                 metrics: Source {
                     desk: desk.clone(),
@@ -136,10 +144,10 @@ fn start() -> TempDir {
                     clock: clock.clone(),
                     started,
                     pulse: Arc::default(),
-                    names: false,
+                    names: Arc::default(),
                 },
+                reload: Arc::new(Reload::without_metrics(sources, desk.clone())),
                 desk,
-                config: database.with_file_name("config.toml"),
                 door: None,
                 place: backupwatch_agent::doctor::Place {
                     root: database.with_file_name("backups"),

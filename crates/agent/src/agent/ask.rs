@@ -1,15 +1,14 @@
 //! What a face may ask of the running loop: a bounded queue of questions, each with its own way back.
 
-use std::collections::BTreeMap;
-
 use backupwatch_core::evidence::Books;
 use backupwatch_core::ladder::Mark;
 use backupwatch_core::run::{Progress, RunReport};
 use backupwatch_core::steps::StepId;
-use backupwatch_core::{HostTime, Policies, Trust, Udid};
+use backupwatch_core::{HostTime, Trust, Udid};
 use backupwatch_notify::Posted;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::config::Config;
 use crate::diagnosis::{DiagnosisDocument, ListenEvent};
 use crate::ladder::LadderDocument;
 use crate::phones::Attached;
@@ -47,12 +46,10 @@ pub enum Ask {
         /// The way back.
         reply: oneshot::Sender<Result<(), Refusal>>,
     },
-    /// From now on these thresholds and nicknames hold.
+    /// From now on this holds: of devices, and of who is told outside.
     Configure {
-        /// What holds for each device.
-        policies: Box<Policies>,
-        /// What the person calls a device.
-        nicknames: BTreeMap<Udid, String>,
+        /// All that is configured. What can only be chosen at the start is left as it is.
+        config: Box<Config>,
         /// The way back.
         reply: oneshot::Sender<Status>,
     },
@@ -282,19 +279,10 @@ impl Desk {
         self.ask(|reply| Ask::Cancel { udid, reply }).await?
     }
 
-    /// Has these thresholds and nicknames hold from now on.
-    pub async fn configure(
-        &self,
-        policies: Policies,
-        nicknames: BTreeMap<Udid, String>,
-    ) -> Result<Status, Refusal> {
-        let policies = Box::new(policies);
-        self.ask(|reply| Ask::Configure {
-            policies,
-            nicknames,
-            reply,
-        })
-        .await
+    /// Has this configuration hold from now on, as far as it can without a new start.
+    pub async fn configure(&self, config: Config) -> Result<Status, Refusal> {
+        let config = Box::new(config);
+        self.ask(|reply| Ask::Configure { config, reply }).await
     }
 
     /// Asks a device for trust and waits for the person at it.

@@ -91,6 +91,8 @@ pub(super) enum Act {
     RunProgram(Box<Errand>),
     /// Shows the person a place on the page.
     Open(Page),
+    /// Another configuration holds.
+    Configured,
     /// Ends the agent; it comes back at the next login.
     Quit,
     Write(Write),
@@ -128,7 +130,7 @@ struct Wish {
 #[derive(Debug)]
 pub(super) struct Mind {
     watcher: Watcher,
-    config: Config,
+    pub(super) config: Config,
     pub(super) place: Place,
     copies: BTreeMap<Udid, LocalCopy>,
     aliases: Option<Aliases>,

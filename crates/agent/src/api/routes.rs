@@ -22,12 +22,12 @@ use super::words::{
 };
 use super::{Context, story};
 use crate::agent::Refusal;
-use crate::config::Config;
 use crate::doctor;
 use crate::history;
 use crate::medium::in_full;
 use crate::metrics;
 use crate::page::Place;
+use crate::reload::NoReload;
 use crate::serving::Story;
 use crate::state::{self, StateError};
 use crate::status::trust_code;
@@ -217,30 +217,28 @@ async fn local_only(State(app): State<App>, body: Sent) -> Result<Response, No> 
     ))
 }
 
-/// Reads the configuration again, of which thresholds and nicknames hold from now on; the rest holds from the next start.
+/// Reads the configuration again. Where there is a mistake in it, the old one stays at work.
 async fn reload(State(app): State<App>) -> Result<Response, No> {
-    let path = app.context.config.clone();
-    let read = tokio::task::spawn_blocking(move || Config::load(&path, false));
-    let config = match read.await {
-        Ok(Ok(config)) => config,
-        Ok(Err(error)) => {
-            let message = format!("failed to {}", in_full(&error));
-            return Err(No::of(failure(
+    match app.context.reload.reload().await {
+        Ok(status) => Ok(json(&status)),
+        Err(NoReload::Refused(refusal)) => Err(refusal.into()),
+        Err(NoReload::Broken(error)) => {
+            tracing::error!(%error, "reading the configuration broke");
+            Err(Refusal::Ending.into())
+        }
+        Err(error @ (NoReload::Config(_) | NoReload::Outside(_) | NoReload::Metrics(_))) => {
+            let why = in_full(&error);
+            tracing::error!(why, "the old configuration stays at work");
+            Err(No::of(failure(
                 StatusCode::CONFLICT,
                 "config",
-                &message,
-                Some("Correct it, or see what `backupwatch config check` says."),
-            )));
+                &format!("failed to {why}"),
+                Some(
+                    "Correct it, or see what `backupwatch config check` says. Until then the old configuration stays at work.",
+                ),
+            )))
         }
-        Err(error) => {
-            tracing::error!(%error, "reading the configuration broke");
-            return Err(Refusal::Ending.into());
-        }
-    };
-    let (policies, nicknames) = (config.policies, config.nicknames);
-    Ok(json(
-        &app.context.desk.configure(policies, nicknames).await?,
-    ))
+    }
 }
 
 /// A link to the page. It is the only thing here that lets somebody else in, so it is made anew each time.

@@ -35,9 +35,11 @@ impl Token {
     }
 }
 
-/// A socket for a Prometheus.
+/// A socket for a Prometheus. A clone is the same socket.
+#[derive(Clone)]
 pub(super) struct Listener {
-    inner: TcpListener,
+    at: SocketAddr,
+    inner: Arc<TcpListener>,
     token: Option<Token>,
 }
 
@@ -113,16 +115,23 @@ pub(super) fn token(path: &Path) -> Result<String, TokenError> {
 }
 
 impl Listener {
-    /// Binds the address; whoever asks there must show the token in the file, where there is one.
+    /// Binds the address, or takes the socket that is bound to it already; whoever asks there must show the token in the file, where
+    /// there is one.
     pub(super) async fn bind(
         at: SocketAddr,
         token_file: Option<&Path>,
+        before: Option<&Self>,
     ) -> Result<Self, NoListener> {
         let token = token_file.map(token).transpose()?;
-        let inner = TcpListener::bind(at)
-            .await
-            .map_err(|source| NoListener::Io { at, source })?;
+        let inner = match before.filter(|before| before.at == at) {
+            Some(before) => Arc::clone(&before.inner),
+            None => {
+                let bound = TcpListener::bind(at).await;
+                Arc::new(bound.map_err(|source| NoListener::Io { at, source })?)
+            }
+        };
         Ok(Self {
+            at,
             inner,
             token: token.as_deref().map(Token::of),
         })

@@ -11,7 +11,7 @@ use super::sheet::{Family, Label, Sample, Sheet, Sort};
 pub(crate) struct Sender {
     /// The alias of this installation.
     pub(crate) installation: String,
-    /// The name of this computer, where names are allowed.
+    /// The name of this computer; it is told only where names are allowed.
     pub(crate) host: Option<String>,
     /// When the agent started, and all that it counts.
     pub(crate) started: Timestamp,

@@ -58,6 +58,10 @@ pub(super) enum NoPush {
 impl Outlets {
     /// What is configured; and why not all of it can be had, in a sentence.
     pub(super) fn of(config: &MetricsOwn, sender: Sender) -> (Self, Option<String>) {
+        let sender = Sender {
+            host: sender.host.filter(|_| config.names),
+            ..sender
+        };
         let otlp = config.otlp.as_deref();
         let push = otlp.map(|url| Push::of(url, config.otlp_token_file.as_deref(), sender));
         let (otlp, remark) = match push.transpose() {
@@ -72,6 +76,11 @@ impl Outlets {
         };
         let textfile = config.textfile.clone();
         (Self { textfile, otlp }, remark)
+    }
+
+    /// The file, where there is one.
+    pub(super) fn textfile(&self) -> Option<&Path> {
+        self.textfile.as_deref()
     }
 
     fn every(&self) -> Option<Duration> {
@@ -129,13 +138,13 @@ impl Push {
 }
 
 /// Brings them there until `shutdown`. Ends at once where nothing is configured.
-pub(super) async fn run(mut outlets: Outlets, source: Source, shutdown: CancellationToken) {
+pub(super) async fn run(outlets: &mut Outlets, source: &Source, shutdown: CancellationToken) {
     let Some(every) = outlets.every() else {
         return;
     };
     while !shutdown.is_cancelled() {
         match source.sheet().await {
-            Ok(sheet) => bring(&mut outlets, &source, sheet, &shutdown).await,
+            Ok(sheet) => bring(outlets, source, sheet, &shutdown).await,
             // What is not written grows old, and that shows.
             Err(error) => tracing::warn!(error = in_full(&error), "there are no metrics now"),
         }
@@ -148,13 +157,15 @@ pub(super) async fn run(mut outlets: Outlets, source: Source, shutdown: Cancella
             _either = tokio::time::timeout(every, news) => {}
         }
     }
-    if let Some(path) = outlets.textfile {
-        let last = text::open_metrics(Arc::new(farewell(source.clock.now().0)));
-        if let Ok(last) = last
-            && let Err(error) = put(&path, text::classic(&last).as_bytes())
-        {
-            tracing::warn!(%error, "the metrics still say that the agent runs");
-        }
+}
+
+/// Leaves in the file no more than that nobody writes it any more.
+pub(super) fn take_leave(path: &Path, clock: &dyn Clock) {
+    let last = text::open_metrics(Arc::new(farewell(clock.now().0)));
+    if let Ok(last) = last
+        && let Err(error) = put(path, text::classic(&last).as_bytes())
+    {
+        tracing::warn!(%error, "the metrics still say that the agent runs");
     }
 }
 

@@ -14,9 +14,11 @@ pub struct Pulse {
     troubles: Mutex<Vec<(Outlet, String)>>,
 }
 
-/// A place that the numbers are brought to.
+/// A place where the numbers leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outlet {
+    /// Where a Prometheus fetches them.
+    Listener,
     /// node_exporter's folder.
     Textfile,
     /// An OpenTelemetry receiver.
@@ -46,6 +48,11 @@ impl Pulse {
     pub(crate) fn troubles(&self) -> Vec<String> {
         let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
         troubles.iter().map(|(_, words)| words.clone()).collect()
+    }
+
+    /// Other outlets are used from now on, and this is what is wrong with them at their begin.
+    pub(super) fn anew(&self, now: Vec<(Outlet, String)>) {
+        *self.troubles.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 
     /// How it went at an outlet: a sentence about what is wrong, or nothing. True if that is new.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use backupwatch_core::Udid;
 use backupwatch_core::run::{RunEnd, RunFailure, RunReport};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::chance;
 use super::event::uuid;
@@ -15,6 +16,7 @@ use crate::status::{DeviceStatus, Status};
 
 /// One check of a service that notices silence.
 pub(super) struct Check {
+    pub(super) key: String,
     pub(super) mailbox: Arc<Mailbox>,
     /// The device that it is about; none: all of them.
     pub(super) udid: Option<Udid>,
@@ -22,6 +24,8 @@ pub(super) struct Check {
     pub(super) last: Option<Outlook>,
     /// Backups under way that it was told of, by their devices.
     pub(super) runs: BTreeMap<Udid, String>,
+    /// It ends with this.
+    pub(super) _pinger: AbortOnDropHandle<()>,
 }
 
 impl Check {

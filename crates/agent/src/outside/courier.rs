@@ -80,6 +80,11 @@ impl Queue {
         self.again.notify_waiters();
     }
 
+    /// What waits, the oldest first.
+    pub(super) fn all(&self) -> Vec<Arc<Event>> {
+        self.events().iter().cloned().collect()
+    }
+
     fn first(&self) -> Option<Arc<Event>> {
         self.events().front().cloned()
     }

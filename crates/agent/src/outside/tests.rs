@@ -10,7 +10,9 @@ use hyper::header::{HeaderName, HeaderValue};
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::outside::http::{Answer, HttpError};
+use crate::config::Config;
+use crate::outside::courier::Network;
+use crate::outside::http::{Answer, HttpError, Url};
 use crate::status::AgentStatus;
 
 /// Takes everything, and keeps where it went and what it said.
@@ -86,8 +88,7 @@ impl Rig {
         let config = Config::parse(config).unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let kept = Kept::read(&state).unwrap();
-        let (outside, heard) =
-            Outside::start(&config, kept, &aliases, ears.clone(), &clock).unwrap();
+        let (outside, heard) = Outside::start(&config, kept, &aliases, ears.clone(), &clock);
         Self {
             outside,
             heard,
@@ -279,7 +280,7 @@ async fn a_backup_is_told_of_with_one_number_from_its_begin_to_its_end() {
         let mut report = crate::jobs::failed(ada.clone(), rig.now, rig.now, RunFailure::Busy);
         report.end = end;
         rig.outside.run_ended(&report);
-        assert!(rig.outside.due() <= Instant::now());
+        assert!(rig.outside.due().unwrap() <= Instant::now());
         let now = rig.now;
         rig.outside
             .look(Instant::now(), now, true, || status(now, devices));
@@ -358,5 +359,78 @@ async fn nothing_is_started_where_nothing_is_configured() {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let kept = Kept::read(&state).unwrap();
     let config = Config::default();
-    assert!(Outside::start(&config, kept, &aliases, Ears::default(), &clock).is_none());
+    let (outside, _heard) = Outside::start(&config, kept, &aliases, Ears::default(), &clock);
+    assert_eq!(outside.due(), None);
+}
+
+/// Nobody is configured, then somebody, then the same one with other wishes and at last another one: what waits goes on where the
+/// address is the same, and what is known of a run under way is not forgotten.
+#[tokio::test(start_paused = true)]
+async fn who_is_configured_anew_is_told_what_waits_and_who_is_not_is_left_alone() {
+    let mut rig = Rig::new("");
+    let now = rig.now;
+    let udid = Udid::parse(ADA).unwrap();
+    assert_eq!(
+        rig.look(60, |now| status(now, &[(ADA, "protected")])).await,
+        []
+    );
+    rig.outside.run_begins(&udid);
+
+    let hook = |more: &str| {
+        format!(
+            "{PING}[[webhook]]\nurl = \"https://example.org/u\"\nsecret_file = \"/nowhere/secret\"\n{more}"
+        )
+    };
+    let config = |text: &str| Config::parse(text).unwrap();
+    rig.outside.configure(&config(&hook("")), rig.ears.clone());
+    // The webhook has no secret yet, so its message waits; the check hears of all at once.
+    rig.outside.touch();
+    let look = rig.outside.look(Instant::now(), now, true, || {
+        status(now, &[(ADA, "protected")])
+    });
+    let waits = |records: &[Record]| {
+        let waits = records
+            .iter()
+            .filter(|record| matches!(record, Record::Waits(..)));
+        waits.count()
+    };
+    assert_eq!(waits(&look), 1, "{look:?}");
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert_eq!(rig.ears.0.lock().unwrap().drain(..).count(), 1);
+    rig.outside.run_begins(&udid);
+    let number = rig.outside.checks[0].runs.clone();
+    let queue = Arc::clone(&rig.outside.hooks[0].queue);
+    assert_eq!(queue.all().len(), 1);
+
+    // The same once more: nothing is told twice, and nothing begins anew.
+    rig.outside.configure(&config(&hook("")), rig.ears.clone());
+    assert_eq!(rig.outside.checks[0].runs, number);
+    assert!(rig.outside.checks[0].last.is_some());
+    // Other wishes: what waits, waits on.
+    rig.outside
+        .configure(&config(&hook("names = true\n")), rig.ears.clone());
+    assert_eq!(rig.outside.hooks[0].queue.all(), queue.all());
+    assert!(rig.outside.hooks[0].webhook.names);
+
+    // Nobody, as somebody does who looks for a mistake, and then the first one again: nothing was forgotten.
+    rig.outside.configure(&Config::default(), rig.ears.clone());
+    assert_eq!(rig.outside.due(), None);
+    assert_eq!(rig.outside.remarks(now).count(), 0);
+    rig.outside.configure(&config(&hook("")), rig.ears.clone());
+    assert_eq!(rig.outside.hooks[0].queue.all(), queue.all());
+
+    // Another one in its place: what waited for the first is forgotten, on the disk too.
+    let key = rig.outside.hooks[0].key.clone();
+    let other = hook("").replace("example.org", "example.com");
+    rig.outside.configure(&config(&other), rig.ears.clone());
+    assert_eq!(rig.outside.hooks[0].queue.all(), []);
+    rig.ears.0.lock().unwrap().clear();
+    let look = rig.outside.look(Instant::now() + PAUSE, now, true, || {
+        status(now, &[(ADA, "unprotected")])
+    });
+    let forgotten = |record: &&Record| matches!(record, Record::Forgotten(one) if *one == key);
+    assert_eq!(look.iter().filter(forgotten).count(), 1, "{look:?}");
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let heard = rig.ears.0.lock().unwrap().pop_front();
+    assert!(heard.unwrap().0.ends_with("/u/fail"));
 }

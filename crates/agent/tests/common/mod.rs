@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use backupwatch_agent::client::Client;
 use backupwatch_agent::clock::SystemClock;
-use backupwatch_agent::config::Config;
+use backupwatch_agent::config::{Config, Sources};
 use backupwatch_agent::medium::Origin;
 use backupwatch_agent::paths::{Base, Moved, Paths, System};
 use backupwatch_agent::phones::usbmuxd::Usbmuxd;
@@ -89,6 +89,11 @@ impl Home {
         config.own.page.port = 0;
         Setup {
             config,
+            sources: Sources {
+                file: self.base().home.join("config.toml"),
+                named: false,
+                base: self.base(),
+            },
             paths: self.paths(),
             origin: Origin::OurOwn,
             phones: Usbmuxd::new(

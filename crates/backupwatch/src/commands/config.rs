@@ -1,12 +1,9 @@
-//! `config path | check | show`.
+//! `config path | check | show | reload`.
 
-use crate::{cli::ConfigCommand, failure::Failure, setup::Setup, terminal::Terminal};
-use backupwatch_agent::{
-    exit::ExitCode,
-    outside::{program, sign::Secret},
-};
+use crate::{cli::ConfigCommand, failure::Failure, reach, setup::Setup, terminal::Terminal};
+use backupwatch_agent::{client::Client, exit::ExitCode, outside};
 
-pub fn run(
+pub async fn run(
     terminal: Terminal,
     setup: Result<Setup, Failure>,
     command: ConfigCommand,
@@ -17,14 +14,8 @@ pub fn run(
         ConfigCommand::Path => terminal.data(path)?,
         ConfigCommand::Check => {
             let setup = setup?;
-            if let Some(program) = setup.config.own.hooks.program() {
-                program::check(program)
-                    .map_err(|error| Failure::from_error(ExitCode::Usage, "config", &error))?;
-            }
-            for webhook in &setup.config.own.webhook {
-                Secret::read(&webhook.secret_file)
-                    .map_err(|error| Failure::from_error(ExitCode::Usage, "config", &error))?;
-            }
+            outside::ready(&setup.config.own)
+                .map_err(|error| Failure::from_error(ExitCode::Usage, "config", &error))?;
             terminal.say(&format!("{path} is right"));
         }
         ConfigCommand::Show => {
@@ -33,6 +24,13 @@ pub fn run(
                 .show()
                 .map_err(|error| Failure::from_error(ExitCode::Internal, "config_show", &error))?;
             terminal.data(&shown)?;
+        }
+        ConfigCommand::Reload => {
+            Client::new(&setup?.paths.socket)
+                .reload()
+                .await
+                .map_err(|error| reach::refused_by_agent(&error))?;
+            terminal.say(&format!("The agent goes by {path} from now on"));
         }
     }
     Ok(ExitCode::Ok)

@@ -11,7 +11,7 @@ use crate::{
 use backupwatch_agent::{
     api::words::BackupEvent,
     client::Client,
-    config::Config,
+    config::{Config, Sources},
     exit::ExitCode,
     paths::{Base, Moved, Paths},
     process, signals,
@@ -223,8 +223,14 @@ fn setup(home: &Path) -> Result<Setup, Failure> {
         ..Moved::default()
     };
     std::fs::write(home.join("config.toml"), CONFIG)?;
+    let sources = Sources {
+        file: home.join("config.toml"),
+        named: true,
+        base: base.clone(),
+    };
     Ok(Setup {
         config,
+        sources,
         paths: Paths::resolve(&base, &moved),
         base,
     })

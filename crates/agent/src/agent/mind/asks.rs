@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::{Act, Check, LOOK_PATIENCE, Mind, Mux, SNOOZE, Wish};
 use crate::agent::ask::{Ask, Refusal};
+use crate::config::Config;
 use crate::keeper::Write;
 use crate::ladder::{self, LadderDocument};
 use crate::medium::Medium;
@@ -47,6 +48,26 @@ impl Mind {
             }
             Choice::Open => acts.push(Act::Open(Place::Devices)),
             Choice::Quit => acts.push(Act::Quit),
+        }
+    }
+
+    /// Goes by this configuration. What can only be chosen at the start stays as it is.
+    fn configure(&mut self, config: Config) {
+        let Config {
+            policies,
+            nicknames,
+            pings,
+            own,
+        } = config;
+        self.watcher.set_policies(policies.clone());
+        self.config.policies = policies;
+        self.config.nicknames = nicknames;
+        self.config.pings = pings;
+        self.config.own.ping = own.ping;
+        self.config.own.webhook = own.webhook;
+        self.config.own.hooks = own.hooks;
+        if self.config.own.hooks.program().is_none() {
+            self.no_program();
         }
     }
 
@@ -147,15 +168,10 @@ impl Mind {
                 };
                 let _gone = reply.send(answer);
             }
-            Ask::Configure {
-                policies,
-                nicknames,
-                reply,
-            } => {
-                tracing::info!("the thresholds and names of the devices were configured anew");
-                self.watcher.set_policies((*policies).clone());
-                self.config.policies = *policies;
-                self.config.nicknames = nicknames;
+            Ask::Configure { config, reply } => {
+                tracing::info!("the configuration was read again");
+                self.configure(*config);
+                acts.push(Act::Configured);
                 // What follows for each device follows now.
                 self.tell(Event::Tick, now, acts);
                 let _gone = reply.send(self.status(now, troubles));

@@ -58,7 +58,17 @@ impl Mind {
         }
     }
 
+    /// There is no program any more, so nothing of it is wrong.
+    pub(super) fn no_program(&mut self) {
+        self.errands.failed.clear();
+    }
+
     fn begin_errand(&mut self, udid: Udid, now: &Now, acts: &mut Vec<Act>) {
+        if self.config.own.hooks.program().is_none() {
+            // Whoever configures one again has it run then, at the next look at the store.
+            self.errands.owed.insert(udid);
+            return;
+        }
         if let Some(again) = self.errands.running.get_mut(&udid) {
             *again = true;
             return;
