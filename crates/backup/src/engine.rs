@@ -467,8 +467,13 @@ fn with_cause(error: &dyn std::error::Error) -> String {
 }
 
 /// Runs work on a thread that may block. A panic in it is an error, not the end of the agent.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Stop> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|e| Stop::Internal(format!("a job broke: {e}")))
+fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> impl Future<Output = Result<T, Stop>> {
+    // It begins now, awaited or not.
+    let task = tokio::task::spawn_blocking(work);
+    async {
+        task.await
+            .map_err(|e| Stop::Internal(format!("a job broke: {e}")))
+    }
 }

@@ -162,6 +162,13 @@ impl Jail {
         let (from_folder, from_name) = self.parent(from)?;
         let (to_folder, to_name) = self.parent(to)?;
         not_ours(to_name)?;
+        #[cfg(target_os = "linux")]
+        if move_to_nothing(
+            (from_folder.as_fd(), from_name),
+            (to_folder.as_fd(), to_name),
+        )? {
+            return Ok(());
+        }
         let source = disk::look(&from_folder, from_name)?;
         let is_folder = FileType::from_raw_mode(source.st_mode) == FileType::Directory;
         if is_folder && depth(to) > depth(from)
@@ -367,6 +374,31 @@ fn readable_folder_flags() -> OFlags {
     OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW
 }
 
+/// Moves a file to a name that nothing has, by a second name and then the end of the first: Linux lets only one thread of a whole
+/// file system rename between folders, and all files of a first backup are moved. No, where that cannot be: the name is
+/// taken, it is a folder, or there are no hard links. A crash between the two leaves both names (see `store::heal`).
+#[cfg(target_os = "linux")]
+fn move_to_nothing(
+    (from_folder, from): (BorrowedFd<'_>, &str),
+    (to_folder, to): (BorrowedFd<'_>, &str),
+) -> Result<bool, Errno> {
+    match disk::link(from_folder, from, to_folder, to) {
+        Ok(()) => {}
+        Err(Errno::EXIST | Errno::PERM | Errno::NOTSUP | Errno::NOSYS | Errno::MLINK) => {
+            return Ok(false);
+        }
+        Err(e) => return Err(e),
+    }
+    match disk::remove_file(from_folder, from) {
+        Ok(()) | Err(Errno::NOENT) => Ok(true),
+        Err(e) => {
+            // It is where it was, then.
+            let _ = disk::remove_file(to_folder, to);
+            Err(e)
+        }
+    }
+}
+
 fn open_file_at(folder: BorrowedFd<'_>, name: &str) -> Result<File, Errno> {
     // NONBLOCK: a pipe that somebody planted must not hang us before we see what it is.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -426,8 +458,17 @@ fn entry(name: String, stat: &Stat) -> Entry {
         kind,
         len: u64::try_from(stat.st_size).unwrap_or(0),
         modified: stat.st_mtime as i64,
-        inode: (stat.st_dev as u64, stat.st_ino as u64),
+        inode: inode(stat),
     }
+}
+
+/// See [`Entry::inode`].
+#[expect(
+    clippy::unnecessary_cast,
+    reason = "the widths differ from system to system, and some are right on each"
+)]
+pub(crate) fn inode(stat: &Stat) -> (u64, u64) {
+    (stat.st_dev as u64, stat.st_ino as u64)
 }
 
 /// Removes a name and what hangs on it. The depth of a tree is bounded by [`MAX_DEPTH`]: nothing deeper can be made here.

@@ -143,6 +143,11 @@ fn is_file(key: &str) -> bool {
     }
 }
 
+/// Whether a phone puts one of the files that it has sent where it belongs.
+pub(crate) fn is_put_in_place(from: &str, to: &str) -> bool {
+    key_of(from) == (to, true) && is_file(to)
+}
+
 impl Ledger {
     /// Opens the ledger at `path`, or begins it.
     pub(crate) fn open(path: &Path) -> Result<Self, LedgerError> {
@@ -210,7 +215,7 @@ impl Ledger {
                     Some(seen),
                 ))
             }
-            Change::Moved { from, to } if key_of(from) == (to, true) && is_file(to) => {
+            Change::Moved { from, to } if is_put_in_place(from, to) => {
                 Some((to.as_str(), Kind::MovedIn, None))
             }
             Change::Removed { path } if is_file(key_of(path).0) => {
@@ -481,6 +486,7 @@ pub(crate) struct Keeper {
 #[derive(Debug)]
 enum Message {
     Changes(Vec<Change>),
+    Commit(SyncSender<()>),
     Finish,
 }
 
@@ -499,6 +505,14 @@ impl KeeperHandle {
         if !changes.is_empty() {
             let _ = self.0.send(Message::Changes(changes));
         }
+    }
+
+    /// Waits until what was told before is part of the file.
+    pub(crate) fn commit(&self) {
+        let (sender, done) = sync_channel(1);
+        let _ = self.0.send(Message::Commit(sender));
+        // One that failed has no answer; see `tell`.
+        let _ = done.recv();
     }
 }
 
@@ -525,6 +539,10 @@ impl Keeper {
                                     ledger.end_phase()?;
                                 }
                             }
+                        }
+                        Message::Commit(done) => {
+                            ledger.commit()?;
+                            let _ = done.send(());
                         }
                         Message::Finish => break,
                     }

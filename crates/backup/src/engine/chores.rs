@@ -1,6 +1,8 @@
 //! What the phone asks to be done to its folder: list, make, move, remove, copy. Answers by protocol.md 8.6.
 //!
-//! Everything here blocks on the disk and runs on a thread that may, but for [`Answer::encode`].
+//! What blocks on the disk runs on a thread that may.
+
+use std::sync::Arc;
 
 use backupwatch_core::Udid;
 use backupwatch_wire::devicelink::{
@@ -9,15 +11,16 @@ use backupwatch_wire::devicelink::{
 use backupwatch_wire::path::DevicePath;
 use rustix::io::Errno;
 
+use super::blocking;
+use super::stop::Stop;
 use crate::jail::{Entry, Jail, Kind, MAX_DEPTH};
-use crate::ledger::{Change, KeeperHandle};
+use crate::ledger::{Change, KeeperHandle, is_put_in_place};
 use crate::store::WorkTree;
 
 /// One request.
 #[derive(Debug)]
 pub(super) enum Chore {
     Make(String),
-    Move(Vec<(String, String)>),
     Remove(Vec<String>),
     Copy { from: String, to: String },
 }
@@ -82,10 +85,81 @@ pub(super) fn run(tree: &WorkTree, keeper: &KeeperHandle, udid: &Udid, chore: Ch
     let hands = Hands { tree, keeper, udid };
     match chore {
         Chore::Make(path) => one(path, |path| hands.make(path), StatusCode::Exists),
-        Chore::Move(items) => hands.move_all(items),
         Chore::Remove(paths) => hands.remove_all(paths),
         Chore::Copy { from, to } => one(from, |from| hands.copy(from, &to), StatusCode::NotFound),
     }
+}
+
+/// Threads that put files in their places. One in the crate's own tests, which are to know what is done first.
+const MOVERS: usize = if cfg!(test) { 1 } else { 4 };
+
+/// From where to where, as far as that can be.
+type Places = Result<(DevicePath, DevicePath), Failure>;
+
+/// Moves them, by several threads where no move is in the way of another.
+pub(super) async fn move_all(
+    tree: &Arc<WorkTree>,
+    keeper: &KeeperHandle,
+    udid: &Udid,
+    items: &[(String, String)],
+) -> Result<Done, Stop> {
+    let parse = |from: &str, to: &str| Ok((parse_below(udid, from)?, parse_below(udid, to)?));
+    let mut moves: Vec<Places> = items.iter().map(|(from, to)| parse(from, to)).collect();
+    let apart = |places: &Places| {
+        let places = places.as_ref();
+        places.is_ok_and(|(from, to)| is_put_in_place(from.inside(), to.inside()))
+    };
+    let movers = if moves.iter().all(apart) { MOVERS } else { 1 };
+    let share = moves.len().div_ceil(movers).max(1);
+    let mut tasks = Vec::with_capacity(movers);
+    while !moves.is_empty() {
+        let later = moves.split_off(share.min(moves.len()));
+        let moves = std::mem::replace(&mut moves, later);
+        let (tree, keeper) = (Arc::clone(tree), keeper.clone());
+        tasks.push(blocking(move || move_each(&tree, &keeper, moves)));
+    }
+    let mut done = Vec::with_capacity(items.len());
+    for task in tasks {
+        done.extend(task.await?);
+    }
+
+    let mut errors = Vec::new();
+    let mut refused = Vec::new();
+    for ((from, _), done) in items.iter().zip(done) {
+        if let Err(failure) = done {
+            let error = failure.of(from);
+            // The phone accepts that for its manifests: on a first run there is none to move.
+            if error.code != StatusCode::NotFound {
+                refused.push(error.clone());
+            }
+            errors.push(error);
+        }
+    }
+    Ok(Done {
+        answer: Answer::Status(StatusResponse::of_items(&errors)),
+        refused,
+    })
+}
+
+/// How each of them went.
+fn move_each(
+    tree: &WorkTree,
+    keeper: &KeeperHandle,
+    moves: Vec<Places>,
+) -> Vec<Result<(), Failure>> {
+    let mut changes = Vec::with_capacity(moves.len());
+    let move_one = |places: Places| {
+        let (from, to) = places?;
+        tree.rename(from.inside(), to.inside())?;
+        changes.push(Change::Moved {
+            from: from.inside().to_owned(),
+            to: to.inside().to_owned(),
+        });
+        Ok(())
+    };
+    let done = moves.into_iter().map(move_one).collect();
+    keeper.tell_all(changes);
+    done
 }
 
 /// What is in a folder of the phone's.
@@ -135,39 +209,6 @@ impl Hands<'_> {
         last.map_err(Failure::from)
     }
 
-    fn move_all(&self, items: Vec<(String, String)>) -> Done {
-        let mut errors = Vec::new();
-        let mut refused = Vec::new();
-        let mut changes = Vec::with_capacity(items.len());
-        for (from, to) in items {
-            match self.move_one(&from, &to) {
-                Ok(change) => changes.push(change),
-                Err(failure) => {
-                    let error = failure.of(&from);
-                    // The phone accepts that for its manifests: on a first run there is none to move.
-                    if error.code != StatusCode::NotFound {
-                        refused.push(error.clone());
-                    }
-                    errors.push(error);
-                }
-            }
-        }
-        self.keeper.tell_all(changes);
-        Done {
-            answer: Answer::Status(StatusResponse::of_items(&errors)),
-            refused,
-        }
-    }
-
-    fn move_one(&self, from: &str, to: &str) -> Result<Change, Failure> {
-        let (from, to) = (self.parse_below(from)?, self.parse_below(to)?);
-        self.tree.rename(from.inside(), to.inside())?;
-        Ok(Change::Moved {
-            from: from.inside().to_owned(),
-            to: to.inside().to_owned(),
-        })
-    }
-
     fn remove_all(&self, paths: Vec<String>) -> Done {
         let mut errors = Vec::new();
         let mut changes = Vec::with_capacity(paths.len());
@@ -185,7 +226,7 @@ impl Hands<'_> {
     }
 
     fn remove(&self, path: &str) -> Result<Change, Failure> {
-        let path = self.parse_below(path)?;
+        let path = parse_below(self.udid, path)?;
         match self.tree.remove(path.inside()) {
             Ok(()) | Err(Errno::NOENT) => Ok(Change::Removed {
                 path: path.inside().to_owned(),
@@ -195,22 +236,13 @@ impl Hands<'_> {
     }
 
     fn copy(&self, from: &str, to: &str) -> Result<(), Failure> {
-        let (from, to) = (self.parse_below(from)?, self.parse_below(to)?);
+        let (from, to) = (parse_below(self.udid, from)?, parse_below(self.udid, to)?);
         self.tree.copy(from.inside(), to.inside())?;
         self.keeper.tell(Change::Copied {
             from: from.inside().to_owned(),
             to: to.inside().to_owned(),
         });
         Ok(())
-    }
-
-    /// A path that is not the phone's folder itself.
-    fn parse_below(&self, path: &str) -> Result<DevicePath, Failure> {
-        let path = parse(self.udid, path)?;
-        if path.is_folder_itself() {
-            return Err(Failure::refused("the path is the folder itself".to_owned()));
-        }
-        Ok(path)
     }
 }
 
@@ -219,6 +251,15 @@ fn parse(udid: &Udid, path: &str) -> Result<DevicePath, Failure> {
         DevicePath::parse(path, udid.as_str()).map_err(|e| Failure::refused(e.to_string()))?;
     if path.names().count() > MAX_DEPTH {
         return Err(Failure::refused("the path is too deep".to_owned()));
+    }
+    Ok(path)
+}
+
+/// A path that is not the phone's folder itself.
+fn parse_below(udid: &Udid, path: &str) -> Result<DevicePath, Failure> {
+    let path = parse(udid, path)?;
+    if path.is_folder_itself() {
+        return Err(Failure::refused("the path is the folder itself".to_owned()));
     }
     Ok(path)
 }
@@ -322,6 +363,18 @@ mod tests {
             told(run(&self.tree, &self.keeper.handle(), &self.udid, chore))
         }
 
+        fn move_all(&self, items: &[(String, String)]) -> StatusResponse {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
+            let handle = self.keeper.handle();
+            told(
+                runtime
+                    .block_on(move_all(&self.tree, &handle, &self.udid, items))
+                    .unwrap(),
+            )
+        }
+
         fn list(&self, path: &str) -> StatusResponse {
             told(list(&self.tree, &self.udid, path))
         }
@@ -373,10 +426,7 @@ mod tests {
         );
 
         let missing = (inside("Snapshot/Manifest.plist"), inside("Manifest.plist"));
-        let answer = desk.ask(Chore::Move(vec![
-            missing.clone(),
-            (inside("file"), inside("moved")),
-        ]));
+        let answer = desk.move_all(&[missing.clone(), (inside("file"), inside("moved"))]);
         assert_eq!(answer.code.number(), -13);
         let codes: Vec<_> = answer
             .item_errors()

@@ -19,8 +19,9 @@ use crate::store::WorkTree;
 /// Longest piece; a longer file comes in several.
 pub(super) const PIECE: usize = 64 << 10;
 
-/// Bytes or pieces that are given to a thread at once: waking one for each small file costs more than writing it.
-const PARCEL: usize = 64 << 10;
+/// Bytes or pieces that are given to a thread at once: waking one for each small file costs more than writing it, and after
+/// each 128 files a phone waits for the last of them.
+const PARCEL: usize = 16 << 10;
 const PARCEL_PIECES: usize = 32;
 
 /// Bytes under way to the disk, in the unit that permits are counted in.
@@ -339,7 +340,9 @@ impl Shared {
     fn keep(&self, part: Part, inside: &str) -> io::Result<()> {
         // The phone's word that it goes over to something else. It must not outlive a power cut that what was before it does
         // not: after this the phone sends nothing again of what was to be moved, and moves nothing of what was to be removed.
+        // With the hashes of all that has arrived, a file that a power cut takes is missed (see `store::heal`).
         if inside == "Status.plist" {
+            self.keeper.commit();
             self.tree.settle()?;
         }
         part.keep(must_sync(inside))

@@ -253,9 +253,9 @@ where
                 hands.tree.ahead().begin();
             }
             let names = items.len() as u64;
-            let moved = chore(hands, Chore::Move(items), tally).await?;
+            let moved = chores::move_all(hands.tree, hands.keeper, hands.udid, &items).await?;
             hands.tree.ahead().written(0, names);
-            moved
+            account(moved, hands.tree.jail(), tally)
         }
         DeviceMessage::RemoveItems { paths, progress } => {
             attendant.percent(progress);

@@ -13,7 +13,7 @@ use plist::Value;
 use rustix::io::Errno;
 
 use crate::disk;
-use crate::jail::{Jail, Kind, is_part};
+use crate::jail::{Entry, Jail, Kind, inode, is_part};
 use crate::ledger::{Change, Ledger, Seen};
 use crate::verify::is_file_id;
 
@@ -93,12 +93,15 @@ fn walk(
     ledger: &mut Ledger,
     stop: &AtomicBool,
 ) -> Result<Health, HealError> {
+    let still_sends = still_sends(work)?;
     for prefix in 0..=u8::MAX {
-        if heal_gone(work, base, &format!("{prefix:02x}"), ledger)? == Health::Broken {
+        let folder = format!("{prefix:02x}");
+        if heal_gone(work, base, &folder, ledger)? == Health::Broken
+            || !still_sends && is_lost(work, base, &folder, ledger)?
+        {
             return Ok(Health::Broken);
         }
     }
-    let still_sends = still_sends(work)?;
     let mut folders = vec![String::new()];
     while let Some(folder) = folders.pop() {
         let linked = linked_from(base, &folder)?;
@@ -116,6 +119,7 @@ fn walk(
                 Kind::Folder => folders.push(path),
                 Kind::Other => work.remove(&path)?,
                 Kind::File if is_part(&entry.name) => work.remove(&path)?,
+                Kind::File if is_in_place(work, &path, &entry)? => work.remove(&path)?,
                 Kind::File if linked.get(&entry.name) == Some(&entry.inode) => {
                     // The ledger itself was cut, and would be filled with what the disk holds now.
                     if is_hashed && is_file_id(&entry.name) && ledger.get(&path)?.is_none() {
@@ -132,6 +136,19 @@ fn walk(
     }
     ledger.commit()?;
     Ok(Health::Good)
+}
+
+/// Whether a file has been put in its place and still has the name under which it came: the run broke off in the middle of
+/// moving it.
+fn is_in_place(work: &Jail, path: &str, entry: &Entry) -> Result<bool, Errno> {
+    let Some(place) = path.strip_prefix("Snapshot/") else {
+        return Ok(false);
+    };
+    match work.stat(place) {
+        Ok(there) => Ok(inode(&there) == entry.inode),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
+        Err(e) => Err(e),
+    }
 }
 
 /// Files that are in the ledger and not in the tree. One of the current backup was removed by the phone, and the ledger did
@@ -164,6 +181,29 @@ fn heal_gone(
         })?;
     }
     Ok(Health::Good)
+}
+
+/// Whether a file that had arrived is neither where it came to nor where it belongs. Of the two names that it has for a moment
+/// when it is moved, a power cut may take the new one and leave the end of the old one.
+fn is_lost(
+    work: &Jail,
+    base: Option<&Base<'_>>,
+    folder: &str,
+    ledger: &Ledger,
+) -> Result<bool, HealError> {
+    let arrived = ledger.in_folder(&format!("Snapshot/{folder}"))?;
+    if arrived.is_empty() {
+        return Ok(false);
+    }
+    let still_there = inodes(work, &format!("Snapshot/{folder}"))?;
+    let moved = inodes(work, folder)?;
+    let linked = linked_from(base, folder)?;
+    Ok(arrived.iter().any(|(name, _)| {
+        let is_moved = moved
+            .get(name)
+            .is_some_and(|it| linked.get(name) != Some(it));
+        !is_moved && !still_there.contains_key(name)
+    }))
 }
 
 fn heal_file(
@@ -234,10 +274,12 @@ fn linked_from(
     base: Option<&Base<'_>>,
     folder: &str,
 ) -> Result<HashMap<String, (u64, u64)>, Errno> {
-    let Some(base) = base else {
-        return Ok(HashMap::new());
-    };
-    match base.jail.list(folder) {
+    base.map_or_else(|| Ok(HashMap::new()), |base| inodes(base.jail, folder))
+}
+
+/// Names and inodes of a folder, which need not be there.
+fn inodes(jail: &Jail, folder: &str) -> Result<HashMap<String, (u64, u64)>, Errno> {
+    match jail.list(folder) {
         Ok(entries) => Ok(entries
             .into_iter()
             .map(|entry| (entry.name, entry.inode))

@@ -353,6 +353,38 @@ fn a_run_that_broke_off_keeps_only_what_arrived_whole() {
     assert_eq!(read(&run.folder().join("ab/abc")), "one");
 }
 
+/// To be moved is to have two names for a moment.
+#[test]
+fn a_move_that_broke_off_is_ended_and_a_file_that_it_lost_is_missed() {
+    for (lost, goes_on) in [(false, true), (true, false)] {
+        let (_dir, store) = store();
+        let (run, mut ledger) = begin(&store, 10);
+        put(&run.tree(), "Status.plist", &status("moving"));
+        for name in ["first", "second"] {
+            put(&run.tree(), &format!("Snapshot/ab/{name}"), name);
+            hashed(&mut ledger, &format!("Snapshot/ab/{name}"), name);
+        }
+        let work = run.folder();
+        fs::create_dir(work.join("ab")).unwrap();
+        fs::hard_link(work.join("Snapshot/ab/first"), work.join("ab/first")).unwrap();
+        if lost {
+            fs::remove_file(work.join("Snapshot/ab/second")).unwrap();
+        }
+        ledger.close().unwrap();
+        drop(run);
+
+        let (run, ledger) = begin(&store, 20);
+        assert_eq!(run.resumed() > 0, goes_on);
+        if goes_on {
+            assert_eq!(read(&work.join("ab/first")), "first");
+            assert!(!work.join("Snapshot/ab/first").exists());
+            assert!(ledger.get("ab/first").unwrap().is_some());
+            assert!(ledger.get("Snapshot/ab/first").unwrap().is_none());
+            assert_eq!(read(&work.join("Snapshot/ab/second")), "second");
+        }
+    }
+}
+
 #[test]
 fn a_broken_file_in_its_final_place_ends_the_attempt() {
     let (_dir, store) = store();
