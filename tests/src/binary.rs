@@ -58,11 +58,13 @@ fn built(package: &str) -> PathBuf {
     folder.join(package)
 }
 
-/// Whether libimobiledevice speaks to the phone in this run. It has Wi-Fi phones not from usbmuxd but from their own address, which
-/// no simulated one has; what else differs is in `docs/protocol/backends.md`.
+/// What speaks to phones, in a run of these tests as in any other.
+pub const BACKEND: &str = "BACKUPWATCH_BACKEND";
+
+/// Whether libimobiledevice speaks to the phone in this run. What differs then is in `docs/protocol/backends.md`.
 #[must_use]
 pub fn by_libimobiledevice() -> bool {
-    std::env::var("BACKUPWATCH_BACKEND").is_ok_and(|backend| backend == "libimobiledevice")
+    std::env::var(BACKEND).is_ok_and(|backend| backend == "libimobiledevice")
 }
 
 /// A command with nothing of this machine's own settings in it.
@@ -75,8 +77,8 @@ pub fn command(home: &std::path::Path) -> Command {
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("RUST_BACKTRACE", "1");
     // Every test may be made by the other way to the phone, too (`cargo xtask test --backend`).
-    if let Some(backend) = std::env::var_os("BACKUPWATCH_BACKEND") {
-        command.env("BACKUPWATCH_BACKEND", backend);
+    if let Some(backend) = std::env::var_os(BACKEND) {
+        command.env(BACKEND, backend);
     }
     command
 }

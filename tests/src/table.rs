@@ -2,7 +2,11 @@
 //! the strangers. Everything is real but the phone.
 
 use crate::{binary, peers};
-use backupwatch_sim::{Listen, Sim, SimHandle, persona::Persona, phone::PhoneHandle};
+use backupwatch_sim::{
+    Listen, Sim, SimHandle,
+    persona::{Answers, LinkKind, Persona},
+    phone::PhoneHandle,
+};
 use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -23,6 +27,8 @@ pub struct Table {
     sim: Option<SimHandle>,
     runtime: Runtime,
     home: tempfile::TempDir,
+    /// What speaks to these phones, where it must not be what speaks to the others of this run.
+    backend: Option<&'static str>,
 }
 
 /// What a program said, and how it ended.
@@ -76,6 +82,13 @@ pub fn encrypted() -> Persona {
     persona("backup-encrypted")
 }
 
+/// Whether it answers on Wi-Fi, and nowhere else.
+fn answers_on_wifi(persona: &Persona) -> bool {
+    let mut links = persona.link.iter().filter(|link| link.plugged).peekable();
+    links.peek().is_some()
+        && links.all(|link| link.kind == LinkKind::Network && link.answers == Answers::Yes)
+}
+
 impl Table {
     /// The phone hangs on a usbmuxd at a Unix socket.
     #[must_use]
@@ -105,10 +118,13 @@ impl Table {
             .enable_all()
             .build()
             .expect("a runtime starts");
+        // libimobiledevice has phones on Wi-Fi not from usbmuxd but from their own address, and no simulated phone is at any.
+        let only_on_wifi = !personas.is_empty() && personas.iter().all(answers_on_wifi);
         let mut table = Self {
             sim: None,
             runtime,
             home,
+            backend: only_on_wifi.then_some("idevice"),
         };
         std::fs::write(table.config(), "page.port = 0\nnotify.desktop = false\n")
             .expect("a configuration can be written");
@@ -216,6 +232,9 @@ impl Table {
             .arg("--state-dir")
             .arg(state)
             .args(arguments);
+        if let Some(backend) = self.backend {
+            command.env(binary::BACKEND, backend);
+        }
         command
     }
 

@@ -4,6 +4,7 @@
 
 use backupwatch_e2e::{
     agent::{Agent, configure},
+    binary::BACKEND,
     peers,
     table::{PATIENCE, Said, Table, plain},
     tree::Tree,
@@ -13,8 +14,6 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
 };
-
-const BACKEND: &str = "BACKUPWATCH_BACKEND";
 
 fn said(command: &mut Command) -> Said {
     peers::run(command, PATIENCE).into()

@@ -3,7 +3,6 @@
 //! that can happen to files have happened to them.
 
 use backupwatch_e2e::{
-    binary,
     story::each,
     table::{PASSWORD, Table},
 };
@@ -213,9 +212,6 @@ fn a_phone_that_works_in_small_steps() {
 
 #[test]
 fn over_wifi() {
-    if binary::by_libimobiledevice() {
-        return;
-    }
     are_whole(&[phone("Wi-Fi", ODD_NAMES, |persona| {
         let link = LinkSpec {
             kind: LinkKind::Network,

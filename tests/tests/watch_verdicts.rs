@@ -98,6 +98,15 @@ const ROWS: &[Row] = &[
     row("hostile-log", ("trusted", "stale"), RED, &["for 9 days", "no copy on this computer"], "back_up_now"),
 ];
 
+/// A length that is absurd is a lost link to libimobiledevice.
+const HUGE_IS_LOST: Row = row(
+    "lockdown-huge",
+    ("unknown", "unknown/link_lost"),
+    UNSURE,
+    &["connection", "ended before it answered"],
+    "reconnect",
+);
+
 /// By the phone's own file, without a thought about how the watch comes to its word.
 fn is_in_good_order(persona: &Persona) -> bool {
     let last = match persona.icloud.last {
@@ -202,12 +211,9 @@ fn each_phone_gets_its_own_word() {
                     let Some(row) = queue.lock().unwrap().next() else {
                         break;
                     };
-                    // A length that is absurd is a lost link to libimobiledevice.
-                    let other = ["wifi-only", "lockdown-huge"].contains(&row.phone);
-                    if other && binary::by_libimobiledevice() {
-                        continue;
-                    }
-                    faults.lock().unwrap().extend(wrong(row));
+                    let other = row.phone == HUGE_IS_LOST.phone && binary::by_libimobiledevice();
+                    let faulty = wrong(if other { &HUGE_IS_LOST } else { row });
+                    faults.lock().unwrap().extend(faulty);
                 }
             });
         }
