@@ -14,6 +14,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use backupwatch_agent::api::words::{Failure, HistoryEntry};
+use backupwatch_agent::config::Config;
 use common::{ADA, Home, ada};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -145,6 +146,49 @@ async fn every_refusal_is_json_with_a_stable_code() {
         );
         assert!(!failure.message.is_empty());
     }
+    agent.end().await;
+}
+
+/// What `reload` takes in is the file alone: all of it, or nothing.
+#[tokio::test]
+async fn a_configuration_that_is_cut_anywhere_is_taken_whole_or_not_at_all() {
+    let home = Home::with(vec![ada()]);
+    let agent = home.agent("[backup]\nmode = \"off\"").up().await;
+    agent
+        .when("judged", |status| status.devices.first().is_some())
+        .await;
+    let path = home.dir.path().join("config.toml");
+    let whole = format!(
+        "poll.parallel = 3\n[backup]\nmode = \"off\"\nper_disk = 2\n[device.{ADA}]\nname = \"Ada’s\"\n"
+    );
+    let reload = async || raw(&agent.socket, &request("POST", "/v1/reload", "{]")).await;
+    let name = async || {
+        agent.client.status().await.unwrap().devices[0]
+            .nickname
+            .clone()
+    };
+    let mut named = None;
+    for end in (0..=whole.len()).rev() {
+        let cut = &whole.as_bytes()[..end];
+        std::fs::write(&path, cut).unwrap();
+        let text = std::str::from_utf8(cut).ok();
+        let parsed = text.and_then(|text| Config::parse(text).ok());
+        let (status, body) = reload().await;
+        match parsed {
+            Some(config) => {
+                assert_eq!(status, 200, "{end}: {body}");
+                named = config.nicknames.values().next().cloned();
+            }
+            None => {
+                assert_eq!(status, 409, "{end}: {body}");
+                let failure: Failure = serde_json::from_str(&body).unwrap();
+                assert_eq!(failure.error, "config");
+            }
+        }
+        assert_eq!(name().await, named, "{end}");
+    }
+    std::fs::write(&path, vec![b'#'; 2 << 20]).unwrap();
+    assert_eq!(reload().await.0, 409, "too long");
     agent.end().await;
 }
 
