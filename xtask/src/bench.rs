@@ -59,6 +59,8 @@ struct Bench {
     /// Where the programs that are measured were built.
     release: PathBuf,
     scratch: PathBuf,
+    /// Where trees of small files wait for the end; see `disk::put_aside`.
+    aside: PathBuf,
     /// One of so many files.
     divisor: u64,
     runs: usize,
@@ -87,7 +89,8 @@ pub(crate) fn run(options: Options) -> Result<()> {
     let bench = Bench {
         release: target.join("release"),
         // A folder of its own, for it is emptied.
-        scratch: disk.join("backupwatch-bench"),
+        scratch: disk.join("backupwatch-bench/now"),
+        aside: disk.join("backupwatch-bench/aside"),
         divisor: if options.quick { 10 } else { 1 },
         runs: options.runs.unwrap_or(3).max(1),
         in_time: options.runs.is_none(),
@@ -95,23 +98,22 @@ pub(crate) fn run(options: Options) -> Result<()> {
         only: options.only,
     };
     let machine = machine::describe(&disk);
+    // What an earlier run may have left when it was interrupted.
+    disk::forget(&[&bench.scratch, &bench.aside]);
     let mut sections = Vec::new();
     for case in wanted {
         println!("\n== {}", case.title());
-        // What an earlier run may have left when it was interrupted.
-        let _ = fs::remove_dir_all(&bench.scratch);
-        fs::create_dir_all(&bench.scratch)
-            .with_context(|| format!("failed to make {}", bench.scratch.display()))?;
-        let section = if disk::room(&bench.scratch)? < case.room / bench.divisor {
-            report::Section::left_out(case, "there is no room on this disk for it")
-        } else {
+        let section = if disk::make_room(&bench, case.room / bench.divisor)? {
             round::of(&bench, case)
+        } else {
+            report::Section::left_out(case, "there is no room on this disk for it")
         };
         println!("{}", section.text());
         sections.push((case.title(), section.text()));
-        fs::remove_dir_all(&bench.scratch).context("failed to clean up")?;
         if case.small_files {
-            std::thread::sleep(disk::REMEMBERED);
+            disk::put_aside(&bench, &bench.scratch)?;
+        } else {
+            fs::remove_dir_all(&bench.scratch).context("failed to clean up")?;
         }
     }
     if names_it(&options.cases, PHONES) {
@@ -120,8 +122,8 @@ pub(crate) fn run(options: Options) -> Result<()> {
         let text = phones::text(&bench);
         println!("{text}");
         sections.push((phones::TITLE.to_owned(), text));
-        fs::remove_dir_all(&bench.scratch).context("failed to clean up")?;
     }
+    fs::remove_dir_all(disk.join("backupwatch-bench")).context("failed to clean up")?;
     println!("all of it took {} s", started.elapsed().as_secs());
     if options.write {
         let path = crate::root().join("docs/benchmarks.md");

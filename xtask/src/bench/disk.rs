@@ -1,10 +1,45 @@
 //! The disk that the backups are written to: its room, and its peace.
 
+use super::Bench;
 use anyhow::{Context as _, Result};
-use std::{fs::File, path::Path, time::Duration};
+use std::{
+    fs::{self, File},
+    path::Path,
+    time::Duration,
+};
+
+/// Makes the folder for a case, and so much room for it, if that can be had.
+pub(super) fn make_room(bench: &Bench, wanted: u64) -> Result<bool> {
+    fs::create_dir_all(&bench.scratch)
+        .with_context(|| format!("failed to make {}", bench.scratch.display()))?;
+    if room(&bench.scratch)? < wanted {
+        forget(&[&bench.aside]);
+    }
+    Ok(room(&bench.scratch)? >= wanted)
+}
+
+/// Puts a tree of many small files where it is in nobody's way until the end: ext4 looks at each inode that was given up within the
+/// last minute before it takes another one, and who comes next would pay for it.
+pub(super) fn put_aside(bench: &Bench, folder: &Path) -> Result<()> {
+    fs::create_dir_all(&bench.aside)?;
+    let before = fs::read_dir(&bench.aside)?.count();
+    fs::rename(folder, bench.aside.join(before.to_string()))
+        .with_context(|| format!("failed to put {} away", folder.display()))
+}
+
+/// Removes folders, and waits until the file system minds them no more. That nothing is there is no fault.
+pub(super) fn forget(folders: &[&Path]) {
+    let gone = folders
+        .iter()
+        .filter(|folder| fs::remove_dir_all(folder).is_ok());
+    if gone.count() > 0 {
+        println!("waiting until the file system has forgotten what was removed");
+        std::thread::sleep(REMEMBERED);
+    }
+}
 
 /// Free bytes where the backups are written.
-pub(super) fn room(scratch: &Path) -> Result<u64> {
+fn room(scratch: &Path) -> Result<u64> {
     let room = rustix::fs::statvfs(scratch).context("failed to see how much room there is")?;
     Ok(room.f_bavail.saturating_mul(room.f_frsize))
 }
@@ -19,8 +54,8 @@ pub(super) fn sync(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// For so long a file system keeps in mind which files are gone; see `round`.
-pub(super) const REMEMBERED: Duration = Duration::from_secs(40);
+/// For so long a file system keeps in mind which files are gone; see [`put_aside`].
+const REMEMBERED: Duration = Duration::from_secs(65);
 /// How long a disk must give nothing back to be at peace, …
 const QUIET: Duration = Duration::from_millis(250);
 /// … and how often that is waited for on one that others use too.

@@ -28,6 +28,7 @@ pub(crate) fn run() -> Result<()> {
     let bench = Bench {
         release: target.join("release"),
         scratch: target.join("backupwatch-order"),
+        aside: target.join("backupwatch-order/aside"),
         divisor: DIVISOR,
         runs: 1,
         in_time: false,

@@ -202,20 +202,14 @@ fn clear(bench: &Bench, case: &Case, whose: Client) -> Result<()> {
     Ok(())
 }
 
-/// What a client has made is gone. Trees of many small files are only put aside, until the end of the case: ext4 looks at each
-/// inode that was given up within the last half minute before it takes another one, and who comes next would pay for it.
+/// What a client has made is gone, or where it is in nobody's way.
 fn put_away(bench: &Bench, case: &Case, client: Client) -> Result<()> {
     let home = home(bench, client);
     if !home.exists() {
         return Ok(());
     }
-    let gone = if case.small_files {
-        let aside = bench.scratch.join("aside");
-        fs::create_dir_all(&aside)?;
-        let before = fs::read_dir(&aside)?.count();
-        fs::rename(&home, aside.join(before.to_string()))
-    } else {
-        fs::remove_dir_all(&home)
-    };
-    gone.with_context(|| format!("failed to put {} away", home.display()))
+    if case.small_files {
+        return disk::put_aside(bench, &home);
+    }
+    fs::remove_dir_all(&home).with_context(|| format!("failed to put {} away", home.display()))
 }
