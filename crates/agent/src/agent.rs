@@ -4,8 +4,9 @@
 mod ask;
 mod mind;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,13 +26,14 @@ use crate::alias::Aliases;
 use crate::clock::{Clock, Drift};
 use crate::config::Config;
 use crate::errand::Run;
-use crate::jobs::{self, Done, Jobs, Place, Reins, What};
+use crate::jobs::{self, Done, Jobs, Reins, What};
 use crate::keeper::{Keeper, Write};
 use crate::menu::Face;
 use crate::metrics::Pulse;
 use crate::outside::{Internet, Outside, Tiding};
 use crate::page::Door;
 use crate::phones::Phones;
+use crate::places::Places;
 use crate::power::Power;
 
 /// News that may wait.
@@ -51,7 +53,9 @@ pub struct Parts<P> {
     /// What is configured.
     pub config: Config,
     /// Where backups go.
-    pub place: Place,
+    pub places: Places,
+    /// In which own roots the backups are that are remembered.
+    pub lay: BTreeMap<Udid, PathBuf>,
     /// Gives links to the page; none where there is no page.
     pub door: Option<Door>,
     /// The phones.
@@ -94,7 +98,7 @@ impl<P> fmt::Debug for Parts<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Parts")
             .field("config", &self.config)
-            .field("place", &self.place)
+            .field("places", &self.places)
             .finish_non_exhaustive()
     }
 }
@@ -158,13 +162,14 @@ pub async fn run<P: Phones>(
     let mut mind = Mind::new(
         parts.config,
         parts.resident,
-        parts.place,
+        parts.places,
         parts.remembered,
         parts.last_poll,
         parts.remarks,
         &now,
     )
     .with(parts.aliases)
+    .with_copies_in(parts.lay)
     .with_errands(parts.owed, parts.ran);
     let mut drift = Drift::new(now.host);
     let plugged = Arc::new(Notify::new());
@@ -350,7 +355,7 @@ impl<P: Phones> Hands<P> {
             } => {
                 let reins = self.jobs.back_up(
                     udid.clone(),
-                    mind.place.clone(),
+                    mind.places.of(&udid).clone(),
                     full,
                     retention,
                     progress,
@@ -367,24 +372,31 @@ impl<P: Phones> Hands<P> {
                 }
             }
             Act::Reread { udid, slice } => {
-                self.rereading = Some(self.jobs.reread(udid, mind.place.clone(), slice));
+                let place = mind.places.of(&udid).clone();
+                self.rereading = Some(self.jobs.reread(udid, place, slice));
             }
             Act::StopReread => {
                 if let Some(reading) = self.rereading.take() {
                     reading.cancel();
                 }
             }
-            Act::ReadNotes(udid) => self.jobs.read_notes(udid, mind.place.clone()),
+            Act::ReadNotes(udid) => {
+                let place = mind.places.of(&udid).clone();
+                self.jobs.read_notes(udid, place);
+            }
             Act::LookAtCables => self.jobs.look_at_cables(),
             Act::ListenTo {
                 attached,
                 follower,
                 cancel,
             } => self.jobs.listen_to(attached, follower, cancel),
-            Act::RunProgram(errand) => self.jobs.run_program(*errand, mind.place.clone()),
+            Act::RunProgram(errand) => {
+                let place = mind.places.of(&errand.udid).clone();
+                self.jobs.run_program(*errand, place);
+            }
             Act::Notify(notice) => drop(self.notifier.post(&notice)),
             Act::Try(notice, reply) => drop(reply.send(self.notifier.post(&notice))),
-            Act::Scan { udids, heal } => self.jobs.scan(mind.place.clone(), udids, heal),
+            Act::Scan { place, udids, heal } => self.jobs.scan(*place, udids, heal),
             Act::Open(place) => match self.door.as_ref().map(|door| door.link(place)) {
                 Some(Ok(link)) => {
                     let open = Arc::clone(&self.open_page);
@@ -426,7 +438,7 @@ impl<P: Phones> Hands<P> {
             Done::Probed(..)
             | Done::Paired(..)
             | Done::ObserveEnded(_)
-            | Done::Scanned(_)
+            | Done::Scanned(..)
             | Done::Reread(..)
             | Done::NotesRead(..)
             | Done::Listened(..)

@@ -35,6 +35,8 @@ pub struct Config {
     pub nicknames: BTreeMap<Udid, String>,
     /// Who outside is told that a single device is looked after.
     pub pings: BTreeMap<Udid, Url>,
+    /// Where single devices are backed up to, each a whole path.
+    pub roots: BTreeMap<Udid, PathBuf>,
     /// What is not a threshold.
     pub own: Own,
 }
@@ -348,7 +350,8 @@ impl Config {
         };
         let general = toml::Table::try_from(&self.policies.general)?;
         let single = self.policies.devices.keys().chain(self.nicknames.keys());
-        for udid in single.chain(self.pings.keys()) {
+        let single = single.chain(self.pings.keys());
+        for udid in single.chain(self.roots.keys()) {
             let mut device = toml::Table::new();
             if let Some(url) = self.pings.get(udid) {
                 device.insert("ping".to_owned(), toml::Value::String(url.to_string()));
@@ -358,6 +361,14 @@ impl Config {
             }
             if let Some(policy) = self.policies.devices.get(udid) {
                 device.extend(difference(&general, toml::Table::try_from(policy)?));
+            }
+            if let Some(root) = self.roots.get(udid) {
+                let backup = device
+                    .entry("backup")
+                    .or_insert_with(|| toml::Value::Table(toml::Table::new()));
+                if let toml::Value::Table(backup) = backup {
+                    backup.insert("root".to_owned(), toml::Value::try_from(root)?);
+                }
             }
             devices.insert(udid.to_string(), toml::Value::Table(device));
         }

@@ -6,13 +6,16 @@
 
 mod place;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use backupwatch_core::Udid;
 use serde::{Deserialize, Serialize};
 
 use crate::medium::Origin;
 use crate::outside::Contact;
+use crate::places;
 use crate::state;
 
 /// The schema number of the report.
@@ -149,6 +152,8 @@ pub struct Place {
     pub root: PathBuf,
     /// Whether it may be made.
     pub origin: Origin,
+    /// The roots of single devices.
+    pub own: BTreeMap<Udid, PathBuf>,
     /// The state file, in which the sizes of the last backups are.
     pub database: PathBuf,
     /// Whether notices are to be shown on the desktop.
@@ -158,28 +163,57 @@ pub struct Place {
 /// The examination by whoever makes the backups and shows the notices: the agent, or this process where none runs.
 pub async fn examine(place: Place) -> Report {
     let desktop = place.desktop;
-    let disk = format!("The disk of {}", place.root.display());
     let database = place.database.clone();
-    let (notices, heard, backups) = tokio::join!(
-        notices(desktop),
-        outside(database),
-        limited_blocking(
-            place::ROOT,
-            &disk,
-            "Connect the disk again, or restart the computer.",
-            move || place::look(&place),
-        )
-    );
+    let (notices, heard, backups) =
+        tokio::join!(notices(desktop), outside(database), backups(place));
     let mut checks = vec![notices];
     checks.extend(heard);
-    match backups {
-        Ok(found) => checks.extend(found),
-        Err(check) => checks.push(check),
-    }
+    checks.extend(backups);
     Report {
         schema: SCHEMA,
         checks,
     }
+}
+
+/// Each root once, the shared one first. All at the same time, so that several disks that hang take no longer than one.
+async fn backups(place: Place) -> Vec<Check> {
+    let own = places::roots(&place.own).into_iter();
+    let own = own.filter(|root| **root != place.root).map(|root| {
+        let mut devices = place.own.iter().filter(|(_, other)| *other == root);
+        let only = match (devices.next(), devices.next()) {
+            (Some((udid, _)), None) => Some(udid.clone()),
+            (None | Some(_), _) => None,
+        };
+        let place = Place {
+            root: root.to_owned(),
+            origin: Origin::Configured,
+            ..place.clone()
+        };
+        (place, true, only)
+    });
+    let mut looks = tokio::task::JoinSet::new();
+    for (number, (place, is_own, only)) in std::iter::once((place.clone(), false, None))
+        .chain(own)
+        .enumerate()
+    {
+        looks.spawn(async move {
+            let root = place.root.display().to_string();
+            let disk = format!("The disk of {root}");
+            let cure = "Connect the disk again, or restart the computer.";
+            let looked = limited_blocking(place::ROOT, &disk, cure, move || place::look(&place));
+            let mut checks = looked.await.unwrap_or_else(|check| vec![check]);
+            for check in checks.iter_mut().filter(|_| is_own) {
+                if !check.says.contains(&root) {
+                    check.says = format!("{root}: {}", check.says);
+                }
+                check.device = only.as_ref().map(|udid| udid.short().to_owned());
+            }
+            (number, checks)
+        });
+    }
+    let mut found = looks.join_all().await;
+    found.sort_by_key(|(number, _)| *number);
+    found.into_iter().flat_map(|(_, checks)| checks).collect()
 }
 
 /// Whether those outside took what they were told last. Nobody is asked now: what goes over the network a person has configured, and

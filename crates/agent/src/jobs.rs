@@ -45,8 +45,8 @@ pub enum Done {
     ObserveEnded(Udid),
     /// A backup.
     BackedUp(Box<RunReport>),
-    /// A look at the store.
-    Scanned(Scan),
+    /// A look at the store below this root.
+    Scanned(PathBuf, Scan),
     /// Reading a part of a backup again.
     Reread(Udid, Stretch),
     /// Looking for the phone's notes in a backup.
@@ -93,6 +93,8 @@ pub type Standing = (LocalCopy, Option<Check>);
 pub enum What {
     /// One that the watcher asked for.
     Asked(Job, Option<Udid>),
+    /// A look at the store below this root.
+    Scan(PathBuf),
     /// Listening to usbmuxd.
     Listen,
     /// Looking at the cables.
@@ -143,8 +145,8 @@ pub struct Jobs<P> {
     news: mpsc::Sender<Event>,
     set: JoinSet<Done>,
     what: HashMap<Id, What>,
-    /// One at a time opens the store: the first to come makes it.
-    store: Arc<Semaphore>,
+    /// Of each root. One at a time opens the store: the first to come makes it.
+    stores: HashMap<PathBuf, Arc<Semaphore>>,
     /// One at a time runs after a backup: what copies backups elsewhere may not bear a second one beside it.
     programs: Arc<Semaphore>,
     listening: HashMap<Attachment, CancellationToken>,
@@ -167,7 +169,7 @@ impl<P: Phones> Jobs<P> {
             news,
             set: JoinSet::new(),
             what: HashMap::new(),
-            store: Arc::new(Semaphore::new(1)),
+            stores: HashMap::new(),
             programs: Arc::new(Semaphore::new(1)),
             listening: HashMap::new(),
             shutdown,
@@ -213,6 +215,12 @@ impl<P: Phones> Jobs<P> {
     fn start(&mut self, what: What, job: impl Future<Output = Done> + Send + 'static) {
         let handle = self.set.spawn(job);
         self.what.insert(handle.id(), what);
+    }
+
+    /// A disk that hangs keeps nobody from another one.
+    fn gate(&mut self, place: &Place) -> Arc<Semaphore> {
+        let gate = self.stores.entry(place.root.clone());
+        Arc::clone(gate.or_insert_with(|| Arc::new(Semaphore::new(1))))
     }
 
     /// Listens to usbmuxd until shutdown, after a pause.
@@ -315,7 +323,7 @@ impl<P: Phones> Jobs<P> {
             Arc::clone(&self.clock),
             self.news.clone(),
         );
-        let (gate, power) = (Arc::clone(&self.store), self.power.clone());
+        let (gate, power) = (self.gate(&place), self.power.clone());
         self.start(What::Asked(Job::Backup, Some(udid.clone())), async move {
             // Given back with this future, however that ends.
             let _awake = power.hold().await;
@@ -359,17 +367,17 @@ impl<P: Phones> Jobs<P> {
     /// Looks at the store, for these phones and those that it knows itself. `heal` first finishes what a crash cut short;
     /// only for the first look, because it needs the store for itself.
     pub fn scan(&mut self, place: Place, udids: BTreeSet<Udid>, heal: bool) {
-        let gate = Arc::clone(&self.store);
-        self.start(What::Asked(Job::Store, None), async move {
+        let (gate, root) = (self.gate(&place), place.root.clone());
+        self.start(What::Scan(root.clone()), async move {
             let _permit = gate.acquire_owned().await;
             let looked = tokio::task::spawn_blocking(move || scan(&place, udids, heal)).await;
-            Done::Scanned(match looked {
-                Ok(scan) => scan,
-                Err(error) => Scan::Missing(Trouble {
+            let scan = looked.unwrap_or_else(|error| {
+                Scan::Missing(Trouble {
                     condition: Condition::Unusable,
                     words: error.to_string(),
-                }),
-            })
+                })
+            });
+            Done::Scanned(root, scan)
         });
     }
 
@@ -400,7 +408,7 @@ impl<P: Phones> Jobs<P> {
 
     /// Looks for the phone's notes in its current backup.
     pub fn read_notes(&mut self, udid: Udid, place: Place) {
-        let gate = Arc::clone(&self.store);
+        let gate = self.gate(&place);
         self.start(What::Notes, async move {
             let _permit = gate.acquire_owned().await;
             let device = udid.clone();

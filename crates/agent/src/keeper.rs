@@ -1,6 +1,7 @@
 //! Writes the state beside the loop, so that a slow disk never keeps a decision waiting: a bounded queue, and one blocking
 //! job at a time that writes what has gathered in one transaction.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use backupwatch_core::notice::{Notice, Urgency};
@@ -41,6 +42,10 @@ pub enum Write {
     Polled(HostTime),
     /// The store in use.
     Store(Known),
+    /// The stores of single devices.
+    OwnStores(Vec<Known>),
+    /// In which own roots the backups are that the state tells of.
+    OwnRoots(BTreeMap<Udid, PathBuf>),
     /// What those outside are told, and how they were reached.
     Outside(Record),
     /// The program after a backup is to see this device's newest one.
@@ -164,6 +169,8 @@ fn write_all(state: &mut State, batch: &[Write]) -> Result<(), StateError> {
         | Write::Notice(_)
         | Write::Polled(_)
         | Write::Store(_)
+        | Write::OwnStores(_)
+        | Write::OwnRoots(_)
         | Write::Outside(_)
         | Write::Owe(..)
         | Write::Ran(_) => None,
@@ -199,6 +206,8 @@ fn write_one(state: &State, write: &Write) -> Result<(), StateError> {
         ),
         Write::Polled(at) => state.polled(*at),
         Write::Store(known) => state.keep("store", &serde_json::to_string(known)?),
+        Write::OwnStores(known) => state.keep("own_stores", &serde_json::to_string(known)?),
+        Write::OwnRoots(roots) => state.keep("own_roots", &serde_json::to_string(roots)?),
         Write::Outside(record) => record.write(state),
         Write::Owe(udid, at) => state.owe(udid, *at),
         Write::Ran(run) => {

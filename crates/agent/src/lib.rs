@@ -25,6 +25,7 @@ pub mod outside;
 pub mod page;
 pub mod paths;
 pub mod phones;
+pub mod places;
 pub mod power;
 pub mod process;
 mod purgeable;

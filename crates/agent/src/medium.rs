@@ -1,11 +1,13 @@
 //! Is the folder for backups there, and is it the one we know, and can it take another backup? A disk that is not plugged in is
 //! a state, and never looks like "no backups": its mount point may well be there, empty, on the system disk.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use backupwatch_backup::store::ROOM;
 use backupwatch_backup::{Store, StoreError};
+use backupwatch_core::Udid;
 use backupwatch_core::words::{ended, size};
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
@@ -36,6 +38,22 @@ pub struct Known {
 pub fn known(state: &State) -> Result<Option<Known>, StateError> {
     let text = state.kept("store")?;
     Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+}
+
+/// The stores of single devices that were in use, as they were kept.
+pub fn known_own(state: &State) -> Result<Vec<Known>, StateError> {
+    let text = state.kept("own_stores")?;
+    Ok(text
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default())
+}
+
+/// In which own root the backups of a device are that the state tells of; those of all others are in the shared one.
+pub fn lay(state: &State) -> Result<BTreeMap<Udid, PathBuf>, StateError> {
+    let text = state.kept("own_roots")?;
+    Ok(text
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default())
 }
 
 /// How the place for backups is.
@@ -207,6 +225,13 @@ impl Medium {
     pub fn remark(&self) -> Option<String> {
         let trouble = self.trouble.as_ref()?;
         Some(format!("Backups cannot be made: {}", ended(&trouble.words)))
+    }
+
+    /// The same, where only these devices are backed up to it.
+    pub fn remark_of(&self, names: &[String]) -> Option<String> {
+        let trouble = self.trouble.as_ref()?;
+        let (names, why) = (names.join(", "), ended(&trouble.words));
+        Some(format!("Backups of {names} cannot be made: {why}"))
     }
 }
 

@@ -108,10 +108,10 @@ fn menu(status: &Status, paces: &mut Paces, now: Instant) -> Menu {
             .filter(running)
             .any(|one| one.udid == *udid)
     });
-    let has_store = status
-        .store
-        .as_ref()
-        .is_none_or(|store| store.words.is_none());
+    let has_store = |device: &DeviceStatus| {
+        let store = status.store_of(device);
+        store.is_none_or(|store| store.words.is_none())
+    };
     let entries: Vec<MenuDevice> = devices
         .iter()
         .take(LISTED)
@@ -125,7 +125,7 @@ fn menu(status: &Status, paces: &mut Paces, now: Instant) -> Menu {
                     .backup
                     .as_ref()
                     .map(|progress| running(progress, left(&device.udid, progress, paces, now))),
-                actions: actions(device, *protection, has_store),
+                actions: actions(device, *protection, has_store(device)),
             })
         })
         .collect();

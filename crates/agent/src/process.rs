@@ -2,8 +2,9 @@
 //! socket are started, and all of it is ended again in the right order. Two shapes: [`serve`] is the agent; [`InProcess`] is
 //! one command of a person while no agent runs.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,12 +31,13 @@ use crate::errand::Run;
 use crate::instance::{Instance, InstanceError};
 use crate::jobs::Place;
 use crate::keeper::Keeper;
-use crate::medium::{self, Origin};
+use crate::medium::{self, Known, Origin};
 use crate::metrics;
 use crate::outside::{Internet, Kept, Outside};
 use crate::page::{self, Door};
 use crate::paths::{Paths, PathsError};
 use crate::phones::Phones;
+use crate::places::Places;
 use crate::power::Power;
 use crate::reload::Reload;
 use crate::state::{self, StateError};
@@ -143,6 +145,7 @@ pub async fn serve<P: Phones>(
         place: doctor::Place {
             root: paths.backups.clone(),
             origin: setup.origin,
+            own: setup.config.roots.clone(),
             database: paths.database.clone(),
             desktop: setup.config.own.notify.desktop,
         },
@@ -305,7 +308,9 @@ struct Start {
     outside: Kept,
     owed: Vec<Udid>,
     ran: Vec<Run>,
-    known: Option<crate::medium::Known>,
+    known: Option<Known>,
+    known_own: Vec<Known>,
+    lay: BTreeMap<Udid, PathBuf>,
     remarks: Vec<String>,
     door: Option<Door>,
 }
@@ -328,6 +333,7 @@ impl Start {
             .map(|device| device.remembered)
             .collect();
         let (last_poll, known) = (state.agent()?.last_poll, medium::known(&state)?);
+        let (known_own, lay) = (medium::known_own(&state)?, medium::lay(&state)?);
         let aliases = Aliases::made(&state)?;
         let (outside, owed) = (Kept::read(&state)?, state.owed()?);
         let ran = state.program_runs(None, RAN)?;
@@ -343,6 +349,8 @@ impl Start {
             owed,
             ran,
             known,
+            known_own,
+            lay,
             remarks,
             door: None,
         })
@@ -364,16 +372,18 @@ impl Start {
         let config = &setup.config;
         let start = |kept| Outside::start(config, kept, &self.aliases, Internet, &setup.clock);
         let outside = resident.then_some(self.outside).map(start);
+        let shared = Place {
+            root: setup.paths.backups,
+            origin: setup.origin,
+            known: self.known,
+        };
         let parts = Parts {
             outside,
             owed: self.owed,
             ran: self.ran,
+            places: Places::new(shared, &setup.config.roots, self.known_own),
+            lay: self.lay,
             config: setup.config,
-            place: Place {
-                root: setup.paths.backups,
-                origin: setup.origin,
-                known: self.known,
-            },
             door: self.door,
             phones: Arc::new(setup.phones),
             resident,

@@ -9,6 +9,7 @@ use crate::agent::{Desk, Refusal};
 use crate::config::{ConfigError, Sources};
 use crate::metrics::Switch;
 use crate::outside::{self, NotReady};
+use crate::places;
 use crate::status::Status;
 
 /// See the module.
@@ -31,6 +32,9 @@ pub enum NoReload {
     /// It cannot be read, or says something that it must not.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// It backs a device up to where it must not. A sentence.
+    #[error("use `backup.root` of a device: {0}")]
+    Roots(String),
     /// What it names is not fit for use.
     #[error(transparent)]
     Outside(#[from] NotReady),
@@ -73,6 +77,10 @@ impl Reload {
             Ok::<_, NoReload>(config)
         };
         let config = tokio::task::spawn_blocking(read).await??;
+        let shared = self.desk.places().await?.shared().root.clone();
+        if let Some((_, why)) = places::entangled(&shared, &config.roots) {
+            return Err(NoReload::Roots(why));
+        }
         let Some(metrics) = &*metrics else {
             return Ok(self.desk.configure(config).await?);
         };

@@ -13,9 +13,15 @@ use serde::{Deserialize, Serialize};
 use crate::alias::Aliases;
 use crate::config::Config;
 use crate::exit::ExitCode;
-use crate::medium::{Medium, Trouble};
+use crate::medium::{self, Medium, Trouble};
+use crate::places::moved;
 use crate::report;
 use crate::state::{State, StateError};
+
+mod stores;
+
+pub(crate) use stores::remarks;
+pub use stores::{OwnStores, own_stores};
 
 /// The schema number of this document.
 pub const SCHEMA: u32 = 1;
@@ -33,6 +39,9 @@ pub struct Status {
     /// Where local backups are; absent until somebody has looked.
     #[serde(default)]
     pub store: Option<StoreStatus>,
+    /// The places of single devices that have one of their own, each once; absent where nobody has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stores: Vec<StoreStatus>,
     /// One entry a device, in the order of their UDIDs.
     pub devices: Vec<DeviceStatus>,
 }
@@ -125,6 +134,9 @@ pub struct DeviceStatus {
     /// Since when a person wants no notices about it; absent when they want them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub muted_since: Option<Timestamp>,
+    /// The folder that it alone is backed up to, or shares with few; absent where it is the one of `store`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
     /// A local backup that is needed and has not begun.
     #[serde(default)]
     pub due: Option<DueStatus>,
@@ -212,10 +224,22 @@ pub struct NextStatus {
 pub struct Live<'a> {
     /// How the place for backups is.
     pub medium: Option<&'a Medium>,
+    /// The same of devices with a place of their own.
+    pub own: OwnStores<'a>,
     /// Running backups.
     pub progress: BTreeMap<&'a Udid, Progress>,
     /// Gives devices their aliases.
     pub aliases: Option<&'a Aliases>,
+}
+
+impl Status {
+    /// Where this device is backed up to, once somebody has looked there.
+    pub fn store_of(&self, device: &DeviceStatus) -> Option<&StoreStatus> {
+        match &device.root {
+            None => self.store.as_ref(),
+            Some(root) => self.stores.iter().find(|store| store.root == *root),
+        }
+    }
 }
 
 /// The document of these views.
@@ -233,11 +257,20 @@ pub fn document(
             nickname: nicknames.get(&view.udid).cloned(),
             alias: live.aliases.map(|aliases| aliases.of(view.udid.as_str())),
             backup: live.progress.get(&view.udid).map(report::progress),
+            root: live
+                .own
+                .get(&view.udid)
+                .map(|(root, _)| root.display().to_string()),
             ..device(view, copies.get(&view.udid))
         })
-        .map(|device| match live.medium.and_then(Medium::is_away) {
-            Some(trouble) => out_of_reach(device, trouble),
-            None => device,
+        .zip(views)
+        .map(|(device, view)| {
+            let own = live.own.get(&view.udid);
+            let medium = own.map_or(live.medium, |(_, medium)| *medium);
+            match medium.and_then(Medium::is_away) {
+                Some(trouble) => out_of_reach(device, trouble),
+                None => device,
+            }
         })
         .collect();
     Status {
@@ -245,6 +278,7 @@ pub fn document(
         as_of: now.0,
         agent,
         store: live.medium.map(StoreStatus::from),
+        stores: stores::statuses(&live.own),
         devices,
     }
 }
@@ -266,6 +300,7 @@ pub fn status_from_state(
     state: &State,
     config: &Config,
     medium: Option<&Medium>,
+    own: &OwnStores<'_>,
     now: &Now,
 ) -> Result<Status, StateError> {
     let remembered: Vec<Remembered> = state
@@ -280,16 +315,32 @@ pub fn status_from_state(
         // What it wants to be done is for an agent to do.
         watcher.handle(now, Event::StoreMissing { why });
     }
+    watcher.set_apart(own.keys().copied().cloned());
+    for (udid, (_, medium)) in own {
+        if let Some(trouble) = medium.and_then(Medium::is_away) {
+            let (udid, why) = (Udid::clone(udid), trouble.words.clone());
+            watcher.handle(now, Event::OwnStoreMissing { udid, why });
+        }
+    }
+    let own_roots = own
+        .iter()
+        .map(|(udid, (root, _))| (Udid::clone(udid), root.to_path_buf()));
+    for udid in moved(&medium::lay(state)?, &own_roots.collect()) {
+        // It is backed up elsewhere now, and nobody has looked there yet.
+        let (copy, check) = (None, None);
+        watcher.handle(now, Event::StoreScanned { udid, copy, check });
+    }
     let views = watcher.devices(now);
     let agent = AgentStatus {
         running: false,
         last_poll: state.agent()?.last_poll.map(|at| at.0),
         usbmuxd: None,
-        remarks: medium.and_then(Medium::remark).into_iter().collect(),
+        remarks: stores::remarks(medium, own, &views, &config.nicknames),
     };
     let aliases = Aliases::kept(state)?;
     let live = Live {
         medium,
+        own: own.clone(),
         aliases: aliases.as_ref(),
         ..Live::default()
     };
@@ -375,6 +426,7 @@ fn device(view: &DeviceView, copy: Option<&LocalCopy>) -> DeviceStatus {
         local_only: view.local_only,
         snoozed_until: view.snoozed_until.map(|at| at.0),
         muted_since: view.muted_since.map(|at| at.0),
+        root: None,
         due: match &view.backup {
             BackupView::NotDue | BackupView::Running { .. } => None,
             BackupView::Due {

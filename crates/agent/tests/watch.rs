@@ -19,7 +19,7 @@ use backupwatch_agent::client::ClientError;
 use backupwatch_agent::config::Config;
 use backupwatch_agent::process::InProcess;
 use backupwatch_agent::state::open_read_only;
-use backupwatch_agent::status::status_from_state;
+use backupwatch_agent::status::{OwnStores, status_from_state};
 use backupwatch_core::notice::NoticeKind;
 use backupwatch_core::{Now, Udid};
 use common::{ADA, Home, ada, device, persona};
@@ -90,7 +90,8 @@ async fn a_stale_phone_ends_with_a_verified_backup() {
         host: backupwatch_core::HostTime(status.as_of),
         utc_offset_s: 0,
     };
-    let kept = status_from_state(&state, &Config::default(), None, &now).unwrap();
+    let kept =
+        status_from_state(&state, &Config::default(), None, &OwnStores::new(), &now).unwrap();
     assert!(!kept.agent.running);
     assert_eq!(
         device(&kept, ADA).unwrap().local.state,

@@ -118,6 +118,7 @@ pub fn stranger(udid: &Udid) -> DeviceStatus {
         local_only: false,
         snoozed_until: None,
         muted_since: None,
+        root: None,
         due: None,
         backup: None,
     }

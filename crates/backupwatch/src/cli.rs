@@ -394,8 +394,11 @@ pub struct SetDevice {
     /// No notices about it from now on; it is watched and shown as before
     #[arg(long)]
     pub mute: bool,
+    /// Back it up to this folder or disk from now on; what is backed up stays where it is
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub root: Option<PathBuf>,
     /// A key of the configuration that is to hold for it, as in icloud.stale=6 or "backup.mode=off"
-    #[arg(value_name = "KEY=VALUE", value_parser = key_and_value, required_unless_present_any = ["name", "mute"])]
+    #[arg(value_name = "KEY=VALUE", value_parser = key_and_value, required_unless_present_any = ["name", "mute", "root"])]
     pub keys: Vec<(String, String)>,
     /// What holds for it alone then, as JSON, schema 1
     #[arg(long)]
@@ -412,8 +415,11 @@ pub struct UnsetDevice {
     /// Notices about it again
     #[arg(long)]
     pub mute: bool,
+    /// Back it up to where all others are backed up to; what is backed up stays where it is
+    #[arg(long)]
+    pub root: bool,
     /// A key of the configuration, as in icloud.stale
-    #[arg(value_name = "KEY", required_unless_present_any = ["name", "mute"])]
+    #[arg(value_name = "KEY", required_unless_present_any = ["name", "mute", "root"])]
     pub keys: Vec<String>,
     /// What holds for it alone then, as JSON, schema 1
     #[arg(long)]

@@ -109,6 +109,7 @@ async fn examination(setup: &Setup, agent: &Agent) -> Vec<Check> {
     let place = Place {
         root: setup.paths.backups.clone(),
         origin: setup.origin(),
+        own: setup.config.roots.clone(),
         database: setup.paths.database.clone(),
         desktop: setup.config.own.notify.desktop,
     };

@@ -87,12 +87,14 @@ pub fn process_setup_by(
 ) -> process::Setup<Usbmuxd> {
     let mut paths = setup.paths.clone();
     let mut origin = setup.origin();
+    let mut config = setup.config.clone();
     if let Some(root) = root {
+        config.roots.clear();
         paths.backups = root.to_owned();
         origin = Origin::OurOwn;
     }
     process::Setup {
-        config: setup.config.clone(),
+        config,
         sources: setup.sources.clone(),
         paths,
         origin,

@@ -6,8 +6,10 @@ use backupwatch_agent::{
     exit::ExitCode,
     medium::Origin,
     paths::{Base, Moved, Paths},
+    places,
 };
-use std::path::PathBuf;
+use backupwatch_core::Udid;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Clone)]
 pub struct Setup {
@@ -20,6 +22,23 @@ pub struct Setup {
 }
 
 impl Setup {
+    /// The root of this device.
+    pub fn root_of(&self, udid: &Udid) -> &Path {
+        let own = self.config.roots.get(udid);
+        own.map_or(self.paths.backups.as_path(), PathBuf::as_path)
+    }
+
+    /// Every root once, the one that devices share first.
+    pub fn roots(&self) -> Vec<PathBuf> {
+        let shared = self.paths.backups.as_path();
+        let own = places::roots(&self.config.roots).into_iter();
+        let own = own.filter(|root| *root != shared);
+        std::iter::once(shared)
+            .chain(own)
+            .map(Path::to_owned)
+            .collect()
+    }
+
     /// Where the root of the backups came from.
     pub fn origin(&self) -> Origin {
         if self.config.own.backup.root.is_some() {
@@ -64,6 +83,14 @@ pub fn load_anyway(global: &Global) -> Result<(Setup, Option<Failure>), Failure>
         ..in_file
     };
     let paths = Paths::resolve(&base, &moved);
+    let mut config = config;
+    let mut wrong = wrong;
+    if let Some((udid, why)) = places::entangled(&paths.backups, &config.roots) {
+        // With the configuration as it is its backups would go where they must not.
+        config.roots.clear();
+        let message = format!("`backup.root` of the device {udid} cannot be used: {why}");
+        wrong.get_or_insert(Failure::new(ExitCode::Usage, "config", message));
+    }
     let setup = Setup {
         config,
         sources,

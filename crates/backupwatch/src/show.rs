@@ -213,6 +213,9 @@ fn block(
     };
     line("iCloud backup", &cloud(&device.icloud, zone));
     line("Local backup", &local(&device.local, zone));
+    if let Some(root) = &device.root {
+        line("Kept in", root);
+    }
     line("Seen", &seen(device, is_watched, now));
     if let Some(progress) = &device.backup {
         line("Right now", &phase(progress));

@@ -5,11 +5,14 @@ use crate::{choice, commands, failure::Failure, setup::Setup};
 use backupwatch_agent::{exit::ExitCode, status::DeviceStatus};
 use backupwatch_backup::{Store, StoreError, Version, Which};
 use backupwatch_core::Udid;
-use std::path::Path;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
-/// The store that holds the backups, or the one that was named just now.
-pub fn open(setup: &Setup, root: Option<&Path>) -> Result<Store, Failure> {
-    Store::open(root.unwrap_or(&setup.paths.backups)).map_err(|error| refused(&error))
+/// The store below this root.
+pub fn open(root: &Path) -> Result<Store, Failure> {
+    Store::open(root).map_err(|error| refused(&error))
 }
 
 /// A store that says no.
@@ -35,24 +38,54 @@ pub fn refused(error: &StoreError) -> Failure {
     }
 }
 
-/// The device that is meant: one that is known, or one that only the store knows.
-pub async fn device(
+/// The device that is meant, and the store with its backups or the one that was named just now: one that is known, or one that
+/// only its store knows.
+pub async fn find(
     setup: &Setup,
-    store: &Store,
+    root: Option<&Path>,
+    asked: Option<&str>,
+) -> Result<(Store, DeviceStatus), Failure> {
+    let roots = root.map_or_else(|| setup.roots(), |root| vec![root.to_owned()]);
+    if let [only] = roots.as_slice() {
+        let store = open(only)?;
+        let device = device(setup, |_| Some(&store), [&store].into_iter(), asked).await?;
+        return Ok((store, device));
+    }
+    // A disk that is away hides the devices of others from nobody.
+    let mut stores: BTreeMap<PathBuf, Store> = BTreeMap::new();
+    for root in roots {
+        if let Ok(store) = Store::open(&root) {
+            stores.insert(root, store);
+        }
+    }
+    let of = |udid: &Udid| stores.get(setup.root_of(udid));
+    let device = device(setup, of, stores.values(), asked).await?;
+    let store = open(setup.root_of(&choice::udid(&device)?))?;
+    Ok((store, device))
+}
+
+/// The device that is meant. `of` gives the store of a device, where it can be opened.
+async fn device<'s>(
+    setup: &Setup,
+    of: impl Fn(&Udid) -> Option<&'s Store>,
+    stores: impl Iterator<Item = &'s Store>,
     asked: Option<&str>,
 ) -> Result<DeviceStatus, Failure> {
     let mut devices = commands::status::known(setup).await?.devices;
-    let stored = store.phones().map_err(|error| refused(&error))?;
-    for udid in stored {
-        if !devices.iter().any(|known| known.udid == udid.as_str()) {
-            devices.push(choice::stranger(&udid));
+    for store in stores {
+        for udid in store.phones().map_err(|error| refused(&error))? {
+            // What was left in a place that a device does not have any more is not asked for.
+            let is_here = of(&udid).is_some_and(|its| its.root() == store.root());
+            if is_here && !devices.iter().any(|known| known.udid == udid.as_str()) {
+                devices.push(choice::stranger(&udid));
+            }
         }
     }
-    // Without a name, the one that has a backup here is meant.
+    // Without a name, the one that has a backup is meant.
     if asked.is_none() && devices.len() > 1 {
         let has_backup = |device: &DeviceStatus| {
             let udid: Option<Udid> = device.udid.parse().ok();
-            udid.is_some_and(|udid| store.folder(&udid).exists())
+            udid.is_some_and(|udid| of(&udid).is_some_and(|store| store.folder(&udid).exists()))
         };
         let mut backed_up = devices.iter().filter(|device| has_backup(device));
         if let (Some(only), None) = (backed_up.next(), backed_up.next()) {

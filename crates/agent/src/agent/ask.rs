@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::diagnosis::{DiagnosisDocument, ListenEvent};
 use crate::ladder::LadderDocument;
 use crate::phones::Attached;
+use crate::places::Places;
 use crate::status::Status;
 use crate::verification::Verification;
 
@@ -23,6 +24,8 @@ const QUEUE: usize = 64;
 pub enum Ask {
     /// What is known.
     Status(oneshot::Sender<Status>),
+    /// Where backups go.
+    Places(oneshot::Sender<Places>),
     /// Visit what is attached, now, and then say what is known.
     Check {
         /// What is attached, or why nobody can tell; where the loop does not listen to usbmuxd itself.
@@ -149,6 +152,7 @@ impl Ask {
     pub(super) fn is_mere_question(&self) -> bool {
         match self {
             Self::Status(_)
+            | Self::Places(_)
             | Self::Ladder { .. }
             | Self::Diagnosis { .. }
             | Self::Follow { .. } => true,
@@ -254,6 +258,11 @@ impl Desk {
     pub fn new() -> (Self, mpsc::Receiver<Ask>) {
         let (asks, receiver) = mpsc::channel(QUEUE);
         (Self(asks), receiver)
+    }
+
+    /// Where backups go.
+    pub async fn places(&self) -> Result<Places, Refusal> {
+        self.ask(Ask::Places).await
     }
 
     /// What is known.

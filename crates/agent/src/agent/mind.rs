@@ -12,6 +12,7 @@ mod notes;
 mod visits;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
 
 use backupwatch_core::reread::Slice;
 use backupwatch_core::retention::RetentionPolicy;
@@ -25,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use chatter::Chatter;
 use errands::Errands;
-use looking::Looking;
+use looking::{Looking, Looks};
 use notes::Notes;
 use visits::Visits;
 
@@ -40,7 +41,8 @@ use crate::keeper::Write;
 use crate::medium::Medium;
 use crate::page::Place as Page;
 use crate::phones::Attached;
-use crate::status::{self, AgentStatus, Live, Status};
+use crate::places::Places;
+use crate::status::{self, AgentStatus, Live, OwnStores, Status};
 
 /// How long *Snooze* on a notice lasts.
 const SNOOZE: Period = Period::days(1);
@@ -73,6 +75,7 @@ pub(super) enum Act {
         oneshot::Sender<Posted>,
     ),
     Scan {
+        place: Box<Place>,
         udids: BTreeSet<Udid>,
         heal: bool,
     },
@@ -108,6 +111,8 @@ enum Mux {
 
 #[derive(Debug)]
 struct Backup {
+    /// Where it goes, whatever is configured meanwhile.
+    root: PathBuf,
     following: Following,
     end: watch::Sender<Option<RunReport>>,
 }
@@ -115,8 +120,8 @@ struct Backup {
 #[derive(Debug)]
 struct Check {
     outstanding: BTreeSet<Udid>,
-    /// The look at the store that it waits for, and until when: a disk that hangs keeps nobody waiting.
-    look: u64,
+    /// The looks at the stores that it waits for, and until when: a disk that hangs keeps nobody waiting.
+    looks: Looks,
     patience: HostTime,
     reply: oneshot::Sender<Status>,
 }
@@ -131,10 +136,12 @@ struct Wish {
 pub(super) struct Mind {
     watcher: Watcher,
     pub(super) config: Config,
-    pub(super) place: Place,
+    pub(super) places: Places,
+    /// In which own roots the backups are that are known, as the state has it.
+    lay: BTreeMap<Udid, PathBuf>,
     copies: BTreeMap<Udid, LocalCopy>,
     aliases: Option<Aliases>,
-    looking: Looking,
+    looking: BTreeMap<PathBuf, Looking>,
     notes: Notes,
     errands: Errands,
     chatter: Chatter,
@@ -150,8 +157,8 @@ pub(super) struct Mind {
     /// What was remembered before this process, for one whose notices nobody sees.
     before: BTreeMap<Udid, Remembered>,
     mux: Mux,
-    /// How the place for backups was at the last look.
-    medium: Option<Medium>,
+    /// How the places for backups were at the last look, by their roots.
+    mediums: BTreeMap<PathBuf, Medium>,
     last_poll: Option<HostTime>,
     round_at: HostTime,
     prune_at: HostTime,
@@ -166,7 +173,7 @@ impl Mind {
     pub(super) fn new(
         config: Config,
         resident: bool,
-        place: Place,
+        places: Places,
         remembered: Vec<Remembered>,
         last_poll: Option<HostTime>,
         remarks: Vec<String>,
@@ -178,15 +185,19 @@ impl Mind {
             let one = |one: &Remembered| (one.udid.clone(), one.clone());
             remembered.iter().map(one).collect()
         };
+        let copies = status::copies(&remembered);
+        let mut watcher = Watcher::new(config.policies.clone(), remembered);
+        watcher.set_apart(places.own().keys().cloned());
         Self {
             before,
-            copies: status::copies(&remembered),
+            copies,
             aliases: None,
-            watcher: Watcher::new(config.policies.clone(), remembered),
+            watcher,
             config,
             resident,
-            place,
-            looking: Looking::default(),
+            places,
+            lay: BTreeMap::new(),
+            looking: BTreeMap::new(),
             notes: Notes::default(),
             errands: Errands::default(),
             chatter: Chatter::default(),
@@ -198,7 +209,7 @@ impl Mind {
             backups: BTreeMap::new(),
             full: BTreeSet::new(),
             mux: Mux::NotHeardOf,
-            medium: None,
+            mediums: BTreeMap::new(),
             last_poll,
             // The first round is part of the start.
             round_at: now.host,
@@ -222,7 +233,7 @@ impl Mind {
         let impatient = self
             .checks
             .iter()
-            .filter(|check| !self.has_looked(check.look));
+            .filter(|check| !self.has_looked(&check.looks));
         self.tick_at
             .into_iter()
             .chain(self.cables.due())
@@ -270,13 +281,13 @@ impl Mind {
         for check in &mut self.checks {
             check.outstanding.retain(|udid| probing.contains_key(udid));
             if check.patience <= now.host {
-                check.look = 0;
+                check.looks.clear();
             }
         }
         while let Some(at) = self
             .checks
             .iter()
-            .position(|check| check.outstanding.is_empty() && self.has_looked(check.look))
+            .position(|check| check.outstanding.is_empty() && self.has_looked(&check.looks))
         {
             let check = self.checks.swap_remove(at);
             // Whoever asked may be gone.
@@ -298,9 +309,11 @@ impl Mind {
         if let Mux::Down(why) = &self.mux {
             remarks.push(format!("Phones cannot be seen: {}", ended(why)));
         }
-        remarks.extend(self.medium.as_ref().and_then(Medium::remark));
-        remarks.extend(troubles.iter().cloned());
         let views = self.watcher.devices(now);
+        let (medium, own) = (self.shared_medium(), self.own_stores());
+        let nicknames = &self.config.nicknames;
+        remarks.extend(status::remarks(medium, &own, &views, nicknames));
+        remarks.extend(troubles.iter().cloned());
         remarks.extend(self.sealed_notes(&views));
         remarks.extend(self.cable_remarks(&views));
         remarks.extend(self.errand_remarks(&views));
@@ -327,7 +340,8 @@ impl Mind {
             &self.config.nicknames,
             &Live {
                 progress,
-                medium: self.medium.as_ref(),
+                medium,
+                own,
                 aliases: self.aliases.as_ref(),
             },
         )
@@ -392,7 +406,7 @@ impl Mind {
                 };
                 self.attached.insert(*attachment, attached);
                 self.cables_changed(now);
-                self.scan(BTreeSet::from([udid.clone()]), acts);
+                self.scan(udid.clone(), acts);
             }
             Event::Detached { attachment } => {
                 if let Some(attached) = self.attached.remove(attachment)
@@ -502,8 +516,13 @@ impl Mind {
                     progress: follow,
                     end: ended,
                 };
-                self.backups
-                    .insert(plan.udid.clone(), Backup { following, end });
+                let root = self.places.of(&plan.udid).root.clone();
+                let backup = Backup {
+                    root,
+                    following,
+                    end,
+                };
+                self.backups.insert(plan.udid.clone(), backup);
                 let full = self.full.remove(&plan.udid);
                 acts.push(Act::BackUp {
                     udid: plan.udid.clone(),
@@ -552,6 +571,16 @@ impl Mind {
             self.last_poll = Some(now.host);
             acts.push(Act::Write(Write::Polled(now.host)));
         }
+    }
+
+    /// How the shared store was at the last look.
+    fn shared_medium(&self) -> Option<&Medium> {
+        self.mediums.get(&self.places.shared().root)
+    }
+
+    /// How those of single devices were.
+    fn own_stores(&self) -> OwnStores<'_> {
+        status::own_stores(self.places.own(), &self.mediums)
     }
 
     fn view(&self, udid: &Udid, now: &Now) -> Option<DeviceView> {

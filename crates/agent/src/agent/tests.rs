@@ -22,6 +22,7 @@ use backupwatch_notify::Recorder;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::jobs::Place;
 use crate::medium::Origin;
 use crate::page::Door;
 use crate::state::{self, State};
@@ -56,7 +57,13 @@ impl Rig {
             .into_iter()
             .map(|device| device.remembered)
             .collect();
-        let known = crate::medium::known(&state).unwrap();
+        let shared = Place {
+            root: dir.path().join("backups"),
+            origin: Origin::OurOwn,
+            known: crate::medium::known(&state).unwrap(),
+        };
+        let known_own = crate::medium::known_own(&state).unwrap();
+        let lay = crate::medium::lay(&state).unwrap();
         let aliases = Aliases::made(&state).unwrap();
         let (phones, news) = Script::new();
         let recorder = Arc::new(Recorder::new());
@@ -66,12 +73,9 @@ impl Rig {
         let clock = Arc::new(TestClock::new());
         let held = Arc::new(());
         let parts = Parts {
+            places: Places::new(shared, &config.roots, known_own),
+            lay,
             config,
-            place: Place {
-                root: dir.path().join("backups"),
-                origin: Origin::OurOwn,
-                known,
-            },
             door: Some(Door::new(4877, Arc::clone(&clock) as Arc<dyn Clock>)),
             phones: Arc::clone(&phones),
             resident: true,
@@ -209,6 +213,7 @@ async fn a_stale_phone_is_judged_told_and_remembered() {
         &state,
         &Config::default(),
         None,
+        &crate::status::OwnStores::new(),
         &Now::new("2026-11-22T10:05:00Z".parse().unwrap(), 0),
     );
     let kept = kept.unwrap();

@@ -226,7 +226,12 @@ async fn reload(State(app): State<App>) -> Result<Response, No> {
             tracing::error!(%error, "reading the configuration broke");
             Err(Refusal::Ending.into())
         }
-        Err(error @ (NoReload::Config(_) | NoReload::Outside(_) | NoReload::Metrics(_))) => {
+        Err(
+            error @ (NoReload::Config(_)
+            | NoReload::Roots(_)
+            | NoReload::Outside(_)
+            | NoReload::Metrics(_)),
+        ) => {
             let why = in_full(&error);
             tracing::error!(why, "the old configuration stays at work");
             Err(No::of(failure(
@@ -276,7 +281,11 @@ async fn page(State(app): State<App>, body: Sent) -> Result<Response, No> {
 
 /// The agent's own part of `backupwatch doctor`. Takes as long as its checks may.
 async fn examine(State(app): State<App>) -> Response {
-    json(&doctor::examine(app.context.place).await)
+    let mut place = app.context.place;
+    if let Ok(places) = app.context.desk.places().await {
+        place.own.clone_from(places.own());
+    }
+    json(&doctor::examine(place).await)
 }
 
 /// One harmless notice, so that a person sees that notices arrive.

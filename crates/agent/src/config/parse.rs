@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::path::PathBuf;
 
 use backupwatch_core::policy::PolicyError;
 use backupwatch_core::{Policies, Policy, Udid};
@@ -14,6 +15,7 @@ use toml::de::{DeTable, DeValue, Deserializer};
 
 use super::{Config, Mistake, Own};
 use crate::outside::settings;
+use crate::places;
 
 /// The sections of the policy.
 const POLICY: [&str; 6] = ["icloud", "backup", "notify", "poll", "retention", "verify"];
@@ -83,6 +85,7 @@ pub(super) fn parse(text: &str) -> Result<Config, Mistake> {
         },
         nicknames: BTreeMap::new(),
         pings: BTreeMap::new(),
+        roots: BTreeMap::new(),
         own,
     };
     match devices.map(|devices| (devices.span(), devices.into_inner())) {
@@ -138,7 +141,7 @@ fn take_own<'i>(keys: &mut DeTable<'i>, section: &'static str, name: &str, own: 
     );
 }
 
-/// One `[device."UDID"]`: a name, the address of a check, and any key of the policy.
+/// One `[device."UDID"]`: a name, the address of a check, a root of its own, and any key of the policy.
 fn device(
     text: &str,
     general: &DeTable<'_>,
@@ -186,6 +189,7 @@ fn device(
         let address = address.map_err(|why| at(place, format!("`ping` cannot be used: {why}")))?;
         config.pings.insert(udid.clone(), address);
     }
+    root(text, config, &udid, &mut keys)?;
     for (section, name) in MIXED {
         let Some(DeValue::Table(inner)) = keys.get(section).map(Spanned::get_ref) else {
             continue;
@@ -220,6 +224,37 @@ fn device(
         config.policies.devices.insert(udid, policy);
     }
     Ok(())
+}
+
+/// Takes the device's own root out of its table. Whether it lies inside another one is seen here as far as the file says where they
+/// are; whoever knows the default looks again.
+fn root(
+    text: &str,
+    config: &mut Config,
+    udid: &Udid,
+    keys: &mut DeTable<'_>,
+) -> Result<(), Mistake> {
+    let Some(DeValue::Table(backup)) = keys.get_mut("backup").map(Spanned::get_mut) else {
+        return Ok(());
+    };
+    let Some(value) = backup.remove("root") else {
+        return Ok(());
+    };
+    if backup.is_empty() {
+        keys.remove("backup");
+    }
+    let at = |message: String| mistake(text, Some(value.span()), message);
+    let root = value.get_ref().as_str().map(PathBuf::from);
+    let root = root.ok_or_else(|| at("`backup.root` is a path as text".to_owned()))?;
+    if let Some(why) = places::unfit(&root) {
+        return Err(at(why.to_owned()));
+    }
+    config.roots.insert(udid.clone(), root.clone());
+    let shared = config.own.backup.root.as_deref();
+    match places::entangled(shared.unwrap_or(&root), &config.roots) {
+        Some((_, why)) => Err(at(why)),
+        None => Ok(()),
+    }
 }
 
 /// A policy that contradicts itself, at the place of the key, in the device's table or else in the general one.

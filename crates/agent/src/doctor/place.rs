@@ -22,9 +22,11 @@ const SPACE: &str = "backup_room";
 pub(super) fn look(place: &Place) -> Vec<Check> {
     // Without a state nobody has been here yet.
     let state = state::open_read_only(&place.database).ok();
-    let known = state
-        .as_ref()
-        .and_then(|state| medium::known(state).ok().flatten());
+    let known = state.as_ref().and_then(|state| {
+        let own = medium::known_own(state).unwrap_or_default().into_iter();
+        let mut all = own.chain(medium::known(state).ok().flatten());
+        all.find(|known| known.root == place.root)
+    });
     let medium = medium::look(&place.root, place.origin, known.as_ref());
     if let Some(trouble) = &medium.trouble {
         return vec![failed(trouble)];

@@ -55,6 +55,7 @@ fn device(number: u32, protection: &str) -> DeviceStatus {
         local_only: false,
         snoozed_until: None,
         muted_since: None,
+        root: None,
         due: None,
         backup: None,
     }
@@ -71,6 +72,7 @@ fn status(devices: Vec<DeviceStatus>) -> Status {
             remarks: Vec::new(),
         },
         store: None,
+        stores: Vec::new(),
         devices,
     }
 }

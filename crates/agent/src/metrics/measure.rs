@@ -80,8 +80,12 @@ fn agent(sheet: &mut Sheet, status: &Status, health: Health) {
     sheet.note(of::REMARKS, &[], Some(number(remarks)));
     sheet.note(of::USBMUXD_UP, &[], status.agent.usbmuxd.map(truth));
     if let Some(store) = &status.store {
-        sheet.note(of::STORE_USABLE, &[], Some(truth(store.words.is_none())));
-        sheet.note(of::STORE_FREE, &[], store.free.map(number));
+        // Of several stores the worst counts.
+        let stores = || std::iter::once(store).chain(&status.stores);
+        let usable = stores().all(|store| store.words.is_none());
+        sheet.note(of::STORE_USABLE, &[], Some(truth(usable)));
+        let free = stores().filter_map(|store| store.free).min();
+        sheet.note(of::STORE_FREE, &[], free.map(number));
     }
     for protection in PROTECTIONS {
         let those = status.devices.iter();

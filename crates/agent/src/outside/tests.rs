@@ -62,6 +62,7 @@ fn status(now: HostTime, devices: &[(&str, &str)]) -> Status {
             words: None,
             free: None,
         }),
+        stores: Vec::new(),
         devices: devices.iter().map(one).collect(),
     }
 }
@@ -170,6 +171,7 @@ async fn a_beat_comes_with_every_round_and_at_once_when_something_changes() {
         |heard: Vec<(String, String)>| heard.into_iter().map(|(path, _)| path).collect::<Vec<_>>();
     let unknown = |now| Status {
         store: None,
+        stores: Vec::new(),
         ..status(now, &[(ADA, "protected")])
     };
     assert_eq!(

@@ -141,7 +141,7 @@ fn the_document() {
                 None,
             )),
             progress: BTreeMap::from([(&second, running)]),
-            aliases: None,
+            ..Live::default()
         },
     );
     insta::assert_snapshot!(serde_json::to_string_pretty(&document).unwrap());
@@ -229,7 +229,8 @@ fn a_state_without_an_agent_says_that_none_runs() {
 
     let state = crate::state::open_read_only(&path).unwrap();
     let now = Now::new("2026-11-22T08:00:00Z".parse().unwrap(), 0);
-    let status = status_from_state(&state, &Config::default(), None, &now).unwrap();
+    let status =
+        status_from_state(&state, &Config::default(), None, &OwnStores::new(), &now).unwrap();
     assert_eq!(status.as_of, now.host.0);
     assert_eq!(
         (status.agent.running, status.agent.last_poll),

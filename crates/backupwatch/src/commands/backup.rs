@@ -10,7 +10,7 @@ use backupwatch_agent::{
 };
 use backupwatch_core::Udid;
 use indicatif::ProgressBar;
-use std::time::Instant;
+use std::{path::Path, time::Instant};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
@@ -29,20 +29,11 @@ async fn through_agent(
     client: &Client,
     wanted: &Backup,
 ) -> Result<ExitCode, Failure> {
-    if wanted
-        .root
-        .as_deref()
-        .is_some_and(|root| root != setup.paths.backups.as_path())
+    // Before the phones are troubled, where it is plain already.
+    if let Some(root) = &wanted.root
+        && !setup.roots().contains(root)
     {
-        return Err(Failure::new(
-            ExitCode::Usage,
-            "root_with_agent",
-            format!(
-                "the agent is running and keeps its backups in {}",
-                setup.paths.backups.display()
-            ),
-        )
-        .next("Leave --root out, or set backup.root in the configuration and restart the agent."));
+        return Err(another_root(&setup.paths.backups));
     }
     let status = client
         .check()
@@ -50,6 +41,10 @@ async fn through_agent(
         .map_err(|error| reach::refused_by_agent(&error))?;
     choice::sighted(&status)?;
     let udid = choice::udid(choice::device(&status.devices, wanted.device.as_deref())?)?;
+    let its = setup.root_of(&udid);
+    if wanted.root.as_deref().is_some_and(|root| root != its) {
+        return Err(another_root(its));
+    }
     let request = BackupRequest { full: wanted.full };
     let events = client
         .backup(&udid, &request)
@@ -61,6 +56,13 @@ async fn through_agent(
     })
     .await?;
     finish(terminal, wanted.json, ended)
+}
+
+fn another_root(its: &Path) -> Failure {
+    let its = its.display();
+    let message = format!("the agent is running and keeps its backups in {its}");
+    Failure::new(ExitCode::Usage, "root_with_agent", message)
+        .next("Leave --root out, or set backup.root in the configuration and restart the agent.")
 }
 
 async fn here(terminal: Terminal, setup: &Setup, wanted: &Backup) -> Result<ExitCode, Failure> {

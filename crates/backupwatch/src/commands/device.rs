@@ -9,15 +9,17 @@ use crate::{
     setup::Setup,
     terminal::{Terminal, Tone},
 };
-use backupwatch_agent::{api::words::SCHEMA, clock::SystemClock, config::Config, exit::ExitCode};
-use backupwatch_backup::Clock as _;
+use backupwatch_agent::{
+    api::words::SCHEMA, clock::SystemClock, config::Config, exit::ExitCode, places,
+};
+use backupwatch_backup::{Clock as _, Store};
 use backupwatch_core::Udid;
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
     fs, io,
     io::Write as _,
-    path::{Path, PathBuf},
+    path::{Path, PathBuf, absolute},
 };
 use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
 
@@ -25,6 +27,8 @@ use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
 const MUTED: &str = "muted_since";
 /// What the person calls a device.
 const NAME: &str = "name";
+/// Where it is backed up to.
+const ROOT: &str = "backup.root";
 
 /// As JSON, schema 1.
 #[derive(Debug, Serialize)]
@@ -41,6 +45,9 @@ pub struct Document {
     in_force: bool,
     /// Why the running agent does not go by it.
     why: Option<String>,
+    /// What becomes of the backups that are there already; absent where its place stays the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moved: Option<String>,
 }
 
 pub async fn run(
@@ -63,11 +70,17 @@ pub async fn run(
         DeviceCommand::Unset(wanted) => unset(&mut text, &udid, wanted)?,
     }
     let after = text.to_string();
-    Config::parse(&after).map_err(|mistake| {
-        let message = format!("nothing was written, because it would be wrong: {mistake}");
-        Failure::new(ExitCode::Usage, "config", message)
+    let config = Config::parse(&after).map_err(|mistake| {
+        wrong(&mistake)
             .next("The user guide has all keys; `backupwatch config show` shows what holds.")
     })?;
+    let roots = [setup.root_of(&udid), its_root(setup, &config, &udid)];
+    let moved = if roots[0] == roots[1] {
+        None
+    } else {
+        fits(setup, &config, &udid)?;
+        Some(moved(&udid, roots[0], roots[1]))
+    };
     if after != before {
         write(file, &after).map_err(|error| {
             let message = format!("failed to write {}: {error}", file.display());
@@ -88,6 +101,7 @@ pub async fn run(
         own: own(&text, &udid),
         in_force,
         why,
+        moved,
     };
     if command.json() {
         super::json(terminal, &document)?;
@@ -104,6 +118,60 @@ async fn which(setup: &Setup, asked: &str) -> Result<Udid, Failure> {
         Ok(device) => choice::udid(device),
         Err(failure) => asked.parse().map_err(|_| failure),
     }
+}
+
+fn wrong(why: &dyn std::fmt::Display) -> Failure {
+    let message = format!("nothing was written, because it would be wrong: {why}");
+    Failure::new(ExitCode::Usage, "config", message)
+}
+
+/// Where the device is backed up to by this configuration.
+fn its_root<'a>(setup: &'a Setup, config: &'a Config, udid: &Udid) -> &'a Path {
+    let own = config.roots.get(udid);
+    own.map_or(setup.paths.backups.as_path(), PathBuf::as_path)
+}
+
+/// Refuses a root that lies in a store or around one, by whatever links it is reached. A phone's folder and a store within it would
+/// be counted and removed together.
+fn fits(setup: &Setup, config: &Config, udid: &Udid) -> Result<(), Failure> {
+    let choose = |failure: Failure| failure.next("Choose a folder that lies beside it.");
+    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let roots = config.roots.iter();
+    let real_roots = roots
+        .map(|(udid, root)| (udid.clone(), real(root)))
+        .collect();
+    let shared = &setup.paths.backups;
+    let entangled = places::entangled(shared, &config.roots)
+        .or_else(|| places::entangled(&real(shared), &real_roots));
+    if let Some((_, why)) = entangled {
+        return Err(choose(wrong(&why)));
+    }
+    let root = its_root(setup, config, udid);
+    let real_root = real_roots.get(udid).map_or(root, PathBuf::as_path);
+    let above = real_root.ancestors().skip(1);
+    match above.into_iter().find(|folder| Store::open(folder).is_ok()) {
+        Some(store) => {
+            let (root, store) = (root.display(), store.display());
+            let why = format!("{root} lies inside {store}, where other backups are");
+            Err(choose(wrong(&why)))
+        }
+        None => Ok(()),
+    }
+}
+
+/// What a person should know of the backups that are there already.
+fn moved(udid: &Udid, from: &Path, to: &Path) -> String {
+    let old = from.join(udid.as_str());
+    let (from, to) = (from.display(), to.display());
+    let begin = format!("From now on it is backed up to {to}.");
+    if !old.exists() {
+        return begin;
+    }
+    let old = old.display();
+    format!(
+        "{begin} Its backups so far stay in {from}, untouched, and do not count any more: run `backupwatch backup {udid}` to make the \
+         first one in the new place, and remove {old} yourself when you do not need it any more."
+    )
 }
 
 fn read(file: &Path) -> Result<String, Failure> {
@@ -142,6 +210,13 @@ fn set(text: &mut DocumentMut, udid: &Udid, wanted: &SetDevice) -> Result<(), Fa
     if wanted.mute && !table.contains_key(MUTED) {
         put(table, MUTED, SystemClock.now().0.to_string().into())?;
     }
+    if let Some(root) = &wanted.root {
+        let root = absolute(root).map_err(|error| wrong(&error))?;
+        let Some(root) = root.to_str() else {
+            return Err(wrong(&"the folder’s name is not UTF-8 text"));
+        };
+        put(table, ROOT, root.into())?;
+    }
     for (key, value) in &wanted.keys {
         // What is no value of TOML is text, so that nobody has to quote for two readers.
         let value = value
@@ -163,7 +238,11 @@ fn unset(text: &mut DocumentMut, udid: &Udid, wanted: &UnsetDevice) -> Result<()
     let Some(table) = devices.get_mut(&name).and_then(Item::as_table_like_mut) else {
         return Err(no_table(&name));
     };
-    let flags = [(wanted.name, NAME), (wanted.mute, MUTED)];
+    let flags = [
+        (wanted.name, NAME),
+        (wanted.mute, MUTED),
+        (wanted.root, ROOT),
+    ];
     let flags = flags.into_iter().filter(|(is_wanted, _)| *is_wanted);
     let keys = wanted.keys.iter().map(String::as_str);
     for key in flags.map(|(_, key)| key).chain(keys) {
@@ -295,6 +374,9 @@ fn words(terminal: Terminal, document: &Document) -> String {
         let label = format!("  {} ", Tone::Dim.set(&format!("{key:<22}")));
         terminal.wrapped(&label, value, 25)
     }));
+    if let Some(moved) = &document.moved {
+        lines.push(terminal.wrapped("", moved, 0));
+    }
     lines.push(match (&document.why, document.in_force) {
         (Some(why), _) => {
             let line = format!("The running agent does not go by it yet: {why}.");
@@ -334,6 +416,7 @@ port = 4877
             device: String::new(),
             name: name.map(str::to_owned),
             mute: false,
+            root: None,
             keys: keys
                 .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
                 .collect(),
@@ -379,6 +462,7 @@ port = 4877
             device: String::new(),
             name: false,
             mute: false,
+            root: false,
             keys: keys.iter().map(|key| (*key).to_owned()).collect(),
             json: false,
         };

@@ -31,13 +31,14 @@ pub async fn run(
     }
     let client = reach::agent(setup).await?;
     // Without a disk there is still what is known already.
-    let store = stored::open(setup, None).ok();
-    let device = match &store {
-        Some(store) => stored::device(setup, store, wanted.device.as_deref()).await?,
-        None => {
+    let (store, device) = match stored::find(setup, None, wanted.device.as_deref()).await {
+        Ok((store, device)) => (Some(store), device),
+        Err(failure) if failure.error == "store" => {
             let status = super::status::known(setup).await?;
-            choice::device(&status.devices, wanted.device.as_deref())?.clone()
+            let device = choice::device(&status.devices, wanted.device.as_deref())?;
+            (None, device.clone())
         }
+        Err(failure) => return Err(failure),
     };
     let udid = choice::udid(&device)?;
     let case = Case {

@@ -58,8 +58,8 @@ pub struct Report<'a> {
 
 pub async fn run(terminal: Terminal, setup: &Setup, wanted: &Export) -> Result<ExitCode, Failure> {
     let to = target(&wanted.to)?;
-    let store = stored::open(setup, wanted.root.as_deref())?;
-    let device = stored::device(setup, &store, wanted.device.as_deref()).await?;
+    let (store, device) =
+        stored::find(setup, wanted.root.as_deref(), wanted.device.as_deref()).await?;
     let udid = choice::udid(&device)?;
     let all = store.versions(&udid);
     let all = all.map_err(|error| stored::refused(&error))?;

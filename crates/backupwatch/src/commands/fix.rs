@@ -143,7 +143,7 @@ async fn known(
 /// The phone's notes, where they can be read without a password. An agent reads them after each backup; a single command does
 /// not wait for that.
 async fn notes(setup: &Setup, udid: &Udid) -> Option<Books> {
-    let store = stored::open(setup, None).ok()?;
+    let store = stored::open(setup.root_of(udid)).ok()?;
     let held = store.open_version(udid, &Which::Current).ok()?;
     let scratch = setup.paths.state.clone();
     let read = move || held.books(None, &scratch, &Arc::default()).ok();

@@ -6,14 +6,14 @@ use crate::{cli, failure::Failure, reach, setup::Setup, show, terminal::Terminal
 use backupwatch_agent::{
     clock::{Clock as _, SystemClock},
     exit::ExitCode,
-    medium::{self, Known, Medium},
+    medium::{self, Known, Medium, Origin},
     state::{self, StateError},
-    status::{AgentStatus, SCHEMA, Status, StoreStatus, status_from_state},
+    status::{AgentStatus, SCHEMA, Status, StoreStatus, own_stores, status_from_state},
 };
 use backupwatch_backup::Clock as _;
 use backupwatch_core::{Now, Protection};
 use jiff::tz::TimeZone;
-use std::time::Duration;
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 /// How long a disk may take to say that it is there.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -85,13 +85,20 @@ pub async fn known(setup: &Setup) -> Result<Status, Failure> {
         utc_offset_s: clock.utc_offset_s(),
     };
     let state = state::open_read_only(&setup.paths.database);
-    let known = match &state {
-        Ok(state) => medium::known(state).ok().flatten(),
-        Err(_) => None,
+    let known: Vec<Known> = match &state {
+        Ok(state) => {
+            let own = medium::known_own(state).unwrap_or_default();
+            let shared = medium::known(state).ok().flatten();
+            own.into_iter().chain(shared).collect()
+        }
+        Err(_) => Vec::new(),
     };
-    let medium = look(setup, known).await;
+    let (medium, others) = look(setup, &known).await;
+    let mut own = setup.config.roots.clone();
+    own.retain(|_, root| *root != setup.paths.backups);
+    let own = own_stores(&own, &others);
     let from_state =
-        state.and_then(|state| status_from_state(&state, &setup.config, Some(&medium), &now));
+        state.and_then(|state| status_from_state(&state, &setup.config, Some(&medium), &own, &now));
     match from_state {
         Ok(status) => Ok(status),
         Err(StateError::Missing { .. }) => Ok(Status {
@@ -104,15 +111,41 @@ pub async fn known(setup: &Setup) -> Result<Status, Failure> {
                 remarks: medium.remark().into_iter().collect(),
             },
             store: Some(StoreStatus::from(&medium)),
+            stores: others.values().map(StoreStatus::from).collect(),
             devices: Vec::new(),
         }),
         Err(error) => Err(Failure::from_error(ExitCode::Internal, "state", &error)),
     }
 }
 
-/// How the place for backups is now, if its disk says so in time: one that hangs keeps no answer from a person.
-async fn look(setup: &Setup, known: Option<Known>) -> Medium {
-    let (root, origin) = (setup.paths.backups.clone(), setup.origin());
+/// How the place for backups is now, and those of single devices, by their roots.
+async fn look(setup: &Setup, known: &[Known]) -> (Medium, BTreeMap<PathBuf, Medium>) {
+    let looks = setup.roots().into_iter().map(|root| {
+        let origin = match root == setup.paths.backups {
+            true => setup.origin(),
+            false => Origin::Configured,
+        };
+        let known = known.iter().find(|known| known.root == root).cloned();
+        tokio::spawn(look_at(root, origin, known))
+    });
+    // All at the same time, so that several disks that hang take no longer than one.
+    let looks: Vec<_> = looks.collect();
+    let mut others = BTreeMap::new();
+    for look in looks {
+        if let Ok(medium) = look.await {
+            others.insert(medium.root.clone(), medium);
+        }
+    }
+    let shared = &setup.paths.backups;
+    let medium = others.remove(shared);
+    (
+        medium.unwrap_or_else(|| Medium::silent(shared.clone())),
+        others,
+    )
+}
+
+/// If its disk says so in time: one that hangs keeps no answer from a person.
+async fn look_at(root: PathBuf, origin: Origin, known: Option<Known>) -> Medium {
     let looking = tokio::task::spawn_blocking({
         let root = root.clone();
         move || medium::look(&root, origin, known.as_ref())

@@ -94,14 +94,14 @@ async fn rest(
     setup: &Setup,
     purge: bool,
 ) -> Result<(Vec<PathBuf>, Vec<Left>, Option<Version>), Failure> {
-    let paths = setup.paths.clone();
+    let (paths, roots) = (setup.paths.clone(), setup.roots());
     let (removed, left) = super::off_the_loop(move || {
         let removed = if purge {
-            service::purge(&paths)?
+            service::purge(&paths, &roots)?
         } else {
             Vec::new()
         };
-        Ok((removed, service::left(&paths)))
+        Ok((removed, service::left(&paths, &roots)))
     })
     .await?;
     let agent = crate::reach::version(setup).await.ok().flatten();

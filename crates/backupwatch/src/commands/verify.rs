@@ -45,8 +45,7 @@ pub async fn run(terminal: Terminal, setup: &Setup, wanted: &Verify) -> Result<E
         None
     };
     let root = wanted.root.as_deref();
-    let store = stored::open(setup, root)?;
-    let device = stored::device(setup, &store, wanted.device.as_deref()).await?;
+    let (store, device) = stored::find(setup, root, wanted.device.as_deref()).await?;
     let udid = choice::udid(&device)?;
     let all = store
         .versions(&udid)
@@ -182,7 +181,7 @@ async fn look(
 async fn tell(setup: &Setup, root: Option<&Path>, check: Verification) -> Result<(), Failure> {
     match reach::agent(setup).await? {
         // An agent keeps to its own folder, and has nothing to learn of another one.
-        Some(_) if root.is_some_and(|root| root != setup.paths.backups) => {}
+        Some(_) if root.is_some_and(|root| root != setup.root_of(&check.udid)) => {}
         Some(client) => {
             let told = client.verified(&check).await;
             told.map_err(|error| reach::refused_by_agent(&error))?;

@@ -37,8 +37,8 @@ async fn list(
     setup: &Setup,
     wanted: &ListVersions,
 ) -> Result<ExitCode, Failure> {
-    let store = stored::open(setup, wanted.root.as_deref())?;
-    let device = stored::device(setup, &store, wanted.device.as_deref()).await?;
+    let (store, device) =
+        stored::find(setup, wanted.root.as_deref(), wanted.device.as_deref()).await?;
     let udid = choice::udid(&device)?;
     let free = store.free().map_err(|error| stored::refused(&error))?;
     let measured = blocking(move || store.measure(&udid)).await?;
@@ -54,8 +54,8 @@ async fn list(
 }
 
 async fn prune(terminal: Terminal, setup: &Setup, wanted: &Prune) -> Result<ExitCode, Failure> {
-    let store = stored::open(setup, wanted.root.as_deref())?;
-    let device = stored::device(setup, &store, wanted.device.as_deref()).await?;
+    let (store, device) =
+        stored::find(setup, wanted.root.as_deref(), wanted.device.as_deref()).await?;
     let udid = choice::udid(&device)?;
     let policy = setup.config.policy(&udid).retention;
     let (offset, dry_run) = (SystemClock.utc_offset_s(), wanted.dry_run);

@@ -25,7 +25,7 @@ const LOGIN: &str = "login_item";
 pub async fn look(setup: &Setup) -> Vec<Check> {
     let cure = "Restart the Mac.";
     let program = std::env::current_exe().unwrap_or_default();
-    let root = setup.paths.backups.clone();
+    let roots = setup.roots();
     let home = setup.base.home.clone();
     let plist = setup
         .base
@@ -56,7 +56,7 @@ pub async fn look(setup: &Setup) -> Vec<Check> {
             cure,
             move || {
                 let folder = finders_folder(&home);
-                let needed = root.starts_with(&folder);
+                let needed = roots.iter().any(|root| root.starts_with(&folder));
                 let opened = std::fs::read_dir(&folder).map(drop);
                 access(needed, opened.err().as_ref())
             }

@@ -33,16 +33,16 @@ pub struct Left {
     pub counted: bool,
 }
 
-/// What is there of ours, with its size.
-pub fn left(paths: &Paths) -> Vec<Left> {
+/// What is there of ours, with its size. `roots` is each folder with backups.
+pub fn left(paths: &Paths, roots: &[PathBuf]) -> Vec<Left> {
+    let backups = roots.iter().map(|root| ("backups", Some(root)));
     let places = [
-        ("backups", Some(&paths.backups)),
         ("state", Some(&paths.state)),
         ("log", paths.logs.as_ref()),
         ("configuration", Some(&paths.config)),
     ];
-    let places: Vec<(&str, PathBuf)> = places
-        .into_iter()
+    let places: Vec<(&str, PathBuf)> = backups
+        .chain(places)
         .filter_map(|(what, path)| Some((what, path?.clone())))
         .collect();
     let deadline = Instant::now() + PATIENCE;
@@ -106,7 +106,7 @@ fn measure(root: &Path, others: &[PathBuf], deadline: Instant) -> Option<(u64, b
 
 /// Removes state, log and configuration, each file by its name: what else is in these folders stays, and so do they then. What was
 /// removed.
-pub fn purge(paths: &Paths) -> Result<Vec<PathBuf>, Failure> {
+pub fn purge(paths: &Paths, roots: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     // Held until the end: no agent begins meanwhile.
     let _alone = if paths.state.is_dir() {
         Some(alone(paths)?)
@@ -114,7 +114,7 @@ pub fn purge(paths: &Paths) -> Result<Vec<PathBuf>, Failure> {
         None
     };
     let mut removed = Vec::new();
-    let mut remove = |path: &Path| remove(path, &paths.backups, &mut removed);
+    let mut remove = |path: &Path| remove(path, roots, &mut removed);
     for name in names(&paths.state) {
         if name.as_encoded_bytes().starts_with(b"state.db") {
             remove(&paths.state.join(&name))?;
@@ -170,12 +170,12 @@ fn names(folder: &Path) -> Vec<std::ffi::OsString> {
 }
 
 /// A file, a link or a socket, if it is there and is in no folder with backups.
-fn remove(path: &Path, backups: &Path, removed: &mut Vec<PathBuf>) -> Result<(), Failure> {
+fn remove(path: &Path, roots: &[PathBuf], removed: &mut Vec<PathBuf>) -> Result<(), Failure> {
     let is_ours = fs::symlink_metadata(path).is_ok_and(|meta| {
         let kind = meta.file_type();
         kind.is_file() || kind.is_symlink() || kind.is_socket()
     });
-    if !is_ours || path.starts_with(backups) {
+    if !is_ours || roots.iter().any(|root| path.starts_with(root)) {
         return Ok(());
     }
     fs::remove_file(path).map_err(|error: io::Error| {
@@ -237,7 +237,7 @@ mod tests {
     }
 
     fn sizes(paths: &Paths) -> Vec<(&'static str, u64)> {
-        let left = left(paths);
+        let left = left(paths, std::slice::from_ref(&paths.backups));
         assert!(left.iter().all(|left| left.counted));
         left.iter().map(|left| (left.what, left.bytes)).collect()
     }
@@ -273,7 +273,7 @@ mod tests {
         for file in theirs {
             fs::write(folder.path().join(file), "mine").unwrap();
         }
-        let removed = purge(&paths).unwrap();
+        let removed = purge(&paths, std::slice::from_ref(&paths.backups)).unwrap();
         assert_eq!(removed.len(), 7, "{removed:?}");
         assert!(removed.iter().all(|path| !path.exists()));
         for file in theirs {
@@ -287,7 +287,7 @@ mod tests {
         );
         assert!(paths.backups.join("00008101/state.db").exists());
         assert!(
-            purge(&paths)
+            purge(&paths, std::slice::from_ref(&paths.backups))
                 .unwrap()
                 .iter()
                 .all(|path| *path == paths.lock)
@@ -301,7 +301,7 @@ mod tests {
         let backups = folder.path().join("disk");
         fs::rename(&paths.backups, &backups).unwrap();
         paths.backups = backups;
-        purge(&paths).unwrap();
+        purge(&paths, std::slice::from_ref(&paths.backups)).unwrap();
         let names = |path: &Path| super::names(path);
         assert_eq!(names(&folder.path().join("config")), [""; 0]);
         let mut all = names(folder.path());
@@ -314,7 +314,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut paths = home(folder.path());
         paths.backups.clone_from(&paths.state);
-        let removed = purge(&paths).unwrap();
+        let removed = purge(&paths, std::slice::from_ref(&paths.backups)).unwrap();
         assert!(
             removed.iter().all(|path| !path.starts_with(&paths.state)),
             "{removed:?}"
@@ -328,7 +328,7 @@ mod tests {
         let agent = Instance::claim(&paths.lock).unwrap();
         let purging = {
             let paths = paths.clone();
-            thread::spawn(move || purge(&paths))
+            thread::spawn(move || purge(&paths, std::slice::from_ref(&paths.backups)))
         };
         thread::sleep(Duration::from_millis(300));
         assert!(paths.database.exists() && !purging.is_finished());

@@ -26,6 +26,7 @@ fn shown(devices: Vec<DeviceStatus>) -> String {
             remarks: Vec::new(),
         },
         store: None,
+        stores: Vec::new(),
         devices,
     };
     let text = status(Terminal::of_width(80), &all, true, &TimeZone::UTC);

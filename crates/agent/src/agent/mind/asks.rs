@@ -51,12 +51,13 @@ impl Mind {
         }
     }
 
-    /// Goes by this configuration. What can only be chosen at the start stays as it is.
+    /// Goes by this configuration. What can only be chosen at the start stays as it is, and the places see to themselves.
     fn configure(&mut self, config: Config) {
         let Config {
             policies,
             nicknames,
             pings,
+            roots: _,
             own,
         } = config;
         self.watcher.set_policies(policies.clone());
@@ -104,6 +105,9 @@ impl Mind {
             Ask::Status(reply) => {
                 let _gone = reply.send(self.status(now, troubles));
             }
+            Ask::Places(reply) => {
+                let _gone = reply.send(self.places.clone());
+            }
             Ask::Check { listed, reply } => {
                 let before: BTreeSet<Udid> = self.probing.keys().cloned().collect();
                 match listed {
@@ -145,7 +149,7 @@ impl Mind {
                 }
                 self.checks.push(Check {
                     outstanding,
-                    look: self.last_look(),
+                    looks: self.last_looks(),
                     patience: now.host.plus(LOOK_PATIENCE),
                     reply,
                 });
@@ -170,7 +174,9 @@ impl Mind {
             }
             Ask::Configure { config, reply } => {
                 tracing::info!("the configuration was read again");
+                let roots = config.roots.clone();
                 self.configure(*config);
+                self.places_changed(roots, now, acts);
                 acts.push(Act::Configured);
                 // What follows for each device follows now.
                 self.tell(Event::Tick, now, acts);
@@ -247,10 +253,10 @@ impl Mind {
             Ask::Verified { check, reply } => {
                 let udid = check.udid.clone();
                 acts.push(Act::Write(Write::Check(check)));
-                self.scan(BTreeSet::from([udid]), acts);
+                self.scan(udid.clone(), acts);
                 self.checks.push(Check {
                     outstanding: BTreeSet::new(),
-                    look: self.last_look(),
+                    looks: self.last_look_for(&udid),
                     patience: now.host.plus(LOOK_PATIENCE),
                     reply,
                 });
@@ -322,7 +328,8 @@ impl Mind {
             // Before trust there is more to be done than to find a folder.
             Some(view)
                 if view.trust == Some(Trust::Trusted)
-                    && let Some(trouble) = self.medium.as_ref().and_then(Medium::is_away) =>
+                    && let medium = self.mediums.get(&self.places.of(udid).root)
+                    && let Some(trouble) = medium.and_then(Medium::is_away) =>
             {
                 Refusal::NoStore {
                     why: trouble.words.clone(),

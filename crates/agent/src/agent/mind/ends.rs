@@ -1,6 +1,6 @@
 //! What the ends of jobs mean here, before the watcher hears of them.
 
-use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use backupwatch_core::run::{RunEnd, RunFailure, RunReport};
 use backupwatch_core::watcher::{Event, Job};
@@ -32,14 +32,20 @@ impl Mind {
             }
             Done::ObserveEnded(udid) => self.tell(Event::ObserveEnded { udid }, now, acts),
             Done::BackedUp(report) => {
-                self.backup_ended(&report, acts);
+                let root = self.backup_ended(&report, acts);
                 let udid = report.udid.clone();
                 let verified = matches!(report.end, RunEnd::Verified(_));
                 self.tell(Event::BackupFinished(report), now, acts);
+                if root.is_some_and(|root| root != self.places.of(&udid).root) {
+                    // It has another place since, and this backup is not there.
+                    self.forget_copy(udid.clone(), now, acts);
+                    self.scan(udid, acts);
+                    return;
+                }
                 self.look_for_notes(&udid, acts);
                 self.errand_due(udid, verified, now, acts);
             }
-            Done::Scanned(scan) => self.scanned(scan, now, acts),
+            Done::Scanned(root, scan) => self.scanned(&root, scan, now, acts),
             Done::Reread(udid, stretch) => self.reread_ended(udid, stretch, now, acts),
             Done::NotesRead(udid, read) => self.notes_read(udid, read, now, acts),
             Done::Listened(udid, outcome) => self.listened(udid, *outcome, now, acts),
@@ -52,7 +58,8 @@ impl Mind {
         }
     }
 
-    fn backup_ended(&mut self, report: &RunReport, acts: &mut Vec<Act>) {
+    /// Returns where it went.
+    fn backup_ended(&mut self, report: &RunReport, acts: &mut Vec<Act>) -> Option<PathBuf> {
         let outcome = crate::report::outcome(&report.end);
         tracing::info!(
             udid = report.udid.short(),
@@ -63,10 +70,10 @@ impl Mind {
         );
         acts.push(Act::Write(Write::Run(Box::new(report.clone()))));
         self.reported(&report.udid);
-        if let Some(backup) = self.backups.remove(&report.udid) {
-            // Nobody may be following.
-            backup.end.send_replace(Some(report.clone()));
-        }
+        let backup = self.backups.remove(&report.udid)?;
+        // Nobody may be following.
+        backup.end.send_replace(Some(report.clone()));
+        Some(backup.root)
     }
 
     /// What was found is in the store; the look that follows tells the watcher. The history has an entry for damage, and for
@@ -87,48 +94,42 @@ impl Mind {
                 "a backup is damaged"
             );
             acts.push(Act::Write(Write::Check(found)));
-            self.scan(BTreeSet::from([udid]), acts);
+            self.scan(udid, acts);
         } else if let Some(last) = last.filter(|_| after != before) {
             acts.push(Act::Write(Write::Check(last)));
         }
     }
 
     fn found(&mut self, medium: Medium) {
+        let before = self.mediums.get(&medium.root);
         if let Some(trouble) = &medium.trouble
-            && self
-                .medium
-                .as_ref()
-                .and_then(|before| before.trouble.as_ref())
-                != Some(trouble)
+            && before.and_then(|before| before.trouble.as_ref()) != Some(trouble)
         {
             tracing::warn!(why = trouble.words, "backups cannot be made");
         }
-        self.medium = Some(medium);
+        self.mediums.insert(medium.root.clone(), medium);
     }
 
-    fn scanned(&mut self, scan: Scan, now: &Now, acts: &mut Vec<Act>) {
+    fn scanned(&mut self, root: &Path, scan: Scan, now: &Now, acts: &mut Vec<Act>) {
         let found = matches!(scan, Scan::Ready { .. });
+        let is_in_use = self.places.at(root).is_some();
         match scan {
-            Scan::Missing(trouble) => {
-                let why = trouble.words.clone();
-                self.found(Medium::away(self.place.root.clone(), trouble));
-                self.tell(Event::StoreMissing { why }, now, acts);
+            Scan::Missing(trouble) if is_in_use => {
+                self.found(Medium::away(root.to_owned(), trouble));
+                self.tell_of(root, now, acts);
             }
             Scan::Ready {
                 known,
                 free,
                 limit,
                 copies,
-            } => {
-                self.found(Medium::there(self.place.root.clone(), free, limit));
-                if self.place.known.as_ref() != Some(&known) {
-                    acts.push(Act::Write(Write::Store(known.clone())));
-                    self.place.known = Some(known);
-                }
-                self.tell(Event::StoreReady { free }, now, acts);
-                self.run_owed(now, acts);
+            } if is_in_use => {
+                self.found(Medium::there(root.to_owned(), free, limit));
+                acts.extend(self.places.seen(known).map(Act::Write));
+                self.tell_of(root, now, acts);
+                self.run_owed(root, now, acts);
                 for (udid, standing) in copies {
-                    if self.counts(&udid) {
+                    if self.counts(root, &udid) {
                         let (copy, check) = match standing {
                             Some((copy, check)) => (Some(copy), check),
                             None => (None, None),
@@ -143,8 +144,10 @@ impl Mind {
                     }
                 }
             }
+            // Nobody is backed up to there any more.
+            Scan::Missing(_) | Scan::Ready { .. } => {}
         }
-        self.looked(found, acts);
+        self.looked(root, found, acts);
     }
 
     fn panicked(&mut self, what: What, words: String, now: &Now, acts: &mut Vec<Act>) {
@@ -161,13 +164,15 @@ impl Mind {
                 );
             }
             What::Page | What::Notes | What::Plugged => {}
+            What::Scan(root) => {
+                self.looked(&root, false, acts);
+                let what = Job::Store;
+                self.tell(Event::JobPanicked { what, udid: None }, now, acts);
+            }
             What::Cables => self.cables.found(Vec::new()),
             What::Log(udid) => self.listening_broke(&udid),
             What::Program(udid) => self.errand_broke(&udid, words, now, acts),
             What::Asked(job, udid) => {
-                if job == Job::Store {
-                    self.looked(false, acts);
-                }
                 if let Some(udid) = &udid {
                     match job {
                         Job::Probe => self.visit_ended(udid),

@@ -2,6 +2,7 @@
 //! restart what was owed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use backupwatch_core::watcher::DeviceView;
 use backupwatch_core::{Now, Udid};
@@ -51,9 +52,12 @@ impl Mind {
         }
     }
 
-    /// The store is there.
-    pub(super) fn run_owed(&mut self, now: &Now, acts: &mut Vec<Act>) {
-        for udid in std::mem::take(&mut self.errands.owed) {
+    /// The store below this root is there.
+    pub(super) fn run_owed(&mut self, root: &Path, now: &Now, acts: &mut Vec<Act>) {
+        let places = &self.places;
+        let here = |udid: &Udid| places.of(udid).root == root;
+        let owed: Vec<Udid> = self.errands.owed.extract_if(.., here).collect();
+        for udid in owed {
             self.begin_errand(udid, now, acts);
         }
     }

@@ -194,6 +194,7 @@ mod tests {
                 remarks: Vec::new(),
             },
             store: None,
+            stores: Vec::new(),
             devices: devices.collect(),
         }
     }
