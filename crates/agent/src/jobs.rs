@@ -14,7 +14,7 @@ use backupwatch_core::reread::Slice;
 use backupwatch_core::retention::RetentionPolicy;
 use backupwatch_core::run::{CancelledBy, Phase, Progress, RunEnd, RunFailure, RunReport};
 use backupwatch_core::verdict::Check;
-use backupwatch_core::watcher::{Attachment, Event, Job};
+use backupwatch_core::watcher::{Attachment, Disk, Event, Job};
 use backupwatch_core::{Facts, HostTime, LocalCopy, NoAnswer, Trust, Udid};
 use backupwatch_device::bus::Found;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
@@ -76,6 +76,8 @@ pub enum Scan {
         known: Known,
         /// Bytes its disk has for us.
         free: Option<u64>,
+        /// Which disk that is.
+        disk: Option<Disk>,
         /// What keeps it from taking another backup.
         limit: Option<Trouble>,
         /// Each phone's current backup, and what a later look at it found.
@@ -511,6 +513,7 @@ fn scan(place: &Place, mut udids: BTreeSet<Udid>, heal: bool) -> Scan {
                     id: store.id().to_owned(),
                 },
                 free,
+                disk: medium::disk(&place.root),
                 limit: medium::limit(&store, free),
                 copies,
             }

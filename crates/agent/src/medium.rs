@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use backupwatch_backup::store::ROOM;
 use backupwatch_backup::{Store, StoreError};
 use backupwatch_core::Udid;
+use backupwatch_core::watcher::Disk;
 use backupwatch_core::words::{ended, size};
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
@@ -176,6 +178,8 @@ pub struct Medium {
     pub condition: Condition,
     /// Bytes that its disk has for us, where that can be told.
     pub free: Option<u64>,
+    /// Which disk that is.
+    pub disk: Option<Disk>,
     /// What is the matter with it.
     pub trouble: Option<Trouble>,
 }
@@ -187,6 +191,7 @@ impl Medium {
             root,
             condition: trouble.condition,
             free: None,
+            disk: None,
             trouble: Some(trouble),
         }
     }
@@ -199,8 +204,14 @@ impl Medium {
                 .as_ref()
                 .map_or(Condition::Ready, |limit| limit.condition),
             free,
+            disk: None,
             trouble: limit,
         }
+    }
+
+    /// On this disk.
+    pub fn on(self, disk: Option<Disk>) -> Self {
+        Self { disk, ..self }
     }
 
     /// Its disk does not answer.
@@ -260,6 +271,12 @@ pub fn look(root: &Path, origin: Origin, known: Option<&Known>) -> Medium {
         }
         Err(trouble) => Medium::away(root_of(), trouble),
     }
+}
+
+/// The disk that a store is on.
+pub fn disk(root: &Path) -> Option<Disk> {
+    let looked = std::fs::metadata(root).ok()?;
+    Some(Disk(looked.dev()))
 }
 
 /// What keeps a store that is there from taking another backup.

@@ -266,6 +266,7 @@ fn a_place_that_cannot_be_looked_at_is_not_an_empty_one() {
             root: "/Volumes/Safe".into(),
             condition,
             free: None,
+            disk: None,
             trouble: Some(trouble),
         };
         let live = Live {

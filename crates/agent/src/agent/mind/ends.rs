@@ -121,10 +121,11 @@ impl Mind {
             Scan::Ready {
                 known,
                 free,
+                disk,
                 limit,
                 copies,
             } if is_in_use => {
-                self.found(Medium::there(root.to_owned(), free, limit));
+                self.found(Medium::there(root.to_owned(), free, limit).on(disk));
                 acts.extend(self.places.seen(known).map(Act::Write));
                 self.tell_of(root, now, acts);
                 self.run_owed(root, now, acts);

@@ -77,8 +77,9 @@ impl Mind {
             return;
         };
         let away = medium.is_away().map(|trouble| trouble.words.clone());
-        let free = medium.free;
+        let (free, disk) = (medium.free, medium.disk);
         if root == self.places.shared().root {
+            self.watcher.on_disk(disk);
             let event = match away {
                 Some(why) => Event::StoreMissing { why },
                 None => Event::StoreReady { free },
@@ -90,6 +91,7 @@ impl Mind {
         let own = own.filter(|(_, other)| other.as_path() == root);
         let own: Vec<Udid> = own.map(|(udid, _)| udid.clone()).collect();
         for udid in own {
+            self.watcher.own_on_disk(&udid, disk);
             let event = match away.clone() {
                 Some(why) => Event::OwnStoreMissing { udid, why },
                 None => Event::OwnStoreReady { udid, free },
@@ -240,6 +242,7 @@ mod tests {
         let scan = Scan::Ready {
             known,
             free: None,
+            disk: None,
             limit: None,
             copies: vec![(udid.clone(), copy.map(|copy| (copy, None)))],
         };
