@@ -84,12 +84,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         sleep(REST);
         let before = agent.wakes()?;
         sleep(QUIET);
-        looks.push(Look {
+        let look = Look {
             at: begin.elapsed(),
             held: agent.held()?,
             woken: agent.woken_since(&before)?,
             cpu: agent.cpu()? - cpu,
-        });
+        };
+        // Whoever waits for so long sees how it goes, and something is known where it does not come to its end.
+        println!("{}", row(&look).join("  "));
+        looks.push(look);
         ensure!(
             agent.judges_as(options.phones - well, well)?,
             "what was judged rightly is judged wrongly later"
@@ -118,17 +121,19 @@ fn print(looks: &[Look]) {
         "CPU of the round",
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
-    for look in looks {
-        rows.push(vec![
-            format!("{:.1}", look.at.as_secs_f64() / 60.0),
-            in_mebibytes(look.held.memory),
-            look.held.descriptors.to_string(),
-            look.held.threads.to_string(),
-            look.woken.to_string(),
-            format!("{:.2} s", look.cpu),
-        ]);
-    }
+    rows.extend(looks.iter().map(row));
     println!("{}", table(&rows));
+}
+
+fn row(look: &Look) -> Vec<String> {
+    vec![
+        format!("{:.1}", look.at.as_secs_f64() / 60.0),
+        in_mebibytes(look.held.memory),
+        look.held.descriptors.to_string(),
+        look.held.threads.to_string(),
+        look.woken.to_string(),
+        format!("{:.2} s", look.cpu),
+    ]
 }
 
 /// What grows is seen in the difference between two halves, and not in single looks: an allocator takes its time to settle.
