@@ -125,8 +125,12 @@ fn what_would_be_wrong_is_not_written() {
             "must be greater",
         ),
         (
-            &["device", "set", ALAN, "backup.root=/mnt"],
+            &["device", "set", ALAN, "notify.desktop=false"],
             "holds for all devices",
+        ),
+        (
+            &["device", "set", ALAN, "backup.root=photos"],
+            "is a whole path",
         ),
         (
             &["device", "set", ALAN, "muted_since=yesterday"],
