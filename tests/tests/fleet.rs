@@ -261,3 +261,67 @@ fn begin_until(ask: impl Fn() -> Value, is: impl Fn(&Value) -> bool) -> Value {
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
 }
+
+/// A system whose `/etc` has the managed file in it, for one command; nobody else on this computer sees it.
+fn managed(table: &Table, text: &str, mode: &str, arguments: &[&str]) -> Option<Said> {
+    let unshare = peers::find("unshare")?;
+    let us = std::os::unix::fs::MetadataExt::uid(&fs::metadata("/proc/self").unwrap());
+    if us != 0 {
+        peers::missed("root, who makes a system of its own");
+        return None;
+    }
+    let ours = table.ours(arguments);
+    let mut command = Command::new(unshare);
+    command
+        .args(["--mount", "sh", "-ec"])
+        .arg(
+            "mount -t tmpfs -o mode=0755 tmpfs /etc; mkdir /etc/backupwatch\n\
+             printf %s \"$1\" > /etc/backupwatch/config.toml; chmod \"$2\" /etc/backupwatch/config.toml; shift 2; exec \"$@\"",
+        )
+        .args(["sh", text, mode])
+        .arg(ours.get_program())
+        .args(ours.get_args())
+        .env_clear();
+    for (name, value) in ours.get_envs() {
+        command.env(name, value.unwrap());
+    }
+    Some(peers::run(&mut command, PATIENCE).into())
+}
+
+#[test]
+fn what_is_managed_holds_above_the_persons_own_and_is_shown() {
+    let table = Table::of(Vec::new());
+    configure(&table, "[icloud]\nlate = \"1 d\"\nstale = \"5 d\"\n");
+    let text = "[icloud]\nstale = \"3 d\"\n[metrics]\ntextfile = \"/tmp/m.prom\"\n";
+    let Some(shown) = managed(&table, text, "644", &["config", "show"]) else {
+        return;
+    };
+    let holds = Config::parse(&shown.out).unwrap_or_else(|error| panic!("{error} {shown:?}"));
+    let icloud = &holds.policies.general.icloud;
+    assert_eq!(
+        (icloud.late.to_string(), icloud.stale.to_string()),
+        ("1 d".to_owned(), "3 d".to_owned()),
+        "{shown:?}"
+    );
+    let said = managed(&table, text, "644", &["status"]).unwrap();
+    let words = "set icloud.stale, metrics.textfile in /etc/backupwatch/config.toml";
+    let line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(line(&said.out).contains(words), "{said:?}");
+    let said = managed(&table, text, "644", &["status", "--json"]).unwrap();
+    let status: Value = serde_json::from_str(&said.out).unwrap();
+    let keys = &status["agent"]["managed"]["keys"];
+    assert_eq!(
+        keys,
+        &serde_json::json!(["icloud.stale", "metrics.textfile"])
+    );
+    let said = managed(&table, text, "644", &["doctor"]).unwrap();
+    assert!(line(&said.out).contains(words), "{said:?}");
+
+    // Whoever else could have written it is not believed.
+    let said = managed(&table, text, "666", &["config", "check"]).unwrap();
+    assert_eq!(said.code, Some(2), "{said:?}");
+    assert!(
+        said.err.contains("users other than root may change"),
+        "{said:?}"
+    );
+}

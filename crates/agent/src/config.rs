@@ -21,7 +21,7 @@ use crate::outside::http::{Plain, Url, UrlError};
 use crate::outside::settings::{Hooks, Ping, Webhook};
 use crate::paths::{Base, Moved};
 
-pub use sources::Sources;
+pub use sources::{Managed, Sources};
 
 /// A file longer than this is not a configuration.
 const FILE_MAX: u64 = 1 << 20;
@@ -39,6 +39,8 @@ pub struct Config {
     pub roots: BTreeMap<Udid, PathBuf>,
     /// What is not a threshold.
     pub own: Own,
+    /// What of all this the person has not set, but somebody who looks after this computer.
+    pub managed: Option<Managed>,
 }
 
 /// The keys of the agent itself.
@@ -277,6 +279,16 @@ impl fmt::Display for Mistake {
 /// Why there is no configuration. The message follows "failed to".
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
+    /// Not only root may have written what holds for everybody.
+    #[error(
+        "trust the managed configuration {path}: users other than root may change {what}; `sudo chown root` and `sudo chmod go-w` help"
+    )]
+    Untrusted {
+        /// The file.
+        path: PathBuf,
+        /// It, or a folder above it.
+        what: PathBuf,
+    },
     /// It cannot be read.
     #[error("read the configuration {path}")]
     Io {
@@ -299,34 +311,13 @@ pub enum ConfigError {
 impl Config {
     /// The file's configuration. A missing file is the default configuration, unless the person named it.
     pub fn load(path: &Path, named: bool) -> Result<Self, ConfigError> {
-        let fail = |source| ConfigError::Io {
-            path: path.to_owned(),
-            source,
+        let Some(text) = text(path, named)? else {
+            return Ok(Self::default());
         };
-        let mistake = |mistake| ConfigError::Mistake {
+        Self::parse(&text).map_err(|mistake| ConfigError::Mistake {
             path: path.to_owned(),
             mistake: Box::new(mistake),
-        };
-        let file = match std::fs::File::open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !named => {
-                return Ok(Self::default());
-            }
-            Err(error) => return Err(fail(error)),
-        };
-        let mut bytes = Vec::new();
-        file.take(FILE_MAX + 1)
-            .read_to_end(&mut bytes)
-            .map_err(fail)?;
-        if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > FILE_MAX {
-            return Err(mistake(Mistake::plain(format!(
-                "it is longer than {} KiB",
-                FILE_MAX >> 10
-            ))));
-        }
-        let text = String::from_utf8(bytes)
-            .map_err(|_| mistake(Mistake::plain("it is not UTF-8 text".to_owned())))?;
-        Self::parse(&text).map_err(mistake)
+        })
     }
 
     /// The configuration that `text` is.
@@ -394,6 +385,33 @@ impl Config {
     pub fn policy(&self, udid: &Udid) -> &Policy {
         self.policies.of(udid)
     }
+}
+
+/// What stands in the file; nothing where it is missing, unless the person named it.
+fn text(path: &Path, named: bool) -> Result<Option<String>, ConfigError> {
+    let fail = |source| ConfigError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mistake = |message: String| ConfigError::Mistake {
+        path: path.to_owned(),
+        mistake: Box::new(Mistake::plain(message)),
+    };
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !named => return Ok(None),
+        Err(error) => return Err(fail(error)),
+    };
+    let mut bytes = Vec::new();
+    file.take(FILE_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(fail)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > FILE_MAX {
+        let most = FILE_MAX >> 10;
+        return Err(mistake(format!("it is longer than {most} KiB")));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| mistake("it is not UTF-8 text".to_owned()))?;
+    Ok(Some(text))
 }
 
 impl Mistake {

@@ -35,4 +35,5 @@ mod serving;
 pub mod signals;
 pub mod state;
 pub mod status;
+mod trusted;
 pub mod verification;

@@ -128,6 +128,15 @@ impl Base {
         }
     }
 
+    /// Where whoever looks after this computer configures for everybody on it.
+    pub fn managed_config(&self) -> PathBuf {
+        let folder = match self.system {
+            System::MacOs => "/Library/Application Support",
+            System::Xdg => "/etc",
+        };
+        Path::new(folder).join(NAME).join("config.toml")
+    }
+
     /// The configuration file: the one that was asked for, else the first that exists, else the first place.
     pub fn config_file(&self, asked: Option<&Path>) -> PathBuf {
         if let Some(asked) = asked {

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::alias::Aliases;
-use crate::config::Config;
+use crate::config::{Config, Managed};
 use crate::exit::ExitCode;
 use crate::medium::{self, Medium, Trouble};
 use crate::places::moved;
@@ -59,6 +59,9 @@ pub struct AgentStatus {
     /// Why usbmuxd does not answer, the damaged state that was set aside, and the like: one sentence each.
     #[serde(default)]
     pub remarks: Vec<String>,
+    /// What the person has not configured, but whoever looks after this computer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub managed: Option<Managed>,
 }
 
 /// The place for local backups.
@@ -336,6 +339,7 @@ pub fn status_from_state(
         last_poll: state.agent()?.last_poll.map(|at| at.0),
         usbmuxd: None,
         remarks: stores::remarks(medium, own, &views, &config.nicknames),
+        managed: config.managed.clone(),
     };
     let aliases = Aliases::kept(state)?;
     let live = Live {

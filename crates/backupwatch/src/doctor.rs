@@ -80,6 +80,8 @@ pub async fn examine(global: &crate::cli::Global, notify: bool) -> Result<Report
 fn config(setup: &Setup, wrong: Option<&Failure>) -> Check {
     const ID: &str = "config";
     let file = setup.paths.config.display();
+    let managed = setup.config.managed.as_ref();
+    let managed = managed.map_or_else(String::new, |managed| format!(" {}", managed.words()));
     match wrong {
         Some(failure) => Check::fail(
             ID,
@@ -90,11 +92,11 @@ fn config(setup: &Setup, wrong: Option<&Failure>) -> Check {
             format!("Correct that line; then run: backupwatch config check --config '{file}'"),
         ),
         None if setup.paths.config.exists() => {
-            Check::pass(ID, format!("The configuration {file} is right."))
+            Check::pass(ID, format!("The configuration {file} is right.{managed}"))
         }
         None => Check::pass(
             ID,
-            format!("There is no configuration at {file}: the defaults hold."),
+            format!("There is no configuration at {file}: the defaults hold.{managed}"),
         ),
     }
 }

@@ -65,6 +65,7 @@ pub fn load_anyway(global: &Global) -> Result<(Setup, Option<Failure>), Failure>
     let base = base()?;
     let file = base.config_file(global.config.as_deref());
     let sources = Sources {
+        managed: Some(base.managed_config()),
         file: file.clone(),
         named: global.config.is_some(),
         base: base.clone(),

@@ -48,6 +48,10 @@ pub fn status(terminal: Terminal, status: &Status, agent_counts: bool, zone: &Ti
     if agent_counts {
         let _ = writeln!(out, "{}", terminal.wrapped("", &agent(status), 0));
     }
+    if let Some(managed) = &status.agent.managed {
+        let words = Tone::Dim.set(&managed.words());
+        let _ = writeln!(out, "{}", terminal.wrapped("", &words, 0));
+    }
     for remark in &status.agent.remarks {
         let _ = writeln!(
             out,

@@ -133,6 +133,7 @@ fn start() -> TempDir {
             let clock = Arc::new(SystemClock);
             let started = jiff::Timestamp::UNIX_EPOCH;
             let sources = Sources {
+                managed: None,
                 file: database.with_file_name("config.toml"),
                 named: false,
                 base: Base::of_this_user().unwrap(),

@@ -255,6 +255,7 @@ fn nothing() -> Status {
             last_poll: None,
             usbmuxd: Some(true),
             remarks: Vec::new(),
+            managed: None,
         },
         store: None,
         devices: Vec::new(),

@@ -326,6 +326,7 @@ impl Mind {
                 Mux::Down(_) => Some(false),
             },
             remarks,
+            managed: self.config.managed.clone(),
         };
         let progress = self
             .backups

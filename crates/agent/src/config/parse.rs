@@ -87,6 +87,7 @@ pub(super) fn parse(text: &str) -> Result<Config, Mistake> {
         pings: BTreeMap::new(),
         roots: BTreeMap::new(),
         own,
+        managed: None,
     };
     match devices.map(|devices| (devices.span(), devices.into_inner())) {
         None => {}

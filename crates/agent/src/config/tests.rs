@@ -1,6 +1,7 @@
 //! Tables over `fixtures/config`: every good file reads back from what it shows, every bad one names its line.
 
 use super::*;
+use crate::paths::Base;
 
 fn fixture(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -138,4 +139,90 @@ fn files_that_are_not_there_not_text_or_endless() {
         Config::load(&path, false).is_err(),
         "depth is bounded by the parser"
     );
+}
+
+/// The managed file holds for what it says, the person's own for the rest, and each mistake is told of its file.
+#[test]
+fn what_is_managed_wins_key_by_key() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let dir = tempfile::tempdir().unwrap();
+    let (own, managed) = (dir.path().join("own.toml"), dir.path().join("managed.toml"));
+    let home = dir.path().to_owned();
+    let base = Base {
+        system: crate::paths::System::Xdg,
+        config: home.clone(),
+        state: home.clone(),
+        data: home.clone(),
+        runtime: None,
+        uid: 0,
+        home,
+    };
+    let us = rustix::process::geteuid().as_raw();
+    let sources = Sources {
+        managed: Some(managed.clone()),
+        file: own.clone(),
+        named: false,
+        base,
+    };
+    let load = || sources.load_of(&[0, us]);
+    let write = |path: &Path, text: &str, mode: u32| {
+        std::fs::write(path, text).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let udid: Udid = "00008110-000A1B2C3D4E001E".parse().unwrap();
+
+    // Neither is there, then the person's, then both.
+    assert_eq!(load().unwrap(), Config::default());
+    write(
+        &own,
+        "[icloud]\nlate = \"1 d\"\nstale = \"5 d\"\n[ping]\nurl = \"https://own.example/1\"\n\
+         [device.00008110-000a1b2c3d4e001e]\nname = \"Ada\"\nicloud.stale = \"6 d\"\n",
+        0o600,
+    );
+    assert_eq!(load().unwrap().managed, None);
+    write(
+        &managed,
+        "[icloud]\nstale = \"3 d\"\n[metrics]\ntextfile = \"~/m.prom\"\n\
+         [device.00008110-000A1B2C3D4E001E]\nicloud.stale = \"60 h\"\n",
+        0o644,
+    );
+    let both = load().unwrap();
+    let general = &both.policies.general.icloud;
+    assert_eq!(
+        (general.late.to_string(), general.stale.to_string()),
+        ("1 d".to_owned(), "3 d".to_owned())
+    );
+    assert_eq!(both.policy(&udid).icloud.stale.to_string(), "60 h");
+    assert_eq!(both.nicknames.get(&udid).map(String::as_str), Some("Ada"));
+    assert!(both.own.ping.url.is_some());
+    let prom = dir.path().join("m.prom");
+    assert_eq!(both.own.metrics.textfile.as_deref(), Some(&*prom));
+    insta::assert_snapshot!(both.managed.unwrap().words().replace(&*managed.to_string_lossy(), "FILE"), @"");
+
+    // Each mistake is told of the file that it is in; one of both together, too.
+    let words = |error: ConfigError| crate::medium::in_full(&error);
+    write(&managed, "[icloud]\nstael = \"3 d\"\n", 0o644);
+    let error = words(load().unwrap_err());
+    assert!(error.contains("managed.toml, line 2, column 1"), "{error}");
+    write(&managed, "[icloud]\nlate = \"70 h\"\n", 0o644);
+    write(&own, "[icloud]\nstale = \"60 h\"\n", 0o644);
+    let error = words(load().unwrap_err());
+    assert!(
+        error.contains("managed.toml") && error.contains("together with"),
+        "{error}"
+    );
+
+    // Somebody else could have written it: by the file, by its folder, or by being its owner.
+    write(&managed, "menu_bar = false\n", 0o664);
+    let error = words(load().unwrap_err());
+    assert!(
+        error.contains("users other than root may change"),
+        "{error}"
+    );
+    write(&managed, "menu_bar = false\n", 0o644);
+    assert!(!load().unwrap().own.menu_bar);
+    assert!(sources.load_of(&[u32::MAX]).is_err());
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(matches!(load(), Err(ConfigError::Untrusted { .. })));
 }

@@ -70,6 +70,7 @@ fn status(devices: Vec<DeviceStatus>) -> Status {
             last_poll: None,
             usbmuxd: Some(true),
             remarks: Vec::new(),
+            managed: None,
         },
         store: None,
         stores: Vec::new(),

@@ -20,6 +20,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
+use crate::trusted::changeable;
+
 /// Where the program finds others. The agent's own environment is that of launchd or systemd, which nobody looks at.
 #[cfg(target_os = "macos")]
 const PATH: &str = "/opt/homebrew/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
@@ -75,18 +77,11 @@ pub fn check(program: &Path) -> Result<(), UnsafeProgram> {
     if !about.is_file() || about.mode() & 0o111 == 0 {
         return Err(UnsafeProgram::NotAProgram { path: real });
     }
-    // Both ways to it: where a link stands, and where it leads.
-    for path in real.ancestors().chain(program.ancestors().skip(1)) {
-        let about = std::fs::metadata(path).map_err(|source| at(path, source))?;
-        let mine = [0, rustix::process::geteuid().as_raw()].contains(&about.uid());
-        // In a sticky folder, such as /tmp, nobody can rename what is another's.
-        let sticky = about.is_dir() && about.mode() & 0o1000 != 0;
-        if !mine || (about.mode() & 0o022 != 0 && !sticky) {
-            let path = path.to_owned();
-            return Err(UnsafeProgram::Others { path });
-        }
+    let us = rustix::process::geteuid().as_raw();
+    match changeable(program, &[0, us]).map_err(|source| at(&real, source))? {
+        Some(path) => Err(UnsafeProgram::Others { path }),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// What is to be run.

@@ -55,6 +55,7 @@ fn status(now: HostTime, devices: &[(&str, &str)]) -> Status {
             last_poll: Some(now.0),
             usbmuxd: Some(true),
             remarks: Vec::new(),
+            managed: None,
         },
         store: Some(crate::status::StoreStatus {
             root: "/backups".to_owned(),

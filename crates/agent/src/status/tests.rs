@@ -102,6 +102,7 @@ fn agent() -> AgentStatus {
         last_poll: Some("2026-11-22T07:59:00Z".parse().unwrap()),
         usbmuxd: Some(true),
         remarks: Vec::new(),
+        managed: None,
     }
 }
 

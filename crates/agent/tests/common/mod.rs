@@ -90,6 +90,7 @@ impl Home {
         Setup {
             config,
             sources: Sources {
+                managed: None,
                 file: self.base().home.join("config.toml"),
                 named: false,
                 base: self.base(),

@@ -224,6 +224,7 @@ fn setup(home: &Path) -> Result<Setup, Failure> {
     };
     std::fs::write(home.join("config.toml"), CONFIG)?;
     let sources = Sources {
+        managed: None,
         file: home.join("config.toml"),
         named: true,
         base: base.clone(),

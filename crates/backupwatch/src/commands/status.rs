@@ -109,6 +109,7 @@ pub async fn known(setup: &Setup) -> Result<Status, Failure> {
                 last_poll: None,
                 usbmuxd: None,
                 remarks: medium.remark().into_iter().collect(),
+                managed: setup.config.managed.clone(),
             },
             store: Some(StoreStatus::from(&medium)),
             stores: others.values().map(StoreStatus::from).collect(),

@@ -24,6 +24,7 @@ fn shown(devices: Vec<DeviceStatus>) -> String {
             last_poll: Some(as_of),
             usbmuxd: Some(true),
             remarks: Vec::new(),
+            managed: None,
         },
         store: None,
         stores: Vec::new(),

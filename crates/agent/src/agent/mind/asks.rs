@@ -59,11 +59,13 @@ impl Mind {
             pings,
             roots: _,
             own,
+            managed,
         } = config;
         self.watcher.set_policies(policies.clone());
         self.config.policies = policies;
         self.config.nicknames = nicknames;
         self.config.pings = pings;
+        self.config.managed = managed;
         self.config.own.ping = own.ping;
         self.config.own.webhook = own.webhook;
         self.config.own.hooks = own.hooks;

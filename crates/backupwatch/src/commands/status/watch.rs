@@ -192,6 +192,7 @@ mod tests {
                 last_poll: Some(as_of),
                 usbmuxd: None,
                 remarks: Vec::new(),
+                managed: None,
             },
             store: None,
             stores: Vec::new(),
