@@ -7,7 +7,7 @@ use backupwatch_e2e::{
     table::{PATIENCE, Said, Table, persona},
 };
 use serde_json::Value;
-use std::{fs, path::Path, process::Command};
+use std::{fs, os::unix::fs::MetadataExt as _, path::Path, process::Command};
 
 /// How the recipes call us for the person at the screen of a Mac.
 const AS_THE_PERSON: &str = "sudo -H -u \"$(stat -f %Su /dev/console)\" /usr/local/bin/backupwatch";
@@ -262,29 +262,35 @@ fn begin_until(ask: impl Fn() -> Value, is: impl Fn(&Value) -> bool) -> Value {
     }
 }
 
-/// A system whose `/etc` has the managed file in it, for one command; nobody else on this computer sees it.
+/// For one command, a system in whose `/etc` our script has laid the managed file; nobody else on this computer sees it.
 fn managed(table: &Table, text: &str, mode: &str, arguments: &[&str]) -> Option<Said> {
     let unshare = peers::find("unshare")?;
-    let us = std::os::unix::fs::MetadataExt::uid(&fs::metadata("/proc/self").unwrap());
-    if us != 0 {
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
         peers::missed("root, who makes a system of its own");
         return None;
     }
+    let file = table.home().join("managed.toml");
+    fs::write(&file, text).unwrap();
     let ours = table.ours(arguments);
+    let folder = Path::new(ours.get_program()).parent().unwrap();
+    let script = "mount -t tmpfs -o mode=0755 tmpfs /etc; \"$1\" \"$2\"; chmod \"$3\" /etc/backupwatch/config.toml\n\
+        shift 3; exec \"$@\"";
     let mut command = Command::new(unshare);
     command
-        .args(["--mount", "sh", "-ec"])
-        .arg(
-            "mount -t tmpfs -o mode=0755 tmpfs /etc; mkdir /etc/backupwatch\n\
-             printf %s \"$1\" > /etc/backupwatch/config.toml; chmod \"$2\" /etc/backupwatch/config.toml; shift 2; exec \"$@\"",
-        )
-        .args(["sh", text, mode])
+        .args(["--mount", "sh", "-ec", script, "sh"])
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../contrib/mdm/lay-down.sh"))
+        .arg(file)
+        .arg(mode)
         .arg(ours.get_program())
         .args(ours.get_args())
         .env_clear();
     for (name, value) in ours.get_envs() {
         command.env(name, value.unwrap());
     }
+    command.env(
+        "PATH",
+        format!("{}:/usr/bin:/bin:/usr/sbin:/sbin", folder.display()),
+    );
     Some(peers::run(&mut command, PATIENCE).into())
 }
 
@@ -317,7 +323,9 @@ fn what_is_managed_holds_above_the_persons_own_and_is_shown() {
     let said = managed(&table, text, "644", &["doctor"]).unwrap();
     assert!(line(&said.out).contains(words), "{said:?}");
 
-    // Whoever else could have written it is not believed.
+    // A mistake is not laid down, and whoever else could have written it is not believed.
+    let said = managed(&table, "[icloud]\nstael = 3\n", "644", &["config", "show"]).unwrap();
+    assert!(!said.ok() && said.err.contains("stael"), "{said:?}");
     let said = managed(&table, text, "666", &["config", "check"]).unwrap();
     assert_eq!(said.code, Some(2), "{said:?}");
     assert!(

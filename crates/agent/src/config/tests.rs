@@ -198,7 +198,8 @@ fn what_is_managed_wins_key_by_key() {
     assert!(both.own.ping.url.is_some());
     let prom = dir.path().join("m.prom");
     assert_eq!(both.own.metrics.textfile.as_deref(), Some(&*prom));
-    insta::assert_snapshot!(both.managed.unwrap().words().replace(&*managed.to_string_lossy(), "FILE"), @"");
+    let words = both.managed.unwrap().words();
+    assert!(words.contains("icloud.stale, metrics.textfile"), "{words}");
 
     // Each mistake is told of the file that it is in; one of both together, too.
     let words = |error: ConfigError| crate::medium::in_full(&error);
