@@ -16,7 +16,7 @@ use super::layout::Layout;
 use crate::disk::{self, CWD};
 
 /// How often a lock that is taken is tried (the one of the records is held while a small file is synced), and the pause between.
-const LOCK_TRIES: u32 = 10;
+const LOCK_TRIES: u32 = 25;
 const RECORDS_TRIES: u32 = 500;
 pub(super) const LOCK_PAUSE: Duration = Duration::from_millis(20);
 

@@ -455,7 +455,7 @@ fn a_lock_that_is_soon_given_back_is_waited_for() {
     let claim = Claim::take(&store, &udid()).unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            std::thread::sleep(std::time::Duration::from_millis(50));
+            std::thread::sleep(std::time::Duration::from_millis(20));
             drop(claim);
         });
         assert!(Claim::take(&store, &udid()).is_ok());
