@@ -530,6 +530,7 @@ fn empty_at(folder: BorrowedFd<'_>, name: &CStr, threads: usize) -> Result<(), E
     let names = names_in(&below)?;
     let share = names.len().div_ceil(threads).max(1);
     std::thread::scope(|scope| {
+        let mut removers = Vec::with_capacity(threads);
         for names in names.chunks(share) {
             let below = &below;
             let remove = move || {
@@ -539,7 +540,11 @@ fn empty_at(folder: BorrowedFd<'_>, name: &CStr, threads: usize) -> Result<(), E
             };
             let remover = std::thread::Builder::new().name("remover".to_owned());
             // Where there is no thread to be had, one does all of it.
-            let _ = remover.spawn_scoped(scope, remove);
+            removers.extend(remover.spawn_scoped(scope, remove));
+        }
+        // The scope waits for what a thread does, and not until it has put away what it had.
+        for remover in removers {
+            let _ = remover.join();
         }
     });
     Ok(())
