@@ -153,6 +153,7 @@ fn start() -> TempDir {
                 place: backupwatch_agent::doctor::Place {
                     root: database.with_file_name("backups"),
                     origin: backupwatch_agent::medium::Origin::OurOwn,
+                    own: std::collections::BTreeMap::new(),
                     database: database.clone(),
                     desktop: false,
                 },

@@ -258,6 +258,7 @@ fn nothing() -> Status {
             managed: None,
         },
         store: None,
+        stores: Vec::new(),
         devices: Vec::new(),
     }
 }
