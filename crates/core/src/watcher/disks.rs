@@ -1,6 +1,7 @@
 //! Which stores share a disk: two backups at once make a disk slower than one after the other would.
 
 use super::Watcher;
+use crate::run::Phase;
 use crate::udid::Udid;
 use std::collections::BTreeMap;
 
@@ -46,14 +47,20 @@ impl Watcher {
     /// The backups under way, as a device finds them that is to be backed up.
     pub(super) fn traffic(&self, udid: &Udid) -> Traffic {
         let here = self.disk_of(udid);
-        let running = self.devices.values();
-        let running = running.filter(|device| device.running.is_some());
+        let running = self
+            .devices
+            .values()
+            .filter_map(|device| Some((device, device.running.as_ref()?.phase)));
         let mut traffic = Traffic {
             everywhere: 0,
             on_disk: 0,
         };
-        for device in running {
+        for (device, phase) in running {
             traffic.everywhere += 1;
+            // Whoever waits for a person, for half an hour perhaps, writes nothing.
+            if phase == Phase::WaitingForPasscode {
+                continue;
+            }
             // A disk that is not known may be any.
             let there = self.disk_of(device.udid());
             let apart = here.zip(there).is_some_and(|(here, there)| here != there);

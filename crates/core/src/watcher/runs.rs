@@ -18,7 +18,8 @@ use crate::words::Scene;
 use crate::words::notices::{self, Draft};
 
 impl Watcher {
-    /// A running backup has entered another phase. The question for the passcode is told once a run.
+    /// A running backup has entered another phase. The question for the passcode is told once a run, and whoever asks it leaves the
+    /// disk to others.
     pub(super) fn backup_phase(
         &mut self,
         udid: &Udid,
@@ -40,6 +41,7 @@ impl Watcher {
             self.tell(udid, now, commands, |scene, _, _| {
                 notices::passcode_wanted(scene)
             });
+            return Touched::All;
         }
         Touched::One(udid.clone())
     }

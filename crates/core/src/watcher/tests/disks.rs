@@ -2,6 +2,7 @@
 
 use crate::fixture::{ANNA, BEN, at, facts, udid, verified};
 use crate::policy::Policy;
+use crate::run::Phase;
 use crate::time::{Now, Period};
 use crate::watcher::{Attachment, BackupView, Command, Disk, Event, Watcher};
 use crate::{LinkKind, Udid};
@@ -116,6 +117,18 @@ fn who_waits_for_a_disk_says_so_and_has_it_next() {
     assert_eq!(wall.running, [udid(ANNA)]);
     wall.finish(ANNA);
     assert_eq!(wall.running, [udid(CARL)]);
+}
+
+#[test]
+fn who_waits_for_a_passcode_keeps_nobody_from_the_disk() {
+    let mut wall = Wall::new(2, 1).on([Some(1), Some(1), Some(1)]);
+    wall.plug_in_all();
+    assert_eq!(wall.running, [udid(ANNA)]);
+    wall.send(Event::BackupPhase {
+        udid: udid(ANNA),
+        phase: Phase::WaitingForPasscode,
+    });
+    assert_eq!(wall.running, [udid(ANNA), udid(BEN)]);
 }
 
 #[test]
