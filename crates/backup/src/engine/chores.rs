@@ -2,6 +2,7 @@
 //!
 //! What blocks on the disk runs on a thread that may.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use backupwatch_core::Udid;
@@ -109,7 +110,10 @@ pub(super) async fn move_all(
         let places = places.as_ref();
         places.is_ok_and(|(from, to)| is_put_in_place(from.inside(), to.inside()))
     };
-    let movers = if moves.iter().all(apart) { MOVERS } else { 1 };
+    // A phone that lies may write one place in two ways.
+    let places: HashSet<&str> = moves.iter().flatten().map(|(_, to)| to.inside()).collect();
+    let apart = places.len() == moves.len() && moves.iter().all(apart);
+    let movers = if apart { MOVERS } else { 1 };
     let share = moves.len().div_ceil(movers).max(1);
     let mut tasks = Vec::with_capacity(movers);
     while !moves.is_empty() {

@@ -69,6 +69,8 @@ impl Clock for TestClock {
 pub(super) enum Backup {
     /// Passcode, data, done, in some seconds.
     Works,
+    /// Data, done: no passcode is asked for.
+    WorksAlone,
     /// Waits for its passcode until it is stopped.
     WaitsForPasscode,
     /// Is not stopped by anything.
@@ -307,7 +309,9 @@ impl Phones for Script {
             progress
                 .send_modify(|now| (now.phase, now.bytes, now.files) = (phase, bytes, bytes / 100))
         };
-        step(Phase::WaitingForPasscode, 0);
+        if behaviour != Backup::WorksAlone {
+            step(Phase::WaitingForPasscode, 0);
+        }
         let end = match behaviour {
             Backup::Panics => panic!("the engine was told to break"),
             Backup::Stuck => std::future::pending().await,
@@ -318,7 +322,7 @@ impl Phones for Script {
                     by: CancelledBy::Phone,
                 })
             }
-            Backup::Works => {
+            Backup::Works | Backup::WorksAlone => {
                 tokio::time::sleep(Duration::from_secs(2)).await;
                 for percent in 0..10 {
                     step(Phase::Transferring, percent * 1000);

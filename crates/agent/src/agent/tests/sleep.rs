@@ -19,6 +19,7 @@ async fn attached_and_judged(rig: &Rig) {
 async fn the_computer_is_kept_awake_until_a_backup_ends_in_whatever_way() {
     for backup in [
         Backup::Works,
+        Backup::WorksAlone,
         Backup::WaitsForPasscode,
         Backup::Stuck,
         Backup::Panics,
@@ -29,7 +30,7 @@ async fn the_computer_is_kept_awake_until_a_backup_ends_in_whatever_way() {
         assert!(!rig.is_kept_awake(), "{backup:?}: watching is no reason");
         let mut following = rig.desk.backup(udid(1), false).await.unwrap();
         match backup {
-            Backup::Works => {
+            Backup::Works | Backup::WorksAlone => {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 assert!(rig.is_kept_awake(), "{backup:?}");
             }

@@ -131,7 +131,10 @@ async fn backed_up_at_once(own: &std::path::Path) -> usize {
     config.roots.insert(udid(2), own.join("backups"));
     let rig = Rig::new(config);
     for n in 1..=2 {
-        rig.phones.set(&udid(n), |phone| phone.cloud_days = 58);
+        rig.phones.set(&udid(n), |phone| {
+            phone.cloud_days = 58;
+            phone.backup = Backup::WorksAlone;
+        });
     }
     // Where the stores are is looked at before the phones come.
     rig.tell(Event::MuxUp).await;
