@@ -188,6 +188,8 @@ struct World {
     next_attachment: u32,
     probing: BTreeMap<String, HostTime>,
     running: BTreeMap<String, bool>,
+    /// Of those, who waits for a passcode and leaves the disk to others.
+    waiting: BTreeSet<String>,
     pause_until: BTreeMap<String, HostTime>,
     snoozed_until: BTreeMap<String, HostTime>,
     store_is_missing: bool,
@@ -232,6 +234,7 @@ impl World {
             next_attachment: 1,
             probing: BTreeMap::new(),
             running: BTreeMap::new(),
+            waiting: BTreeSet::new(),
             pause_until: BTreeMap::new(),
             snoozed_until: BTreeMap::new(),
             store_is_missing: false,
@@ -300,10 +303,17 @@ impl World {
                 trust: *trust,
             }),
             What::Hint => self.send(Event::DomainChanged { udid: id() }),
-            What::Phase(phase) => self.send(Event::BackupPhase {
-                udid: id(),
-                phase: *phase,
-            }),
+            What::Phase(phase) => {
+                if *phase == Phase::WaitingForPasscode && self.running.contains_key(name) {
+                    self.waiting.insert(name.to_owned());
+                } else {
+                    self.waiting.remove(name);
+                }
+                self.send(Event::BackupPhase {
+                    udid: id(),
+                    phase: *phase,
+                });
+            }
             What::EndRun(failure) => {
                 let running: Vec<String> = self.running.keys().cloned().collect();
                 for device in running {
@@ -368,6 +378,7 @@ impl World {
                 match job {
                     Job::Probe => drop(self.probing.remove(name)),
                     Job::Backup => {
+                        self.waiting.remove(name);
                         if self.running.remove(name).is_some() {
                             self.pause_until
                                 .insert(name.to_owned(), later(&self.now, Period::hours(1)).host);
@@ -443,6 +454,7 @@ impl World {
 
     fn end_run(&mut self, device: &str, failure: Option<RunFailure>) {
         self.running.remove(device);
+        self.waiting.remove(device);
         match &failure {
             Some(
                 RunFailure::PasscodeTimeout
@@ -491,6 +503,7 @@ impl World {
             assert_eq!(before.get(device), Some(cloud), "the memory of {device}");
         }
         (self.running, self.probing) = (BTreeMap::new(), BTreeMap::new());
+        self.waiting.clear();
         (self.rereading, self.stopping) = (None, false);
         self.attached.clear();
     }
@@ -511,8 +524,8 @@ impl World {
         };
         let commands = self.watcher.handle(&self.now, event);
         self.note_changes();
-        let running_before = self.running.len();
-        let mut started = 0;
+        let mut running = self.running.len();
+        let mut writing = running - self.waiting.len();
         for command in commands {
             match command {
                 Command::Probe { udid, attachment } => {
@@ -533,11 +546,14 @@ impl World {
                     );
                     let second = self.running.insert(device.clone(), plan.asked);
                     assert_eq!(second, None, "two backups of one device");
-                    started += 1;
+                    (running, writing) = (running + 1, writing + 1);
                     let backup = &self.policy.backup;
-                    let most = backup.parallel.min(backup.per_disk);
                     assert!(
-                        running_before + started <= usize::from(most),
+                        running <= usize::from(backup.parallel),
+                        "more backups than are allowed"
+                    );
+                    assert!(
+                        writing <= usize::from(backup.per_disk),
                         "more backups to the one disk than are allowed"
                     );
                     if !plan.asked {
