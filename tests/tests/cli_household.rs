@@ -6,6 +6,7 @@
     reason = "the helpers of tests may fail as tests do"
 )]
 
+use backupwatch_agent::status::DeviceStatus;
 use backupwatch_e2e::{
     agent::{Agent, WATCH_ONLY, configure},
     peers, schema,
@@ -106,6 +107,40 @@ fn a_phone_is_named_and_muted_while_the_agent_runs() {
     });
     let back = json(&table, &["device", "unset", ADA, "--name", "--json"]);
     assert_eq!(back["own"], serde_json::json!({}), "{back:#}");
+    agent.end();
+}
+
+/// As other daemons do; without a terminal there is none that could go away.
+#[test]
+fn a_hangup_has_the_agent_read_its_configuration_again() {
+    let table = Table::of(vec![persona("fresh")]);
+    configure(&table, WATCH_ONLY);
+    let agent = Agent::start(&table);
+    agent.when_device(ALAN, "it is judged", |device| {
+        device.protection == "protected" && device.nickname.is_none()
+    });
+    let named = |name: &str| {
+        let name = name.to_owned();
+        move |device: &DeviceStatus| device.nickname.as_deref() == Some(&name)
+    };
+    let call = |name: &str, rest: &str| {
+        let text = format!("{WATCH_ONLY}[device.{ALAN}]\nname = \"{name}\"\n{rest}");
+        configure(&table, &text);
+        agent.signal("HUP");
+    };
+    call("Ben", "");
+    agent.when_device(ALAN, "its name holds", named("Ben"));
+    // A mistake is told in the log, and the agent goes on as it did.
+    call("Carl", "icloud.stael = 3\n");
+    agent.when("the mistake is told", |_| {
+        agent
+            .words()
+            .contains("the old configuration stays at work")
+    });
+    assert!(agent.words().contains("stael"), "{}", agent.words());
+    agent.when_device(ALAN, "its name still holds", named("Ben"));
+    call("Dora", "");
+    agent.when_device(ALAN, "its next name holds", named("Dora"));
     agent.end();
 }
 

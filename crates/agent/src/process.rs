@@ -15,6 +15,7 @@ use backupwatch_notify::menu::MenuBar;
 use backupwatch_notify::{FromDesktop, Notifier};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -73,6 +74,8 @@ pub struct Setup<P> {
     pub clock: Arc<dyn Clock>,
     /// Keeps the computer awake while a backup runs.
     pub power: Power,
+    /// At each of these an agent reads its configuration again.
+    pub hangups: Option<Signal>,
 }
 
 impl<P> fmt::Debug for Setup<P> {
@@ -109,9 +112,10 @@ pub enum StartError {
 
 /// The agent: runs until `shutdown`, and ends what is under way politely.
 pub async fn serve<P: Phones>(
-    setup: Setup<P>,
+    mut setup: Setup<P>,
     shutdown: CancellationToken,
 ) -> Result<(), StartError> {
+    let hangups = setup.hangups.take();
     let clock = Arc::clone(&setup.clock);
     let paths = setup.paths.clone();
     let mut start = Start::of(&paths)?;
@@ -165,6 +169,7 @@ pub async fn serve<P: Phones>(
         context,
         page,
         (ways, others),
+        hangups,
         shutdown.clone(),
     ));
     let mut watch = tokio::spawn(agent::run(parts, asks, shutdown.clone()));
@@ -219,14 +224,17 @@ fn page_context(context: &api::Context) -> Option<page::Context> {
     })
 }
 
-/// The local API, the page, and what monitoring is told.
+/// The local API, the page, what monitoring is told, and the signal to read the configuration again.
 async fn faces(
     listener: Listener,
     context: api::Context,
     page: Option<(page::Listener, page::Context)>,
     (ways, others): (metrics::Ways, mpsc::Receiver<metrics::Ways>),
+    hangups: Option<Signal>,
     shutdown: CancellationToken,
 ) {
+    let reload = Arc::clone(&context.reload);
+    let reloads = reload.at_each(hangups, shutdown.clone());
     let api = api::serve(listener, context, shutdown.clone());
     let page = async {
         if let Some((listener, context)) = page {
@@ -234,7 +242,7 @@ async fn faces(
         }
     };
     let ways = metrics::serve(ways, others, shutdown.clone());
-    tokio::join!(api, page, ways);
+    tokio::join!(api, page, ways, reloads);
 }
 
 /// One command of a person, in this process, while no agent runs: the same loop without the listening.

@@ -3,10 +3,13 @@
 
 use std::fmt;
 
+use tokio::signal::unix::Signal;
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use crate::agent::{Desk, Refusal};
 use crate::config::{ConfigError, Sources};
+use crate::medium::in_full;
 use crate::metrics::Switch;
 use crate::outside::{self, NotReady};
 use crate::places;
@@ -64,6 +67,19 @@ impl Reload {
             sources,
             desk,
             metrics: Mutex::new(None),
+        }
+    }
+
+    /// Reads it again at each of these signals. Whoever sends one hears no answer, so the log says what became of it.
+    pub(crate) async fn at_each(&self, signals: Option<Signal>, shutdown: CancellationToken) {
+        let Some(mut signals) = signals else {
+            return;
+        };
+        while let Some(Some(())) = shutdown.run_until_cancelled(signals.recv()).await {
+            if let Err(error) = self.reload().await {
+                let why = in_full(&error);
+                tracing::error!(why, "the old configuration stays at work");
+            }
         }
     }
 

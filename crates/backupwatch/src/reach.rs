@@ -105,6 +105,7 @@ pub fn process_setup_by(
         open_page: Arc::new(browser::open),
         clock: Arc::new(SystemClock),
         power: Power::of_this_computer(),
+        hangups: None,
     }
 }
 

@@ -107,6 +107,7 @@ impl Home {
             open_page: Arc::new(|_| Ok(())),
             clock: Arc::new(SystemClock),
             power: Power::left_alone(),
+            hangups: None,
         }
     }
 

@@ -9,7 +9,10 @@ use backupwatch_agent::{
     process, signals,
 };
 use backupwatch_notify::{Desktop, Notifier, Recorder, app, menu};
-use std::sync::Arc;
+use std::{
+    io::{self, IsTerminal as _},
+    sync::Arc,
+};
 use tokio::{runtime::Handle, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +33,13 @@ pub async fn run(
     let _log = logging::start(sink, &filter, terminal.is_live())
         .map_err(|error| Failure::from_error(ExitCode::Usage, "log", &error))?;
     let shutdown = CancellationToken::new();
-    signals::cancel_on_signal(shutdown.clone())?;
+    // One that was started in a terminal ends with it. To every other daemon SIGHUP says that its configuration has changed.
+    let hangups = if io::stdin().is_terminal() {
+        signals::cancel_on_signal(shutdown.clone())?;
+        None
+    } else {
+        Some(signals::cancel_on_signal_but_hangup(shutdown.clone())?)
+    };
     let (answer, answers) = mpsc::channel(ANSWERS);
     app::listen(&Handle::current(), answer.clone());
     let menu_bar = setup.config.own.menu_bar;
@@ -42,6 +51,7 @@ pub async fn run(
     };
     let setup = process::Setup {
         menu,
+        hangups,
         ..reach::process_setup(setup, None, notifier, answers)?
     };
     process::serve(setup, shutdown)
