@@ -3,11 +3,13 @@
 use backupwatch_agent::config::Config;
 use backupwatch_e2e::{
     agent::{Agent, WATCH_ONLY, configure},
-    peers,
+    peers, schema,
     table::{PATIENCE, Said, Table, persona},
 };
 use serde_json::Value;
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path, process::Command};
+
+const ADA: &str = "00008101-000A111122225058";
 
 /// How the recipes call us for the person at the screen of a Mac.
 const AS_THE_PERSON: &str = "sudo -H -u \"$(stat -f %Su /dev/console)\" /usr/local/bin/backupwatch";
@@ -322,6 +324,36 @@ fn what_is_managed_holds_above_the_persons_own_and_is_shown() {
     );
     let said = managed(&table, text, "644", &["doctor"]).unwrap();
     assert!(line(&said.out).contains(words), "{said:?}");
+
+    // What a person sets beside it is written, and they hear what of it does not hold.
+    let store = table.home().join("store");
+    let carts = format!(
+        "[device.{ADA}]\nname = \"Cart 3\"\nicloud.late = \"3 d\"\nbackup.root = {store:?}\n"
+    );
+    let root = table.home().join("photos");
+    let mine = format!("--root={}", root.display());
+    let set = |more: &[&str]| {
+        let arguments = [["device", "set", ADA].as_slice(), more].concat();
+        managed(&table, &carts, "644", &arguments).unwrap()
+    };
+    let said = set(&["--name", "Mine", "icloud.stale=5", "--json", &mine]);
+    let document: Value = serde_json::from_str(&said.out).unwrap_or_else(|_| panic!("{said:?}"));
+    schema::assert_hold(&[("device".to_owned(), document.clone())]);
+    let words = "Of this, backup.root, name does not hold: whoever looks after this computer has set it otherwise in \
+                 /etc/backupwatch/config.toml.";
+    assert_eq!(document["overridden"], words, "{document:#}");
+    assert!(document.get("moved").is_none(), "{document:#}");
+    let said = set(&["backup.min_battery=30"]);
+    assert!(line(&said.out).contains(words), "{said:?}");
+    // With what is laid down it would be wrong, so it is not written.
+    let before = fs::read_to_string(table.config()).unwrap();
+    let said = set(&["icloud.stale=3"]);
+    assert_eq!(said.code, Some(2), "{said:?}");
+    assert!(
+        said.err.contains("nothing was written") && said.err.contains("together with"),
+        "{said:?}"
+    );
+    assert_eq!(fs::read_to_string(table.config()).unwrap(), before);
 
     // A mistake is not laid down, and whoever else could have written it is not believed.
     let said = managed(&table, "[icloud]\nstael = 3\n", "644", &["config", "show"]).unwrap();

@@ -42,6 +42,14 @@ impl Managed {
         let (file, keys) = (self.file.display(), self.keys.join(", "));
         format!("Whoever looks after this computer has set {keys} in {file}.")
     }
+
+    /// The keys of this device alone, as they stand in its table.
+    pub fn of(&self, udid: &Udid) -> impl Iterator<Item = &str> {
+        self.keys.iter().filter_map(|key| {
+            let (device, key) = key.strip_prefix("device.")?.split_once('.')?;
+            (Udid::typed(device).ok()? == *udid).then_some(key)
+        })
+    }
 }
 
 impl Sources {
@@ -50,20 +58,37 @@ impl Sources {
         self.load_of(&[ROOT])
     }
 
-    /// The same where these users may write the managed file.
+    /// What would hold if this stood in the person's file.
+    pub fn with(&self, own: &str) -> Result<Config, ConfigError> {
+        self.with_of(own, &[ROOT])
+    }
+
+    /// What holds now where these users may write the managed file.
     pub(super) fn load_of(&self, owners: &[u32]) -> Result<Config, ConfigError> {
-        let mut config = Config::load(&self.file, self.named)?;
+        let own = text(&self.file, self.named)?.unwrap_or_default();
+        self.with_of(&own, owners)
+    }
+
+    pub(super) fn with_of(&self, own: &str, owners: &[u32]) -> Result<Config, ConfigError> {
+        // By itself first: its mistakes have a place.
+        let mut config = Config::parse(own).map_err(|mistake| wrong(&self.file, mistake))?;
         if let Some(file) = &self.managed
             && let Some(managed) = text(file, false)?
         {
-            config = self.under(file, &managed, owners)?;
+            config = self.under(own, file, &managed, owners)?;
         }
         config.own.metrics = config.own.metrics.at_home(&self.base);
         Ok(config)
     }
 
     /// The person's configuration with the managed one laid over it.
-    fn under(&self, file: &Path, managed: &str, owners: &[u32]) -> Result<Config, ConfigError> {
+    fn under(
+        &self,
+        own: &str,
+        file: &Path,
+        managed: &str,
+        owners: &[u32],
+    ) -> Result<Config, ConfigError> {
         let changeable = changeable(file, owners).map_err(|source| ConfigError::Io {
             path: file.to_owned(),
             source,
@@ -72,13 +97,7 @@ impl Sources {
             let path = file.to_owned();
             return Err(ConfigError::Untrusted { path, what });
         }
-        let wrong = |mistake: Mistake| ConfigError::Mistake {
-            path: file.to_owned(),
-            mistake: Box::new(mistake),
-        };
-        // By itself first: its mistakes have a place.
-        Config::parse(managed).map_err(wrong)?;
-        let own = text(&self.file, self.named)?.unwrap_or_default();
+        Config::parse(managed).map_err(|mistake| wrong(file, mistake))?;
         let together = |managed: &str| -> Result<_, String> {
             let mut whole: toml::Table = own.parse().map_err(|_| "it is no table".to_owned())?;
             let managed: toml::Table = managed.parse().map_err(|_| "it is no table".to_owned())?;
@@ -91,13 +110,23 @@ impl Sources {
         };
         let (config, keys) = together(managed).map_err(|why| {
             let beside = self.file.display();
-            wrong(Mistake::plain(format!("together with {beside}: {why}")))
+            wrong(
+                file,
+                Mistake::plain(format!("together with {beside}: {why}")),
+            )
         })?;
         let managed = (!keys.is_empty()).then(|| Managed {
             file: file.to_owned(),
             keys,
         });
         Ok(Config { managed, ..config })
+    }
+}
+
+fn wrong(path: &Path, mistake: Mistake) -> ConfigError {
+    ConfigError::Mistake {
+        path: path.to_owned(),
+        mistake: Box::new(mistake),
     }
 }
 

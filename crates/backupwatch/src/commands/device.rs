@@ -10,7 +10,11 @@ use crate::{
     terminal::{Terminal, Tone},
 };
 use backupwatch_agent::{
-    api::words::SCHEMA, clock::SystemClock, config::Config, exit::ExitCode, places,
+    api::words::SCHEMA,
+    clock::SystemClock,
+    config::{Config, Managed},
+    exit::ExitCode,
+    places,
 };
 use backupwatch_backup::{Clock as _, Store};
 use backupwatch_core::Udid;
@@ -48,6 +52,9 @@ pub struct Document {
     /// What becomes of the backups that are there already; absent where its place stays the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     moved: Option<String>,
+    /// What of `own` does not hold, because whoever looks after this computer has set it otherwise; absent where all of it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    overridden: Option<String>,
 }
 
 pub async fn run(
@@ -70,10 +77,11 @@ pub async fn run(
         DeviceCommand::Unset(wanted) => unset(&mut text, &udid, wanted)?,
     }
     let after = text.to_string();
-    let config = Config::parse(&after).map_err(|mistake| {
+    Config::parse(&after).map_err(|mistake| {
         wrong(&mistake)
             .next("The user guide has all keys; `backupwatch config show` shows what holds.")
     })?;
+    let config = setup.sources.with(&after).map_err(|error| wrong(&error))?;
     let roots = [setup.root_of(&udid), its_root(setup, &config, &udid)];
     let moved = if roots[0] == roots[1] {
         None
@@ -94,11 +102,13 @@ pub async fn run(
             Err(error) => (false, Some(reach::refused_by_agent(&error).message)),
         },
     };
+    let own = own(&text, &udid);
     let document = Document {
         schema: SCHEMA,
         device: udid.to_string(),
         file: file.clone(),
-        own: own(&text, &udid),
+        overridden: overridden(&own, config.managed.as_ref(), &udid),
+        own,
         in_force,
         why,
         moved,
@@ -344,6 +354,25 @@ fn collect(table: &dyn TableLike, above: &str, own: &mut BTreeMap<String, String
     }
 }
 
+/// Those of its keys above which somebody else's word holds, in a sentence.
+fn overridden(
+    own: &BTreeMap<String, String>,
+    managed: Option<&Managed>,
+    udid: &Udid,
+) -> Option<String> {
+    let managed = managed?;
+    let keys: Vec<&str> = managed
+        .of(udid)
+        .filter(|key| own.contains_key(*key))
+        .collect();
+    let (keys, file) = (keys.join(", "), managed.file.display());
+    (!keys.is_empty()).then(|| {
+        format!(
+            "Of this, {keys} does not hold: whoever looks after this computer has set it otherwise in {file}."
+        )
+    })
+}
+
 fn no_table(name: &str) -> Failure {
     Failure::new(
         ExitCode::Usage,
@@ -376,6 +405,9 @@ fn words(terminal: Terminal, document: &Document) -> String {
     }));
     if let Some(moved) = &document.moved {
         lines.push(terminal.wrapped("", moved, 0));
+    }
+    if let Some(overridden) = &document.overridden {
+        lines.push(Tone::Warning.set(&terminal.wrapped("", overridden, 0)));
     }
     lines.push(match (&document.why, document.in_force) {
         (Some(why), _) => {
