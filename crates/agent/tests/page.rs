@@ -343,3 +343,20 @@ async fn a_phone_that_is_called_script_is_called_so_and_does_nothing() {
     }
     agent.end().await;
 }
+
+#[tokio::test]
+async fn where_a_phone_is_backed_up_to_is_shown_where_that_is_its_own() {
+    let home = Home::with(vec![ada()]);
+    let own = format!("{CALM}[device.{ADA}]\nbackup.root = \"/disk/<b>photos\"\n");
+    let agent = home.agent(&own).up().await;
+    agent
+        .when("Ada is known", |status| {
+            common::device(status, ADA).is_some_and(|one| one.root.is_some())
+        })
+        .await;
+    let browser = Browser::enter(&agent).await;
+    let body = browser.get(&format!("/devices/{ADA}")).await.body;
+    let words = "It goes to a folder of its own: <code>/disk/&lt;b&gt;photos</code>";
+    assert!(body.contains(words), "{body}");
+    agent.end().await;
+}

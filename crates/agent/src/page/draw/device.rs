@@ -143,6 +143,9 @@ fn backup(scene: &Scene, device: &DeviceStatus, at: &str) -> Markup {
                 }
                 None => {
                     p { (words::local(&device.local, scene.now, &scene.zone)) "." }
+                    @if let Some(root) = &device.root {
+                        p class="quiet" { "It goes to a folder of its own: " code { (root) } }
+                    }
                     @if let Some(due) = &device.due {
                         p {
                             "A backup is needed: " (due.reasons.join(", ")) "."
