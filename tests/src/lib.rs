@@ -11,6 +11,7 @@ pub mod cleanroot;
 pub mod conversation;
 pub mod desktop;
 pub mod macho;
+pub mod mount;
 pub mod peers;
 pub mod schema;
 pub mod somebody;

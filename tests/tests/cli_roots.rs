@@ -9,14 +9,17 @@
 
 use backupwatch_e2e::{
     agent::{Agent, WATCH_ONLY, configure},
+    mount::Mount,
     peers, schema,
     table::{PATIENCE, Said, Table, persona},
 };
+use backupwatch_sim::persona::Persona;
 use serde_json::Value;
 use std::{fs, path::PathBuf};
 
 const ADA: &str = "00008101-000A111122225058";
 const ALAN: &str = "00008101-000A11112222F1E5";
+const GRACE: &str = "00008101-000A111122221A7E";
 
 /// Ada's phone, of which iCloud has had nothing for long, has a root of its own; Alan's has the one of all others.
 struct Household {
@@ -28,7 +31,11 @@ struct Household {
 
 impl Household {
     fn new() -> Self {
-        let table = Table::of(vec![persona("stale-58-days"), persona("fresh")]);
+        Self::with(vec![persona("stale-58-days"), persona("fresh")])
+    }
+
+    fn with(phones: Vec<Persona>) -> Self {
+        let table = Table::of(phones);
         let disk = table.home().join("photos");
         fs::create_dir(&disk).unwrap();
         let (shared, own) = (table.home().join("safe"), disk.join("backups"));
@@ -46,10 +53,23 @@ impl Household {
     }
 
     fn set_root(&self) -> Said {
+        self.set_root_of(ADA)
+    }
+
+    fn set_root_of(&self, udid: &str) -> Said {
         let own = self.own.to_str().unwrap();
-        let said = self.ours(&["device", "set", ADA, "--root", own]);
+        let said = self.ours(&["device", "set", udid, "--root", own]);
         assert!(said.ok(), "{said:?}");
         said
+    }
+
+    /// How often a phone was asked for a backup.
+    fn asked(&self, udid: &str) -> usize {
+        let phones = self.table.sim().phones().into_iter();
+        let seen = phones.filter(|phone| phone.udid() == udid);
+        let seen = seen.flat_map(|phone| phone.seen());
+        seen.filter(|seen| seen.name.contains("mobilebackup2"))
+            .count()
     }
 
     fn status(&self) -> Value {
@@ -220,4 +240,128 @@ fn a_root_in_another_store_is_refused() {
     let said = home.ours(&["status"]);
     assert_eq!(said.code, Some(2), "{said:?}");
     assert!(said.err.contains("lies inside"), "{said:?}");
+}
+
+/// A disk that is full, and one for reading only: its phone is told so, and has the backup that is on it; the other phone is backed up.
+#[test]
+fn a_disk_that_takes_no_backup_is_said_of_its_phone_alone() {
+    let home = Household::new();
+    let Some(mount) = Mount::at(&home.disk) else {
+        return;
+    };
+    assert!(home.ours(&["check"]).code.is_some());
+    home.set_root();
+    for udid in [ADA, ALAN] {
+        let said = home.ours(&["backup", udid]);
+        assert!(said.ok(), "{said:?}");
+    }
+    let look = |state: &str, words: &str, how: &str| {
+        if how == "through the agent" {
+            assert!(home.ours(&["check"]).code.is_some());
+        }
+        let status = home.status();
+        let (ada, alan) = (device(&status, ADA), device(&status, ALAN));
+        assert_eq!(status["store"]["state"], "ready", "{how}: {status:#}");
+        assert_eq!(status["stores"][0]["state"], state, "{how}: {status:#}");
+        for device in [ada, alan] {
+            assert_eq!(device["local"]["state"], "verified", "{how}: {status:#}");
+        }
+        let said = home.ours(&["status"]);
+        let told = one_line(&said.out);
+        assert!(
+            told.contains("Backups of Ada’s iPhone 📱 cannot be made: "),
+            "{how}: {said:?}"
+        );
+        assert!(told.contains(words), "{how}: {said:?}");
+        assert!(!told.contains("Backups cannot be made"), "{how}: {said:?}");
+        let asked = home.asked(ADA);
+        let said = home.ours(&["backup", ADA]);
+        assert_eq!(said.code, Some(7), "{how}: {said:?}");
+        assert!(one_line(&said.all()).contains(words), "{how}: {said:?}");
+        assert_eq!(
+            home.asked(ADA),
+            asked,
+            "{how}: the passcode was asked for in vain"
+        );
+        let said = home.ours(&["backup", ALAN]);
+        assert!(said.ok(), "{how}: {said:?}");
+    };
+    mount.close();
+    look(
+        "read_only",
+        "cannot be written to: it is read-only",
+        "alone",
+    );
+    mount.open();
+    let agent = Agent::start(&home.table);
+    for udid in [ADA, ALAN] {
+        agent.when_device(udid, "its backup is seen", |device| {
+            device.local.state == "verified" && !device.links.is_empty()
+        });
+    }
+    mount.fill();
+    look("no_room", "kB free", "through the agent");
+    mount.empty();
+    assert!(home.ours(&["check"]).code.is_some());
+    let status = home.status();
+    assert_eq!(status["stores"][0]["state"], "ready", "{status:#}");
+    let said = home.ours(&["backup", ADA]);
+    assert!(said.ok(), "{said:?}");
+    agent.end();
+}
+
+/// Two phones on one disk, which is not the one of all others. They share it as all others share theirs.
+#[test]
+fn two_phones_that_share_a_disk_of_their_own() {
+    let home = Household::with(["stale-58-days", "fresh", "late"].map(persona).into());
+    assert!(home.ours(&["check"]).code.is_some());
+    let agent = Agent::start(&home.table);
+    for udid in [ADA, ALAN] {
+        home.set_root_of(udid);
+    }
+    for udid in [ADA, ALAN, GRACE] {
+        agent.when_device(udid, "it is there", |device| !device.links.is_empty());
+        let said = home.ours(&["backup", udid]);
+        assert!(said.ok(), "{said:?}");
+    }
+    let lies = |folder: &PathBuf, udid: &str| folder.join(udid).join("Manifest.db").is_file();
+    for udid in [ADA, ALAN] {
+        assert!(lies(&home.own, udid) && !home.shared.join(udid).exists());
+    }
+    assert!(lies(&home.shared, GRACE) && !home.own.join(GRACE).exists());
+    let verified = |udids: &[&str]| {
+        assert!(home.ours(&["check"]).code.is_some());
+        let status = home.status();
+        for udid in [ADA, ALAN, GRACE] {
+            let is = device(&status, udid)["local"]["state"] == "verified";
+            assert_eq!(is, udids.contains(&udid), "{udid}: {status:#}");
+        }
+        status
+    };
+    let status = verified(&[ADA, ALAN, GRACE]);
+    let stores = status["stores"].as_array().unwrap();
+    assert_eq!(stores.len(), 1, "it is one place: {status:#}");
+
+    // It is away: one sentence about both, and nothing about the third.
+    let pocket = home.table.home().join("pocket");
+    fs::rename(&home.disk, &pocket).unwrap();
+    verified(&[GRACE]);
+    let said = home.ours(&["status"]);
+    let told = one_line(&said.out);
+    assert!(
+        told.contains("Backups of Ada’s iPhone 📱, Ada’s iPhone cannot be made: "),
+        "{said:?}"
+    );
+    fs::rename(&pocket, &home.disk).unwrap();
+    verified(&[ADA, ALAN, GRACE]);
+
+    // One of them goes back to where all others are. The other one stays, and nobody's backup is touched.
+    assert!(home.ours(&["device", "unset", ALAN, "--root"]).ok());
+    verified(&[ADA, GRACE]);
+    assert!(lies(&home.own, ALAN), "nothing is moved or removed");
+    let said = home.ours(&["backup", ALAN]);
+    assert!(said.ok(), "{said:?}");
+    assert!(lies(&home.shared, ALAN) && lies(&home.own, ALAN));
+    verified(&[ADA, ALAN, GRACE]);
+    agent.end();
 }

@@ -5,6 +5,7 @@
 use backupwatch_backup::Store;
 use backupwatch_e2e::{
     agent::{Agent, WATCH_ONLY, configure},
+    mount::Mount,
     peers,
     somebody::{as_somebody, is_root},
     table::{PATIENCE, Said, Table, persona},
@@ -15,7 +16,6 @@ use std::{
     fs::{self, Permissions},
     os::unix::fs::{PermissionsExt as _, chown},
     path::{Path, PathBuf},
-    process::Command,
 };
 
 /// What a person finds.
@@ -297,48 +297,6 @@ fn a_folder_that_the_system_keeps_us_out_of() {
     close(0o700);
 }
 
-/// A file system of its own, gone at the end. `None` where the system permits no mounts; the skip was recorded.
-struct Mount(PathBuf);
-
-impl Mount {
-    fn at(folder: &Path) -> Option<Self> {
-        let options = ["-t", "tmpfs", "-o", "size=300m,mode=700", "tmpfs"];
-        if is_root() && mount(&options, folder) {
-            return Some(Self(folder.to_owned()));
-        }
-        peers::missed("mount");
-        None
-    }
-
-    fn used_kib(&self) -> u64 {
-        let said = Command::new("df")
-            .args(["-k", "--output=used"])
-            .arg(&self.0)
-            .output();
-        let said = String::from_utf8(said.unwrap().stdout).unwrap();
-        said.split_whitespace().last().unwrap().parse().unwrap()
-    }
-
-    fn remount(&self, how: &str) {
-        assert!(
-            mount(&["-o", &format!("remount,{how}")], &self.0),
-            "remount as {how}"
-        );
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        // Lazily, because whoever failed may still be in it.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
-fn mount(arguments: &[&str], folder: &Path) -> bool {
-    let status = Command::new("mount").args(arguments).arg(folder).status();
-    status.is_ok_and(|status| status.success())
-}
-
 /// A desk whose disk is a real one.
 fn mounted() -> Option<(Desk, Mount)> {
     let mut mount = None;
@@ -351,9 +309,7 @@ fn a_disk_that_is_mounted_for_reading_only() {
     let Some((desk, mount)) = mounted() else {
         return;
     };
-    tell(&desk, &READ_ONLY, &|| mount.remount("ro"), &|| {
-        mount.remount("rw")
-    });
+    tell(&desk, &READ_ONLY, &|| mount.close(), &|| mount.open());
 }
 
 #[test]
@@ -361,8 +317,7 @@ fn a_disk_without_room() {
     let Some((desk, mount)) = mounted() else {
         return;
     };
-    let full = || mount.remount(&format!("size={}k", mount.used_kib() + 8));
-    tell(&desk, &NO_ROOM, &full, &|| mount.remount("size=300m"));
+    tell(&desk, &NO_ROOM, &|| mount.fill(), &|| mount.empty());
 }
 
 /// Mounted over it, as a second disk at the same place is.

@@ -232,6 +232,14 @@ mod tests {
     }
 
     #[test]
+    fn who_has_another_place_than_before_has_moved() {
+        let before = own(&[(1, "/photos"), (2, "/disk"), (3, "/stays")]);
+        let now = own(&[(2, "/other"), (3, "/stays"), (4, "/new")]);
+        let moved = moved(&before, &now);
+        assert_eq!(moved, [1, 2, 4].map(udid).into());
+    }
+
+    #[test]
     fn no_store_lies_in_another() {
         let shared = Path::new("/disk/backups");
         for (roots, words) in [

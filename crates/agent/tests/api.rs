@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use backupwatch_agent::api::words::{Failure, HistoryEntry};
 use backupwatch_agent::config::Config;
+use backupwatch_agent::status::Status;
 use common::{ADA, Home, ada};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -189,6 +190,59 @@ async fn a_configuration_that_is_cut_anywhere_is_taken_whole_or_not_at_all() {
     }
     std::fs::write(&path, vec![b'#'; 2 << 20]).unwrap();
     assert_eq!(reload().await.0, 409, "too long");
+    agent.end().await;
+}
+
+/// Each of these reads well, and cannot be gone by. What stands beside it does not hold either.
+#[tokio::test]
+async fn one_section_that_is_of_no_use_leaves_everything_as_it_was() {
+    let home = Home::with(vec![ada()]);
+    let agent = home.agent("[backup]\nmode = \"off\"").up().await;
+    let is = |state: &'static str| {
+        move |status: &Status| {
+            common::device(status, ADA).is_some_and(|one| one.icloud.state == state)
+        }
+    };
+    let before = agent.when("judged", is("critical")).await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = format!("listen = \"{}\"", taken.local_addr().unwrap());
+    let inside = home.paths().backups.join("inside");
+    let good = format!(
+        "icloud.critical = \"90 d\"\n[backup]\nmode = \"off\"\n[device.{ADA}]\nname = \"Mum\"\n"
+    );
+    let reload = async |text: &str| {
+        std::fs::write(home.dir.path().join("config.toml"), text).unwrap();
+        raw(&agent.socket, &request("POST", "/v1/reload", "")).await
+    };
+    for (bad, words) in [
+        (format!("backup.root = {inside:?}"), "lies inside"),
+        (format!("[metrics]\n{taken}"), "failed to listen on"),
+        (
+            "[[webhook]]\nurl = \"https://hook.example/\"\nsecret_file = \"/nowhere/secret\""
+                .into(),
+            "read its secret",
+        ),
+        (
+            "[hooks]\nafter_backup = [\"/nowhere/program\"]".into(),
+            "/nowhere/program",
+        ),
+    ] {
+        let (status, body) = reload(&format!("{good}{bad}\n")).await;
+        assert_eq!(status, 409, "{bad}: {body}");
+        assert!(body.contains(words), "{bad}: {body}");
+        let status = agent.client.status().await.unwrap();
+        assert!(is("critical")(&status), "{bad}: {status:#?}");
+        let (one, other) = (&status.devices[0], &before.devices[0]);
+        assert_eq!(
+            (&one.nickname, &one.root, &status.agent.remarks),
+            (&other.nickname, &other.root, &before.agent.remarks),
+            "{bad}"
+        );
+    }
+    let (status, body) = reload(&good).await;
+    assert_eq!(status, 200, "{body}");
+    let status = agent.when("the other threshold holds", is("alarm")).await;
+    assert_eq!(status.devices[0].nickname.as_deref(), Some("Mum"));
     agent.end().await;
 }
 
