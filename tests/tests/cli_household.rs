@@ -97,6 +97,13 @@ fn a_phone_is_named_and_muted_while_the_agent_runs() {
         device.icloud.state == "stale"
     });
     assert_eq!(stale.nickname, None);
+    let status = json(&table, &["status", "--json"]);
+    let own = &device(&status, ALAN)["own"];
+    assert!(own["icloud.stale"].is_string(), "{own:#}");
+    assert!(device(&status, ADA).get("own").is_none(), "{status:#}");
+    schema::assert_hold(&[("status".to_owned(), status.clone())]);
+    let said = ours(&table, &["status"]);
+    assert!(said.out.contains("icloud.late = "), "{said:?}");
     let said = ours(&table, &["device", "unset", "Mum", "--mute"]);
     assert!(said.ok(), "{said:?}");
     agent.when("what was not told before is told", |_| {

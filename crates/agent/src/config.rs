@@ -3,6 +3,7 @@
 //!
 //! A key that is misspelt would silently watch with the wrong threshold, so unknown keys are errors, at every depth.
 
+mod alone;
 mod backend;
 mod parse;
 mod sources;
@@ -21,6 +22,7 @@ use crate::outside::http::{Plain, Url, UrlError};
 use crate::outside::settings::{Hooks, Ping, Webhook};
 use crate::paths::{Base, Moved};
 
+pub use alone::Alone;
 pub use sources::{Managed, Sources};
 
 /// A file longer than this is not a configuration.

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::alias::Aliases;
-use crate::config::{Config, Managed};
+use crate::config::{Alone, Config, Managed};
 use crate::exit::ExitCode;
 use crate::medium::{self, Medium, Trouble};
 use crate::places::moved;
@@ -140,6 +140,9 @@ pub struct DeviceStatus {
     /// The folder that it alone is backed up to, or shares with few; absent where it is the one of `store`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root: Option<String>,
+    /// The thresholds that hold for it alone; absent where it has none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub own: BTreeMap<String, String>,
     /// A local backup that is needed and has not begun.
     #[serde(default)]
     pub due: Option<DueStatus>,
@@ -233,6 +236,8 @@ pub struct Live<'a> {
     pub progress: BTreeMap<&'a Udid, Progress>,
     /// Gives devices their aliases.
     pub aliases: Option<&'a Aliases>,
+    /// What holds for single devices alone.
+    pub alone: Option<&'a Alone>,
 }
 
 impl Status {
@@ -264,6 +269,11 @@ pub fn document(
                 .own
                 .get(&view.udid)
                 .map(|(root, _)| root.display().to_string()),
+            own: live
+                .alone
+                .and_then(|alone| alone.get(&view.udid))
+                .cloned()
+                .unwrap_or_default(),
             ..device(view, copies.get(&view.udid))
         })
         .zip(views)
@@ -342,9 +352,11 @@ pub fn status_from_state(
         managed: config.managed.clone(),
     };
     let aliases = Aliases::kept(state)?;
+    let alone = config.alone().unwrap_or_default();
     let live = Live {
         medium,
         own: own.clone(),
+        alone: Some(&alone),
         aliases: aliases.as_ref(),
         ..Live::default()
     };
@@ -431,6 +443,7 @@ fn device(view: &DeviceView, copy: Option<&LocalCopy>) -> DeviceStatus {
         snoozed_until: view.snoozed_until.map(|at| at.0),
         muted_since: view.muted_since.map(|at| at.0),
         root: None,
+        own: BTreeMap::new(),
         due: match &view.backup {
             BackupView::NotDue | BackupView::Running { .. } => None,
             BackupView::Due {

@@ -119,6 +119,7 @@ pub fn stranger(udid: &Udid) -> DeviceStatus {
         snoozed_until: None,
         muted_since: None,
         root: None,
+        own: std::collections::BTreeMap::new(),
         due: None,
         backup: None,
     }

@@ -220,6 +220,11 @@ fn block(
     if let Some(root) = &device.root {
         line("Kept in", root);
     }
+    if !device.own.is_empty() {
+        let own = device.own.iter();
+        let own: Vec<String> = own.map(|(key, value)| format!("{key} = {value}")).collect();
+        line("For it alone", &own.join(", "));
+    }
     line("Seen", &seen(device, is_watched, now));
     if let Some(progress) = &device.backup {
         line("Right now", &phase(progress));

@@ -33,7 +33,7 @@ use visits::Visits;
 use super::ask::{Following, Refusal};
 use crate::alias::Aliases;
 use crate::bus::Cables;
-use crate::config::Config;
+use crate::config::{Alone, Config};
 use crate::diagnosis::ListenEvent;
 use crate::errand::Errand;
 use crate::jobs::Place;
@@ -136,6 +136,8 @@ struct Wish {
 pub(super) struct Mind {
     watcher: Watcher,
     pub(super) config: Config,
+    /// What of it holds for single devices alone.
+    alone: Alone,
     pub(super) places: Places,
     /// In which own roots the backups are that are known, as the state has it.
     lay: BTreeMap<Udid, PathBuf>,
@@ -193,6 +195,7 @@ impl Mind {
             copies,
             aliases: None,
             watcher,
+            alone: config.alone().unwrap_or_default(),
             config,
             resident,
             places,
@@ -344,6 +347,7 @@ impl Mind {
                 medium,
                 own,
                 aliases: self.aliases.as_ref(),
+                alone: Some(&self.alone),
             },
         )
     }

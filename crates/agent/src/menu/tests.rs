@@ -56,6 +56,7 @@ fn device(number: u32, protection: &str) -> DeviceStatus {
         snoozed_until: None,
         muted_since: None,
         root: None,
+        own: std::collections::BTreeMap::new(),
         due: None,
         backup: None,
     }

@@ -53,6 +53,7 @@ impl Mind {
 
     /// Goes by this configuration. What can only be chosen at the start stays as it is, and the places see to themselves.
     fn configure(&mut self, config: Config) {
+        self.alone = config.alone().unwrap_or_default();
         let Config {
             policies,
             nicknames,
