@@ -365,3 +365,34 @@ fn two_phones_that_share_a_disk_of_their_own() {
     verified(&[ADA, ALAN, GRACE]);
     agent.end();
 }
+
+/// A process that has just begun knows what was on it, and does not begin anew on a mount point.
+#[test]
+fn a_mount_point_without_the_disk_of_one_phone() {
+    let home = Household::new();
+    assert!(home.ours(&["check"]).code.is_some());
+    home.set_root();
+    let said = home.ours(&["backup", ADA]);
+    assert!(said.ok(), "{said:?}");
+    let pocket = home.table.home().join("pocket");
+    fs::rename(&home.disk, &pocket).unwrap();
+    fs::create_dir_all(&home.own).unwrap();
+    let look = |how: &str| {
+        let status = home.status();
+        assert_eq!(status["stores"][0]["state"], "empty", "{how}: {status:#}");
+        let said = home.ours(&["backup", ADA]);
+        assert_eq!(said.code, Some(7), "{how}: {said:?}");
+        assert!(
+            said.err.contains("the backups are not in it"),
+            "{how}: {said:?}"
+        );
+        let made = fs::read_dir(&home.own).unwrap().count();
+        assert_eq!(made, 0, "{how}: something was made on the mount point");
+    };
+    look("alone");
+    let agent = Agent::start(&home.table);
+    agent.when_device(ADA, "it is there", |device| !device.links.is_empty());
+    assert!(home.ours(&["check"]).code.is_some());
+    look("through the agent");
+    agent.end();
+}
