@@ -10,7 +10,7 @@
 //! themselves and lie anywhere between the others. So an operation is known by what it is and not by its place.
 
 mod nth_failure;
-mod phone;
+pub(crate) mod phone;
 mod platter;
 mod power_cut;
 

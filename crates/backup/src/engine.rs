@@ -8,6 +8,7 @@ mod chores;
 mod end;
 mod link;
 mod lister;
+mod owed;
 mod pool;
 mod receive;
 mod retain;

@@ -3,7 +3,7 @@
 //! The folder is opened once; each operation walks from that descriptor, one plain name at a time, and follows no symbolic
 //! link on the way nor at the end (P4). So an escaping path cannot be expressed, and a link planted in the tree leads nowhere.
 //! Nothing here ever opens an existing file for writing: the files may be hard links of the verified backup (P1). What is
-//! new arrives in a [`Part`] and is renamed.
+//! new arrives in a [`Part`], under a temporary name or where nothing is.
 //!
 //! Not here: what a device may ask for and how it is answered (`engine::chores`), and the layout of the store.
 
@@ -15,6 +15,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::sync::PoisonError;
 
 use rustix::fs::{FileType, OFlags, Stat};
 use rustix::io::Errno;
@@ -37,6 +38,7 @@ const MAX_COPIED: usize = if cfg!(test) { 512 } else { 16_384 };
 #[derive(Debug)]
 pub struct Jail {
     root: OwnedFd,
+    litter: part::Litter,
 }
 
 /// One entry of a listing.
@@ -74,6 +76,13 @@ impl AsFd for Step<'_> {
     }
 }
 
+fn owned(step: Step<'_>) -> Result<OwnedFd, Errno> {
+    match step {
+        Step::Root(fd) => disk::again(fd).map_err(|e| errno(&e)),
+        Step::Below(fd) => Ok(fd),
+    }
+}
+
 impl Jail {
     /// Opens `folder`, which must be a real folder and not a link to one.
     ///
@@ -81,7 +90,10 @@ impl Jail {
     /// As the file system says.
     pub fn open(folder: &Path) -> io::Result<Self> {
         let root = disk::open(CWD, folder, folder_flags())?;
-        Ok(Self { root })
+        Ok(Self {
+            root,
+            litter: part::Litter::default(),
+        })
     }
 
     /// The folder itself, for calls that speak of the file system it is on.
@@ -134,10 +146,27 @@ impl Jail {
     pub fn begin(&self, inside: &str) -> Result<Part, Errno> {
         let (folder, name) = self.parent(inside)?;
         not_ours(name)?;
-        match (folder, name) {
-            (Step::Root(fd), name) => Part::create(disk::again(fd).map_err(|e| errno(&e))?, name),
-            (Step::Below(fd), name) => Part::create(fd, name),
-        }
+        Part::create(owned(folder)?, name, self.litter.clone())
+    }
+
+    /// As [`Jail::begin`], but where nothing has the name it has it from the beginning, which saves a rename. For files that are
+    /// known to be torn when they are, by whoever finds them after a crash.
+    ///
+    /// # Errors
+    /// As [`Jail::begin`].
+    pub fn begin_in_place(&self, inside: &str) -> Result<Part, Errno> {
+        let (folder, name) = self.parent(inside)?;
+        not_ours(name)?;
+        Part::create_in_place(owned(folder)?, name, self.litter.clone())
+    }
+
+    /// Whether all files that did not become whole are gone.
+    ///
+    /// # Errors
+    /// Why one could not be removed.
+    pub(crate) fn is_clean(&self) -> Result<(), Errno> {
+        let litter = *self.litter.lock().unwrap_or_else(PoisonError::into_inner);
+        litter.map_or(Ok(()), Err)
     }
 
     /// Makes a file to write to, of a name that nothing has. Not for a tree that a phone works on: it has its name before it is

@@ -143,6 +143,12 @@ fn is_file(key: &str) -> bool {
     }
 }
 
+/// Whether a file is a blob in the folder where a phone's blobs arrive.
+pub(crate) fn is_arriving_blob(path: &str) -> bool {
+    let (key, snapshot) = key_of(path);
+    snapshot && key.contains('/') && is_file(key)
+}
+
 /// Whether a phone puts one of the files that it has sent where it belongs.
 pub(crate) fn is_put_in_place(from: &str, to: &str) -> bool {
     key_of(from) == (to, true) && is_file(to)

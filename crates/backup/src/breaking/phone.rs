@@ -60,7 +60,8 @@ pub(super) struct Phone {
 }
 
 /// How the phone's side of a backup ended before its end.
-enum Stop {
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
     /// The host is gone.
     Gone,
     Failed(StatusCode),
@@ -132,13 +133,7 @@ impl Phone {
 
     /// The phone's end of mobilebackup2.
     async fn talk(&self, stream: DuplexStream) {
-        let mut line = Line {
-            stream,
-            frames: FrameDecoder::default(),
-            bytes: Vec::new(),
-            udid: self.udid.as_str().to_owned(),
-            has_read: Arc::clone(&self.has_read),
-        };
+        let mut line = Line::new(stream, &self.udid, Arc::clone(&self.has_read));
         let ended = match self.whole(&mut line).await {
             Ok(()) => Response::ok(),
             Err(Stop::Gone) => return,
@@ -324,7 +319,7 @@ impl crate::Phone for Phone {
 }
 
 /// The phone's end of a DeviceLink connection; each question is one of the phone's.
-struct Line {
+pub(crate) struct Line {
     stream: DuplexStream,
     frames: FrameDecoder,
     bytes: Vec<u8>,
@@ -339,6 +334,16 @@ impl Drop for Line {
 }
 
 impl Line {
+    pub(crate) fn new(stream: DuplexStream, udid: &Udid, has_read: Arc<AtomicBool>) -> Self {
+        Self {
+            stream,
+            frames: FrameDecoder::default(),
+            bytes: Vec::new(),
+            udid: udid.to_string(),
+            has_read,
+        }
+    }
+
     fn full(&self, path: &str) -> String {
         format!("{}/{path}", self.udid)
     }
@@ -354,7 +359,7 @@ impl Line {
         }
     }
 
-    async fn say(&mut self, message: &DeviceMessage) -> Result<(), Stop> {
+    pub(crate) async fn say(&mut self, message: &DeviceMessage) -> Result<(), Stop> {
         if let DeviceMessage::UploadFiles { .. }
         | DeviceMessage::CreateDirectory { .. }
         | DeviceMessage::MoveItems { .. }
@@ -385,7 +390,7 @@ impl Line {
         }
     }
 
-    async fn ask(&mut self, message: &DeviceMessage) -> Result<StatusResponse, Stop> {
+    pub(crate) async fn ask(&mut self, message: &DeviceMessage) -> Result<StatusResponse, Stop> {
         self.say(message).await?;
         self.answer().await
     }
@@ -422,7 +427,7 @@ impl Line {
         good(ended).map(|()| Some(content))
     }
 
-    async fn upload<'a>(
+    pub(crate) async fn upload<'a>(
         &mut self,
         files: impl Iterator<Item = (String, &'a [u8])>,
     ) -> Result<(), Stop> {
@@ -447,7 +452,7 @@ impl Line {
     }
 
     /// Names and lengths; a folder that is not there is empty.
-    async fn list(&mut self, folder: &str) -> Result<BTreeMap<String, u64>, Stop> {
+    pub(crate) async fn list(&mut self, folder: &str) -> Result<BTreeMap<String, u64>, Stop> {
         let path = self.full(folder);
         let answer = self
             .ask(&DeviceMessage::ContentsOfDirectory { path })
@@ -458,7 +463,7 @@ impl Line {
         Ok(entries.map(|(name, info)| (name, info.size)).collect())
     }
 
-    async fn make_folder(&mut self, folder: &str) -> Result<(), Stop> {
+    pub(crate) async fn make_folder(&mut self, folder: &str) -> Result<(), Stop> {
         let path = self.full(folder);
         let answer = self.ask(&DeviceMessage::CreateDirectory { path }).await?;
         if answer.code == StatusCode::Exists {
@@ -467,7 +472,7 @@ impl Line {
         good(answer.code)
     }
 
-    async fn rename(&mut self, paths: &[String]) -> Result<(), Stop> {
+    pub(crate) async fn rename(&mut self, paths: &[String]) -> Result<(), Stop> {
         let items = paths.iter();
         let items = items.map(|path| (self.full(&format!("Snapshot/{path}")), self.full(path)));
         let message = DeviceMessage::MoveItems {

@@ -3,7 +3,6 @@
 //! What blocks on the disk runs on a thread that may.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use backupwatch_core::Udid;
 use backupwatch_wire::devicelink::{
@@ -12,18 +11,22 @@ use backupwatch_wire::devicelink::{
 use backupwatch_wire::path::DevicePath;
 use rustix::io::Errno;
 
-use super::blocking;
-use super::stop::Stop;
+use super::pool::Move;
 use crate::jail::{Entry, Jail, Kind, MAX_DEPTH};
-use crate::ledger::{Change, KeeperHandle, is_put_in_place};
+use crate::ledger::{Change, KeeperHandle, is_arriving_blob, is_put_in_place};
 use crate::store::WorkTree;
 
 /// One request.
 #[derive(Debug)]
 pub(super) enum Chore {
     Make(String),
+    /// From where to where.
+    Move(Vec<(String, String)>),
     Remove(Vec<String>),
-    Copy { from: String, to: String },
+    Copy {
+        from: String,
+        to: String,
+    },
 }
 
 /// The answer, and what was refused or went wrong on this computer.
@@ -86,84 +89,31 @@ pub(super) fn run(tree: &WorkTree, keeper: &KeeperHandle, udid: &Udid, chore: Ch
     let hands = Hands { tree, keeper, udid };
     match chore {
         Chore::Make(path) => one(path, |path| hands.make(path), StatusCode::Exists),
+        Chore::Move(items) => hands.move_all(items),
         Chore::Remove(paths) => hands.remove_all(paths),
         Chore::Copy { from, to } => one(from, |from| hands.copy(from, &to), StatusCode::NotFound),
     }
 }
 
-/// Threads that put files in their places. One in the crate's own tests, which are to know what is done first.
-const MOVERS: usize = if cfg!(test) { 1 } else { 4 };
-
-/// From where to where, as far as that can be.
-type Places = Result<(DevicePath, DevicePath), Failure>;
-
-/// Moves them, by several threads where no move is in the way of another.
-pub(super) async fn move_all(
-    tree: &Arc<WorkTree>,
-    keeper: &KeeperHandle,
-    udid: &Udid,
-    items: &[(String, String)],
-) -> Result<Done, Stop> {
-    let parse = |from: &str, to: &str| Ok((parse_below(udid, from)?, parse_below(udid, to)?));
-    let mut moves: Vec<Places> = items.iter().map(|(from, to)| parse(from, to)).collect();
-    let apart = |places: &Places| {
-        let places = places.as_ref();
-        places.is_ok_and(|(from, to)| is_put_in_place(from.inside(), to.inside()))
-    };
-    // A phone that lies may write one place in two ways.
-    let places: HashSet<&str> = moves.iter().flatten().map(|(_, to)| to.inside()).collect();
-    let apart = places.len() == moves.len() && moves.iter().all(apart);
-    let movers = if apart { MOVERS } else { 1 };
-    let share = moves.len().div_ceil(movers).max(1);
-    let mut tasks = Vec::with_capacity(movers);
-    while !moves.is_empty() {
-        let later = moves.split_off(share.min(moves.len()));
-        let moves = std::mem::replace(&mut moves, later);
-        let (tree, keeper) = (Arc::clone(tree), keeper.clone());
-        tasks.push(blocking(move || move_each(&tree, &keeper, moves)));
-    }
-    let mut done = Vec::with_capacity(items.len());
-    for task in tasks {
-        done.extend(task.await?);
-    }
-
-    let mut errors = Vec::new();
-    let mut refused = Vec::new();
-    for ((from, _), done) in items.iter().zip(done) {
-        if let Err(failure) = done {
-            let error = failure.of(from);
-            // The phone accepts that for its manifests: on a first run there is none to move.
-            if error.code != StatusCode::NotFound {
-                refused.push(error.clone());
-            }
-            errors.push(error);
+/// The moves, if all of them put blobs in their places and none is in the way of another, as those of phones do:
+/// they can be done in any order.
+pub(super) fn apart(udid: &Udid, items: &[(String, String)]) -> Option<Vec<Move>> {
+    let mut moves = Vec::with_capacity(items.len());
+    for (key, to) in items {
+        let (from, to) = (parse_below(udid, key).ok()?, parse_below(udid, to).ok()?);
+        let (from, to) = (from.inside(), to.inside());
+        if !(is_arriving_blob(from) && is_put_in_place(from, to)) {
+            return None;
         }
-    }
-    Ok(Done {
-        answer: Answer::Status(StatusResponse::of_items(&errors)),
-        refused,
-    })
-}
-
-/// How each of them went.
-fn move_each(
-    tree: &WorkTree,
-    keeper: &KeeperHandle,
-    moves: Vec<Places>,
-) -> Vec<Result<(), Failure>> {
-    let mut changes = Vec::with_capacity(moves.len());
-    let move_one = |places: Places| {
-        let (from, to) = places?;
-        tree.rename(from.inside(), to.inside())?;
-        changes.push(Change::Moved {
-            from: from.inside().to_owned(),
-            to: to.inside().to_owned(),
+        moves.push(Move {
+            key: key.clone(),
+            from: from.to_owned(),
+            to: to.to_owned(),
         });
-        Ok(())
-    };
-    let done = moves.into_iter().map(move_one).collect();
-    keeper.tell_all(changes);
-    done
+    }
+    // A phone that lies may write one place in two ways.
+    let places: HashSet<&str> = moves.iter().map(|it| it.to.as_str()).collect();
+    (places.len() == moves.len()).then_some(moves)
 }
 
 /// What is in a folder of the phone's.
@@ -211,6 +161,40 @@ impl Hands<'_> {
             }
         }
         last.map_err(Failure::from)
+    }
+
+    fn move_all(&self, items: Vec<(String, String)>) -> Done {
+        let mut errors = Vec::new();
+        let mut refused = Vec::new();
+        let mut changes = Vec::with_capacity(items.len());
+        for (from, to) in items {
+            match self.move_one(&from, &to) {
+                Ok(change) => changes.push(change),
+                Err(failure) => {
+                    let error = failure.of(&from);
+                    // The phone accepts that for its manifests: on a first run there is none to move.
+                    if error.code != StatusCode::NotFound {
+                        refused.push(error.clone());
+                    }
+                    errors.push(error);
+                }
+            }
+        }
+        self.tree.ahead().written(0, changes.len() as u64);
+        self.keeper.tell_all(changes);
+        Done {
+            answer: Answer::Status(StatusResponse::of_items(&errors)),
+            refused,
+        }
+    }
+
+    fn move_one(&self, from: &str, to: &str) -> Result<Change, Failure> {
+        let (from, to) = (parse_below(self.udid, from)?, parse_below(self.udid, to)?);
+        self.tree.rename(from.inside(), to.inside())?;
+        Ok(Change::Moved {
+            from: from.inside().to_owned(),
+            to: to.inside().to_owned(),
+        })
     }
 
     fn remove_all(&self, paths: Vec<String>) -> Done {
@@ -367,18 +351,6 @@ mod tests {
             told(run(&self.tree, &self.keeper.handle(), &self.udid, chore))
         }
 
-        fn move_all(&self, items: &[(String, String)]) -> StatusResponse {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .build()
-                .unwrap();
-            let handle = self.keeper.handle();
-            told(
-                runtime
-                    .block_on(move_all(&self.tree, &handle, &self.udid, items))
-                    .unwrap(),
-            )
-        }
-
         fn list(&self, path: &str) -> StatusResponse {
             told(list(&self.tree, &self.udid, path))
         }
@@ -430,7 +402,10 @@ mod tests {
         );
 
         let missing = (inside("Snapshot/Manifest.plist"), inside("Manifest.plist"));
-        let answer = desk.move_all(&[missing.clone(), (inside("file"), inside("moved"))]);
+        let answer = desk.ask(Chore::Move(vec![
+            missing.clone(),
+            (inside("file"), inside("moved")),
+        ]));
         assert_eq!(answer.code.number(), -13);
         let codes: Vec<_> = answer
             .item_errors()

@@ -1,8 +1,8 @@
 //! The threads that write: the async side hands them pieces of files, they hash and write, and bytes under way are bounded.
 //!
-//! All pieces of one file go to one thread, in order; small files are one piece each, and several threads write them side by
-//! side. A failure of one file is kept for the answer, and its later pieces are swallowed: the stream is drained whatever
-//! happens here (protocol.md 8.4).
+//! All pieces of one file go to one thread, in order, and so does its way to its place; small files are one piece each, and
+//! several threads write them side by side. A failure of one file is kept for the answer, and its later pieces are swallowed: the
+//! stream is drained whatever happens here (protocol.md 8.4).
 
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -13,7 +13,7 @@ use backupwatch_wire::devicelink::StatusCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::jail::Part;
-use crate::ledger::{Change, KeeperHandle, Seen};
+use crate::ledger::{Change, KeeperHandle, Seen, is_arriving_blob};
 use crate::store::WorkTree;
 
 /// Longest piece; a longer file comes in several.
@@ -28,7 +28,7 @@ const PARCEL_PIECES: usize = 32;
 const BUDGET: usize = (512 << 10) / UNIT;
 const UNIT: usize = 1 << 10;
 
-/// Failures of one stream that are kept; a phone sends 128 files at a time.
+/// Failures that are kept; a phone sends 128 files at a time.
 const MAX_FAULTS: usize = 4096;
 
 /// Buffers kept to be used again.
@@ -63,16 +63,28 @@ pub(super) enum End {
     Broken,
 }
 
-/// A file that could not be written.
+/// A file that arrived and is put in its place.
+#[derive(Debug)]
+pub(super) struct Move {
+    /// The phone's name of where it is, by which failures are told.
+    pub(super) key: String,
+    /// Both below the phone's folder.
+    pub(super) from: String,
+    pub(super) to: String,
+}
+
+/// A file that could not be written or moved.
 #[derive(Debug)]
 pub(super) struct Fault {
+    /// What could not be done: "failed to ... a file".
+    pub(super) what: &'static str,
     pub(super) key: String,
     pub(super) inside: String,
     pub(super) code: StatusCode,
     pub(super) text: String,
 }
 
-/// What went wrong in one stream.
+/// What went wrong.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     pub(super) kept: Vec<Fault>,
@@ -88,8 +100,14 @@ pub(super) struct Pool {
 }
 
 #[derive(Debug)]
+enum Work {
+    Write(Vec<Piece>),
+    Move(Vec<Move>),
+}
+
+#[derive(Debug)]
 struct Worker {
-    inbox: Sender<(Vec<Piece>, OwnedSemaphorePermit)>,
+    inbox: Sender<(Work, OwnedSemaphorePermit)>,
     thread: JoinHandle<()>,
 }
 
@@ -133,13 +151,10 @@ impl Pool {
         })
     }
 
-    /// The thread for a file, always the same for the same place: of two files for one place the later one stays, on the
-    /// disk as in the ledger. Names of blobs are hashes, so the threads get even shares.
+    /// The thread for a file, always the same for the same place, where it arrives as where it belongs: of two files for one
+    /// place the later one stays, on the disk as in the ledger. Names of blobs are hashes, so the threads get even shares.
     pub(super) fn pick(&self, inside: &str) -> WorkerId {
-        let sum = inside.bytes().fold(0_usize, |sum, byte| {
-            sum.wrapping_mul(31).wrapping_add(usize::from(byte))
-        });
-        WorkerId(sum.checked_rem(self.workers.len()).unwrap_or(0))
+        WorkerId(share(inside, self.workers.len()))
     }
 
     /// An empty buffer.
@@ -156,13 +171,34 @@ impl Pool {
         }
     }
 
-    /// Gives pieces to a thread, when there is room for them.
-    async fn give(&self, worker: WorkerId, parcel: Parcel) -> io::Result<()> {
-        if parcel.pieces.is_empty() {
+    /// Puts files in their places, in any order. It waits for room and not for the end.
+    pub(super) async fn put_in_place(&self, moves: Vec<Move>) -> io::Result<()> {
+        let mut shares: Vec<Vec<Move>> = self.workers.iter().map(|_| Vec::new()).collect();
+        for it in moves {
+            let worker = self.pick(&it.to);
+            let Some(share) = shares.get_mut(worker.0) else {
+                continue;
+            };
+            share.push(it);
+            if share.len() >= PARCEL_PIECES {
+                let share = std::mem::take(share);
+                self.give(worker, share.len(), Work::Move(share)).await?;
+            }
+        }
+        for (number, share) in shares.into_iter().enumerate() {
+            let (worker, units) = (WorkerId(number), share.len());
+            self.give(worker, units, Work::Move(share)).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives work to a thread, when there is room for it.
+    async fn give(&self, worker: WorkerId, units: usize, work: Work) -> io::Result<()> {
+        if units == 0 {
             return Ok(());
         }
         let permit = Arc::clone(&self.budget)
-            .acquire_many_owned(u32::try_from(parcel.units).unwrap_or(u32::MAX))
+            .acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX))
             .await
             .map_err(io::Error::other)?;
         let worker = self
@@ -171,12 +207,17 @@ impl Pool {
             .ok_or_else(|| io::Error::other("no such writer"))?;
         worker
             .inbox
-            .send((parcel.pieces, permit))
+            .send((work, permit))
             .map_err(|_| io::Error::other("a writer thread broke"))
     }
 
-    /// Waits until everything that was given is written, and takes what went wrong.
-    async fn settle(&self) -> io::Result<Faults> {
+    /// Takes what has gone wrong so far.
+    pub(super) fn faults(&self) -> Faults {
+        std::mem::take(&mut *lock(&self.shared.faults))
+    }
+
+    /// Waits until everything that was given is done, and takes what went wrong.
+    pub(super) async fn settle(&self) -> io::Result<Faults> {
         let all = u32::try_from(BUDGET).unwrap_or(u32::MAX);
         let _idle = self
             .budget
@@ -190,7 +231,7 @@ impl Pool {
         {
             return Err(io::Error::other("a writer thread broke"));
         }
-        Ok(std::mem::take(&mut *lock(&self.shared.faults)))
+        Ok(self.faults())
     }
 
     /// Bytes that the disk has left.
@@ -237,18 +278,19 @@ impl Outbox<'_> {
         if parcel.units < PARCEL / UNIT && parcel.pieces.len() < PARCEL_PIECES {
             return Ok(());
         }
-        let parcel = std::mem::take(parcel);
-        self.pool.give(worker, parcel).await
+        let Parcel { pieces, units } = std::mem::take(parcel);
+        self.pool.give(worker, units, Work::Write(pieces)).await
     }
 
-    /// Gives everything to the threads and waits until it is written.
-    pub(super) async fn flush(&mut self) -> io::Result<Faults> {
+    /// Gives everything to the threads.
+    pub(super) async fn flush(&mut self) -> io::Result<()> {
         for (number, parcel) in self.parcels.iter_mut().enumerate() {
+            let Parcel { pieces, units } = std::mem::take(parcel);
             self.pool
-                .give(WorkerId(number), std::mem::take(parcel))
+                .give(WorkerId(number), units, Work::Write(pieces))
                 .await?;
         }
-        self.pool.settle().await
+        Ok(())
     }
 }
 
@@ -260,26 +302,16 @@ struct Open {
     hasher: blake3::Hasher,
 }
 
-fn work(shared: &Shared, parcels: &Receiver<(Vec<Piece>, OwnedSemaphorePermit)>) {
+fn work(shared: &Shared, inbox: &Receiver<(Work, OwnedSemaphorePermit)>) {
     let mut open: Option<Open> = None;
-    for (pieces, permit) in parcels {
-        let mut changes = Vec::new();
-        let mut bytes = 0;
-        for Piece { start, data, end } in pieces {
-            bytes += data.len() as u64;
-            if let Some(start) = start {
-                open = Some(shared.begin(start));
-            }
-            if let Some(file) = &mut open {
-                shared.write(file, &data);
-            }
-            if let Some(end) = end
-                && let Some(file) = open.take()
-            {
-                changes.extend(shared.finish(file, end));
-            }
-            shared.give_back(data);
-        }
+    for (work, permit) in inbox {
+        let (bytes, changes) = match work {
+            Work::Write(pieces) => shared.write_all(&mut open, pieces),
+            Work::Move(moves) => (
+                0,
+                moves.into_iter().filter_map(|it| shared.put(it)).collect(),
+            ),
+        };
         shared.tree.ahead().written(bytes, changes.len() as u64);
         shared.keeper.tell_all(changes);
         drop(permit);
@@ -287,11 +319,49 @@ fn work(shared: &Shared, parcels: &Receiver<(Vec<Piece>, OwnedSemaphorePermit)>)
 }
 
 impl Shared {
+    fn write_all(&self, open: &mut Option<Open>, pieces: Vec<Piece>) -> (u64, Vec<Change>) {
+        let mut changes = Vec::with_capacity(pieces.len());
+        let mut bytes = 0;
+        for Piece { start, data, end } in pieces {
+            bytes += data.len() as u64;
+            if let Some(start) = start {
+                *open = Some(self.begin(start));
+            }
+            if let Some(file) = open {
+                self.write(file, &data);
+            }
+            if let Some(end) = end
+                && let Some(file) = open.take()
+            {
+                changes.extend(self.finish(file, end));
+            }
+            self.give_back(data);
+        }
+        (bytes, changes)
+    }
+
+    fn put(&self, it: Move) -> Option<Change> {
+        let Move { key, from, to } = it;
+        match self.tree.rename(&from, &to) {
+            Ok(()) => Some(Change::Moved { from, to }),
+            Err(e) => {
+                self.fault("move", key, from, &e.into());
+                None
+            }
+        }
+    }
+
     fn begin(&self, start: Start) -> Open {
-        let part = match self.tree.begin(&start.inside) {
+        // Of those a torn one is known: its hash is in the ledger, or it is not.
+        let begun = if is_arriving_blob(&start.inside) && !must_sync(&start.inside) {
+            self.tree.begin_in_place(&start.inside)
+        } else {
+            self.tree.begin(&start.inside)
+        };
+        let part = match begun {
             Ok(part) => Some(part),
             Err(e) => {
-                self.fault(&start, &e.into());
+                self.not_written(&start, &e.into());
                 None
             }
         };
@@ -311,7 +381,7 @@ impl Shared {
                 file.hasher.update(data);
             }
             Err(e) => {
-                self.fault(&file.start, &e);
+                self.not_written(&file.start, &e);
                 file.part = None;
             }
         }
@@ -331,7 +401,7 @@ impl Shared {
                 seen,
             }),
             Err(e) => {
-                self.fault(&file.start, &e);
+                self.not_written(&file.start, &e);
                 None
             }
         }
@@ -348,17 +418,21 @@ impl Shared {
         part.keep(must_sync(inside))
     }
 
-    fn fault(&self, start: &Start, error: &io::Error) {
-        let code = StatusCode::from_io(error);
+    fn not_written(&self, start: &Start, error: &io::Error) {
+        self.fault("write", start.key.clone(), start.inside.clone(), error);
+    }
+
+    fn fault(&self, what: &'static str, key: String, inside: String, error: &io::Error) {
         let mut faults = lock(&self.faults);
         if faults.kept.len() >= MAX_FAULTS {
             faults.lost += 1;
             return;
         }
         faults.kept.push(Fault {
-            key: start.key.clone(),
-            inside: start.inside.clone(),
-            code,
+            what,
+            key,
+            inside,
+            code: StatusCode::from_io(error),
             text: error.to_string(),
         });
     }
@@ -375,6 +449,14 @@ impl Shared {
     }
 }
 
+fn share(inside: &str, of: usize) -> usize {
+    let place = inside.strip_prefix("Snapshot/").unwrap_or(inside);
+    let sum = place.bytes().fold(0_usize, |sum, byte| {
+        sum.wrapping_mul(31).wrapping_add(usize::from(byte))
+    });
+    sum.checked_rem(of).unwrap_or(0)
+}
+
 /// The few files that say what the tree is are on the medium before they have their names. Blobs are made durable together at
 /// the end (see `store::durable`), and those of a run that crashes are read again before they count.
 fn must_sync(inside: &str) -> bool {
@@ -384,4 +466,21 @@ fn must_sync(inside: &str) -> bool {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_put_in_its_place_by_the_thread_that_wrote_it_and_all_threads_have_work() {
+        let mut shares = [0; 4];
+        for number in 0..1000_u32 {
+            let name = format!("ab/{}", blake3::hash(&number.to_le_bytes()).to_hex());
+            let its = share(&name, 4);
+            assert_eq!(its, share(&format!("Snapshot/{name}"), 4));
+            shares[its] += 1;
+        }
+        assert!(shares.iter().all(|share| *share > 150), "{shares:?}");
+    }
 }

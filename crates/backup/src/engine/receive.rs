@@ -3,26 +3,26 @@
 
 use backupwatch_core::Udid;
 use backupwatch_wire::devicelink::{
-    ItemError, StatusCode, StatusResponse, UploadDecoder, UploadEvent, WirePath,
+    StatusCode, StatusResponse, UploadDecoder, UploadEvent, WirePath,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::attend::{Attendant, BETWEEN};
 use super::link::Link;
+use super::owed::{Owed, on_disk};
 use super::pool::{End, Outbox, PIECE, Piece, Pool, Start, WorkerId};
 use super::stop::Stop;
 use super::tally::Tally;
+use crate::ledger::is_arriving_blob;
 
-/// Item errors in one answer. More than that is no batch of a phone's, and the answer is one error for all.
-const MAX_ERRORS: usize = 4096;
-
-/// Receives one stream and gives the answer to it.
+/// Receives one stream and gives the answer to it, which does not wait for blobs that are still being written.
 pub(super) async fn receive<S, N>(
     link: &mut Link<S>,
     attendant: &mut Attendant<N>,
     pool: &Pool,
     udid: &Udid,
     tally: &mut Tally,
+    owed: &mut Owed,
 ) -> Result<StatusResponse, Stop>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -34,8 +34,9 @@ where
         outbox: pool.outbox(),
         udid,
         tally,
-        errors: Errors::default(),
+        owed,
         file: None,
+        waits: false,
     };
     loop {
         // What is here already is not waited for; it is bounded by the link's buffer.
@@ -50,7 +51,7 @@ where
             Some(UploadEvent::FileStart {
                 device_path,
                 dest_path,
-            }) => incoming.start(&device_path, &dest_path),
+            }) => incoming.start(&device_path, &dest_path, attendant).await?,
             Some(UploadEvent::Data(data)) => {
                 attendant.received(data.len() as u64);
                 incoming.data(data, attendant).await?;
@@ -64,30 +65,10 @@ where
             Some(UploadEvent::StreamEnd) => {
                 link.take(taken);
                 attendant.tell();
-                return incoming.settle(attendant).await;
+                return incoming.answer(attendant).await;
             }
         }
         link.take(taken);
-    }
-}
-
-#[derive(Default)]
-struct Errors {
-    items: Vec<ItemError>,
-    lost: bool,
-}
-
-impl Errors {
-    fn push(&mut self, key: String, code: StatusCode, text: String) {
-        if self.items.len() < MAX_ERRORS {
-            self.items.push(ItemError {
-                path: key,
-                code,
-                text,
-            });
-        } else {
-            self.lost = true;
-        }
     }
 }
 
@@ -96,8 +77,10 @@ struct Incoming<'a> {
     outbox: Outbox<'a>,
     udid: &'a Udid,
     tally: &'a mut Tally,
-    errors: Errors,
+    owed: &'a mut Owed,
     file: Option<File>,
+    /// The answer waits until everything is written.
+    waits: bool,
 }
 
 /// The file that arrives.
@@ -109,29 +92,58 @@ struct File {
 }
 
 impl Incoming<'_> {
-    fn start(&mut self, device_path: &WirePath, dest_path: &WirePath) {
+    async fn start<N>(
+        &mut self,
+        device_path: &WirePath,
+        dest_path: &WirePath,
+        attendant: &mut Attendant<N>,
+    ) -> Result<(), Stop>
+    where
+        N: AsyncRead + AsyncWrite + Unpin,
+    {
+        self.file = None;
         let key = device_path.key().into_owned();
         let refused = match dest_path.resolve(self.udid.as_str()) {
             Ok(path) if path.is_folder_itself() => "the path is the folder itself".to_owned(),
             Ok(path) => {
                 let inside = path.inside().to_owned();
-                self.file = Some(File {
-                    place: inside.clone(),
-                    worker: self.pool.pick(&inside),
-                    start: Some(Start { inside, key }),
-                    piece: self.pool.buffer(),
-                });
-                return;
+                if self.goes_before(&inside, attendant).await? {
+                    self.file = Some(File {
+                        place: inside.clone(),
+                        worker: self.pool.pick(&inside),
+                        start: Some(Start { inside, key }),
+                        piece: self.pool.buffer(),
+                    });
+                    return Ok(());
+                }
+                "a file before it could not be written".to_owned()
             }
             Err(e) => e.to_string(),
         };
         if self.tally.logs_oddity() {
-            tracing::warn!(why = refused, "a path from the phone was refused");
+            tracing::warn!(why = refused, "a file from the phone was refused");
         }
         self.tally
             .refused(&dest_path.key(), StatusCode::Generic, &refused);
-        self.errors.push(key, StatusCode::Generic, refused);
-        self.file = None;
+        self.owed.push(key, StatusCode::Generic, refused);
+        Ok(())
+    }
+
+    /// Whether all that must be on the disk before this file is there.
+    async fn goes_before<N>(
+        &mut self,
+        inside: &str,
+        attendant: &mut Attendant<N>,
+    ) -> Result<bool, Stop>
+    where
+        N: AsyncRead + AsyncWrite + Unpin,
+    {
+        if is_arriving_blob(inside) {
+            return Ok(true);
+        }
+        self.waits = true;
+        self.settle(attendant).await?;
+        Ok(self.owed.is_empty())
     }
 
     async fn data<N>(&mut self, mut data: &[u8], attendant: &mut Attendant<N>) -> Result<(), Stop>
@@ -153,7 +165,7 @@ impl Incoming<'_> {
                     data: full,
                     end: None,
                 };
-                put(&mut self.outbox, file.worker, piece, attendant).await?;
+                on_disk(attendant, self.outbox.put(file.worker, piece)).await?;
             }
         }
         Ok(())
@@ -188,81 +200,27 @@ impl Incoming<'_> {
             data: file.piece,
             end: Some(end),
         };
-        put(&mut self.outbox, file.worker, piece, attendant).await
+        on_disk(attendant, self.outbox.put(file.worker, piece)).await
     }
 
-    async fn settle<N>(mut self, attendant: &mut Attendant<N>) -> Result<StatusResponse, Stop>
+    async fn settle<N>(&mut self, attendant: &mut Attendant<N>) -> Result<(), Stop>
     where
         N: AsyncRead + AsyncWrite + Unpin,
     {
-        let faults = attendant
-            .during(BETWEEN, self.outbox.flush())
-            .await
-            .map_err(on_disk)?;
-        self.errors.lost |= faults.lost > 0;
-        for fault in faults.kept {
-            let seen = &mut self.tally.seen;
-            seen.trouble |= !is_about_names(fault.code);
-            if fault.code == StatusCode::NoSpace {
-                seen.disk_full = seen.disk_full.or_else(|| Some(self.pool.free()));
-            }
-            seen.host_error.get_or_insert_with(|| {
-                format!("failed to write a file of the backup: {}", fault.text)
-            });
-            self.tally.refused(&fault.inside, fault.code, &fault.text);
-            self.errors.push(fault.key, fault.code, fault.text);
-        }
-        if self.errors.lost {
-            return Ok(StatusResponse::error(StatusCode::Generic));
-        }
-        Ok(StatusResponse::of_items(&self.errors.items))
+        on_disk(attendant, self.outbox.flush()).await?;
+        self.owed.settle(self.pool, attendant, self.tally).await
     }
-}
 
-async fn put<N>(
-    outbox: &mut Outbox<'_>,
-    worker: WorkerId,
-    piece: Piece,
-    attendant: &mut Attendant<N>,
-) -> Result<(), Stop>
-where
-    N: AsyncRead + AsyncWrite + Unpin,
-{
-    attendant
-        .during(BETWEEN, outbox.put(worker, piece))
-        .await
-        .map_err(on_disk)
-}
-
-/// The same waits, but for this computer's disk and not for the phone.
-fn on_disk(stop: Stop) -> Stop {
-    match stop {
-        Stop::Silent(limit) => Stop::Host(format!(
-            "the disk took no data for {} minutes",
-            limit.as_secs() / 60
-        )),
-        Stop::Unplugged => Stop::Internal("a writer thread broke".to_owned()),
-        other @ (Stop::Cancelled
-        | Stop::CancelledOnPhone
-        | Stop::NoPasscode
-        | Stop::Protocol(_)
-        | Stop::Refused(_)
-        | Stop::Busy
-        | Stop::Open(_)
-        | Stop::Store(_)
-        | Stop::Host(_)
-        | Stop::Internal(_)) => other,
+    async fn answer<N>(mut self, attendant: &mut Attendant<N>) -> Result<StatusResponse, Stop>
+    where
+        N: AsyncRead + AsyncWrite + Unpin,
+    {
+        if self.waits {
+            self.settle(attendant).await?;
+        } else {
+            on_disk(attendant, self.outbox.flush()).await?;
+            self.owed.hear(self.pool, self.tally);
+        }
+        Ok(self.owed.answer())
     }
-}
-
-/// Whether a file could not be written for what is in the tree, and so could not be the next time.
-fn is_about_names(code: StatusCode) -> bool {
-    matches!(
-        code,
-        StatusCode::NotFound
-            | StatusCode::Exists
-            | StatusCode::NotADirectory
-            | StatusCode::IsADirectory
-            | StatusCode::SymlinkLoop
-    )
 }

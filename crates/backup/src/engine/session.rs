@@ -17,6 +17,7 @@ use super::attend::{Attendant, BETWEEN, FIRST};
 use super::chores::{self, Answer, Chore};
 use super::link::Link;
 use super::lister::Lister;
+use super::owed::{Owed, on_disk};
 use super::pool::Pool;
 use super::stop::Stop;
 use super::tally::Tally;
@@ -162,6 +163,15 @@ where
 }
 
 impl Asked {
+    /// By a phone that has said nothing yet.
+    #[cfg(test)]
+    pub(super) fn nothing_yet() -> Self {
+        Self {
+            first: None,
+            limit: BETWEEN,
+        }
+    }
+
     /// The phone asks for something, so its passcode was entered: a lock from here on is not the prompt that somebody
     /// dismissed.
     fn goes_on<N: AsyncRead + AsyncWrite + Unpin>(&mut self, attendant: &mut Attendant<N>) {
@@ -182,14 +192,22 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
     N: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut lister = Lister::default();
+    let (mut lister, mut owed) = (Lister::default(), Owed::default());
     loop {
         let message = match asked.first.take() {
             Some(message) => message,
             None => next(link, attendant, asked.limit).await?,
         };
         let goes_on = !matches!(message, DeviceMessage::Ping { .. });
-        let served = serve_one(message, link, attendant, hands, &mut lister, tally);
+        let served = serve_one(
+            message,
+            link,
+            attendant,
+            hands,
+            &mut lister,
+            tally,
+            &mut owed,
+        );
         if let Some(ended) = served.await? {
             return match ended.error {
                 None => Ok(()),
@@ -210,11 +228,26 @@ async fn serve_one<S, N>(
     hands: &Hands<'_>,
     lister: &mut Lister,
     tally: &mut Tally,
+    owed: &mut Owed,
 ) -> Result<Option<Response>, Stop>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     N: AsyncRead + AsyncWrite + Unpin,
 {
+    let apart = if let DeviceMessage::MoveItems { items, .. } = &message {
+        chores::apart(hands.udid, items)
+    } else {
+        None
+    };
+    // The phone goes on while blobs are written and put in their places. Everything else is done in turn.
+    if apart.is_some() {
+        owed.hear(hands.pool, tally);
+    } else if !matches!(
+        message,
+        DeviceMessage::UploadFiles { .. } | DeviceMessage::Ping { .. }
+    ) {
+        owed.settle(hands.pool, attendant, tally).await?;
+    }
     let answer: Answer = match message {
         DeviceMessage::DownloadFiles {
             paths, progress, ..
@@ -230,8 +263,18 @@ where
             if attendant.progress().phase != Phase::Moving {
                 attendant.phase(Phase::Transferring);
             }
-            let received = receive::receive(link, attendant, hands.pool, hands.udid, tally);
+            let (pool, udid) = (hands.pool, hands.udid);
+            let received = receive::receive(link, attendant, pool, udid, tally, owed);
             received.await?.into()
+        }
+        DeviceMessage::CreateDirectory { .. }
+        | DeviceMessage::MoveItems { .. }
+        | DeviceMessage::RemoveItems { .. }
+        | DeviceMessage::RemoveDirectory { .. }
+        | DeviceMessage::CopyItem { .. }
+            if !owed.is_empty() =>
+        {
+            owed.answer().into()
         }
         DeviceMessage::GetFreeDiskSpace => free_space(hands, tally).await?.into(),
         DeviceMessage::PurgeDiskSpace { bytes, .. } => {
@@ -252,10 +295,12 @@ where
                 // All files have arrived, and the medium has time while they are moved.
                 hands.tree.ahead().begin();
             }
-            let names = items.len() as u64;
-            let moved = chores::move_all(hands.tree, hands.keeper, hands.udid, &items).await?;
-            hands.tree.ahead().written(0, names);
-            account(moved, hands.tree.jail(), tally)
+            if let Some(moves) = apart {
+                on_disk(attendant, hands.pool.put_in_place(moves)).await?;
+                StatusResponse::ok().into()
+            } else {
+                chore(hands, Chore::Move(items), tally).await?
+            }
         }
         DeviceMessage::RemoveItems { paths, progress } => {
             attendant.percent(progress);

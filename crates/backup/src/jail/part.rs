@@ -1,12 +1,13 @@
-//! A file on its way in: a temporary name beside its final one, until it is known to be whole.
+//! A file on its way in: a temporary name beside its final one, until it is known to be whole, or the final one where nothing has
+//! it and a torn file is known for what it is.
 //!
 //! Not here: when it is whole. The engine says so at the end marker with code 0 (protocol.md 8.4).
 
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rustix::io::Errno;
 
@@ -44,35 +45,57 @@ pub(super) fn temporary_name() -> Result<String, Errno> {
     Ok(format!("{PREFIX}{salt:016x}-{number:x}{SUFFIX}"))
 }
 
-/// See the module. Dropped before [`Part::keep`], it leaves nothing behind.
+/// What is to be told of a part that was not kept and could not be removed either.
+pub(super) type Litter = Arc<Mutex<Option<Errno>>>;
+
+/// See the module. Dropped before [`Part::keep`], it leaves nothing behind, or says so to its jail.
 #[derive(Debug)]
 pub struct Part {
     folder: OwnedFd,
-    temporary: String,
+    /// The name that it has, if it is to be removed: a temporary one, or the one that it is to have.
+    at: Option<String>,
     name: String,
     file: Option<File>,
     len: u64,
+    litter: Litter,
 }
 
 impl Part {
-    pub(super) fn create(folder: OwnedFd, name: &str) -> Result<Self, Errno> {
+    /// Under a temporary name.
+    pub(super) fn create(folder: OwnedFd, name: &str, litter: Litter) -> Result<Self, Errno> {
         for _ in 0..TRIES {
             let temporary = temporary_name()?;
             match disk::create(&folder, temporary.as_str()) {
-                Ok(file) => {
-                    return Ok(Self {
-                        folder,
-                        temporary,
-                        name: name.to_owned(),
-                        file: Some(file),
-                        len: 0,
-                    });
-                }
+                Ok(file) => return Ok(Self::at(folder, temporary, name, file, litter)),
                 Err(Errno::EXIST) => {}
                 Err(e) => return Err(e),
             }
         }
         Err(Errno::EXIST)
+    }
+
+    /// Under the name that it is to have, where nothing has that.
+    pub(super) fn create_in_place(
+        folder: OwnedFd,
+        name: &str,
+        litter: Litter,
+    ) -> Result<Self, Errno> {
+        match disk::create(&folder, name) {
+            Ok(file) => Ok(Self::at(folder, name.to_owned(), name, file, litter)),
+            Err(Errno::EXIST) => Self::create(folder, name, litter),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn at(folder: OwnedFd, at: String, name: &str, file: File, litter: Litter) -> Self {
+        Self {
+            folder,
+            at: Some(at),
+            name: name.to_owned(),
+            file: Some(file),
+            len: 0,
+            litter,
+        }
     }
 
     /// Appends.
@@ -112,26 +135,23 @@ impl Part {
             disk::sync(&file)?;
         }
         drop(file);
-        match disk::rename_at(
-            &self.folder,
-            self.temporary.as_str(),
-            &self.folder,
-            self.name.as_str(),
-        ) {
-            Ok(()) => {
-                self.temporary.clear();
-                Ok(())
-            }
-            Err(e) => Err(e.into()),
+        let at = self.at.as_deref().unwrap_or(&self.name);
+        if at != self.name {
+            disk::rename_at(&self.folder, at, &self.folder, self.name.as_str())?;
         }
+        self.at = None;
+        Ok(())
     }
 }
 
 impl Drop for Part {
     fn drop(&mut self) {
-        if !self.temporary.is_empty() {
-            // Nothing can be done about a failure here, and a part that stays is swept before the tree is used again.
-            let _ = disk::remove_file(&self.folder, self.temporary.as_str());
+        let Some(at) = &self.at else {
+            return;
+        };
+        match disk::remove_file(&self.folder, at.as_str()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(e) => *self.litter.lock().unwrap_or_else(PoisonError::into_inner) = Some(e),
         }
     }
 }

@@ -38,6 +38,33 @@ fn a_file_has_its_name_only_when_it_is_whole() {
 }
 
 #[test]
+fn a_file_that_arrives_in_place_leaves_nothing_either_and_takes_no_others_place_before_it_is_whole()
+{
+    let (dir, jail) = jail();
+    let begun = || {
+        let mut part = jail.begin_in_place("a").unwrap();
+        part.write(b"half").unwrap();
+        part
+    };
+    let part = begun();
+    assert_eq!(jail.stat("a").unwrap().st_size, 4);
+    drop(part);
+    assert_eq!(fs::read_dir(dir.path().join("in")).unwrap().count(), 0);
+    jail.is_clean().unwrap();
+
+    begun().keep(false).unwrap();
+    let part = begun();
+    assert_eq!(jail.list_with_parts("").unwrap().len(), 2);
+    drop(part);
+    assert_eq!(fs::read(dir.path().join("in/a")).unwrap(), b"half");
+    let mut part = jail.begin_in_place("a").unwrap();
+    part.write(b"new").unwrap();
+    part.keep(false).unwrap();
+    assert_eq!(fs::read(dir.path().join("in/a")).unwrap(), b"new");
+    assert_eq!(fs::read_dir(dir.path().join("in")).unwrap().count(), 1);
+}
+
+#[test]
 fn replacing_a_file_leaves_its_other_names_alone() {
     let (dir, jail) = jail();
     put(&jail, "a", b"old");
@@ -62,6 +89,7 @@ fn names_that_are_not_plain_are_refused() {
     ] {
         assert!(jail.stat(path).is_err(), "stat {path:?}");
         assert!(jail.begin(path).is_err(), "begin {path:?}");
+        assert!(jail.begin_in_place(path).is_err(), "begin {path:?}");
         assert!(jail.remove(path).is_err(), "remove {path:?}");
         assert!(jail.make_folder(path).is_err(), "make {path:?}");
     }
@@ -81,6 +109,7 @@ fn planted_links_are_not_followed() {
     assert!(jail.open_file("folder/f").is_err());
     assert!(jail.open_file("file").is_err());
     assert!(jail.begin("folder/new").is_err());
+    assert!(jail.begin_in_place("folder/new").is_err());
     assert!(jail.list("folder").is_err());
     assert!(jail.make_folder("folder/new").is_err());
     assert!(jail.rename("real", "folder/r").is_err());
@@ -189,6 +218,7 @@ fn the_names_of_parts_are_ours() {
     put(&jail, "a", b"a");
     for name in [".backupwatch-0.part", ".BackupWatch-0.PART"] {
         assert_eq!(jail.begin(name).unwrap_err(), Errno::INVAL, "{name}");
+        assert_eq!(jail.begin_in_place(name).unwrap_err(), Errno::INVAL);
         assert_eq!(jail.make_folder(name).unwrap_err(), Errno::INVAL);
         assert_eq!(jail.rename("a", name).unwrap_err(), Errno::INVAL);
         assert_eq!(jail.copy("a", name).unwrap_err(), Errno::INVAL);

@@ -110,6 +110,7 @@ impl Run {
     /// `fruitless`: the reason may lie in the tree, so it is not gone on with for ever.
     pub(crate) fn pause(self, fruitless: bool) -> Result<(), StoreError> {
         self.check_place()?;
+        self.check_clean()?;
         self.sync_ledger()?;
         self.tree.settle().context("sync", &self.folder())?;
         let before = self.origin.fruitless;
@@ -147,6 +148,7 @@ impl Run {
     /// The part of a commit that says, durably, that the work tree is verified.
     pub(super) fn seal(&self, ledger: Ledger, copy: &LocalCopy) -> Result<(), StoreError> {
         self.check_place()?;
+        self.check_clean()?;
         self.check_base()?;
         let (layout, udid, work) = (&self.layout, &self.udid, self.folder());
         let from = layout.work_ledger(udid);
@@ -198,6 +200,13 @@ impl Run {
             }),
             Err(e) => Err(StoreError::io("look at", &path, e.into())),
         }
+    }
+
+    /// A file that did not arrive whole and could not be removed has the name of a whole one. It is left as a crash would leave
+    /// it: the next run reads everything and removes it.
+    fn check_clean(&self) -> Result<(), StoreError> {
+        let removed = self.tree.is_clean().map_err(io::Error::from);
+        removed.context("remove part of", &self.folder())
     }
 
     /// Somebody may have looked at the current backup while this run was at work, and found damage that is linked into its

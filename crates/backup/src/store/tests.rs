@@ -5,11 +5,15 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use backupwatch_core::retention::RetentionPolicy;
 use backupwatch_core::{HostTime, Level, LocalCopy, Udid};
 
+use rustix::io::Errno;
+
 use super::*;
+use crate::disk::watch::{Observer, Op, Watch, What};
 use crate::jail::Jail;
 use crate::ledger::{Change, Ledger, Seen};
 
@@ -383,6 +387,39 @@ fn a_move_that_broke_off_is_ended_and_a_file_that_it_lost_is_missed() {
             assert_eq!(read(&work.join("Snapshot/ab/second")), "second");
         }
     }
+}
+
+/// Its name is that of a whole one, and the phone goes by names.
+#[test]
+fn a_torn_file_that_cannot_be_removed_keeps_a_run_from_ending_in_order() {
+    let (_dir, store) = store();
+    let (run, ledger) = begin(&store, 10);
+    put(&run.tree(), "Snapshot/ab/whole", "whole");
+    let torn = run.folder().join("Snapshot/ab/torn");
+    let mut part = run.tree().begin_in_place("Snapshot/ab/torn").unwrap();
+    part.write(b"to").unwrap();
+    let door = Arc::new(Mutex::new(NoRemoval));
+    let watch = Watch::over(&run.folder().canonicalize().unwrap(), door);
+    drop(part);
+    drop(watch);
+    assert!(torn.exists());
+    ledger.close().unwrap();
+    assert!(matches!(run.pause(false), Err(StoreError::Io { .. })));
+    let (run, _ledger) = begin(&store, 20);
+    assert!(run.resumed() > 0 && !torn.exists());
+}
+
+struct NoRemoval;
+
+impl Observer for NoRemoval {
+    fn before(&mut self, op: &Op) -> Result<(), Errno> {
+        if op.what == What::Remove {
+            return Err(Errno::IO);
+        }
+        Ok(())
+    }
+
+    fn after(&mut self, _: &Op, _: bool) {}
 }
 
 #[test]

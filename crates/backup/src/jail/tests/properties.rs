@@ -64,13 +64,19 @@ fn ask_it(jail: &Jail, inside: &Path, ask: &Ask) {
     match ask {
         Ask::Make(path) => drop(jail.make_folder(path)),
         Ask::Put(path) => {
-            if let Ok(mut part) = jail.begin(path) {
+            for mut part in [jail.begin(path), jail.begin_in_place(path)]
+                .into_iter()
+                .flatten()
+            {
                 part.write(b"from the phone").unwrap();
                 let _ = part.keep(false);
             }
         }
         Ask::PutHalf(path) => {
-            if let Ok(mut part) = jail.begin(path) {
+            for mut part in [jail.begin(path), jail.begin_in_place(path)]
+                .into_iter()
+                .flatten()
+            {
                 part.write(b"half").unwrap();
             }
         }
