@@ -236,6 +236,9 @@ impl Pace {
     }
 }
 
+/// Which part of a run is struck in turn, by its place in [`Pace::parts`]. What follows a message is where most can be hurt, and short.
+const TURNS: [usize; 5] = [0, 1, 2, 1, 3];
+
 fn at_any_moment(password: Option<&str>, blow: Blow, seed: u64) -> Tally {
     let table = Table::unix(few(password));
     // So that each run has a version to delete.
@@ -247,7 +250,7 @@ fn at_any_moment(password: Option<&str>, blow: Blow, seed: u64) -> Tally {
     let mut tally = Tally::default();
     for number in 0..STRIKES {
         change(&table);
-        let kind = number % pace.parts.len();
+        let kind = TURNS[number % TURNS.len()];
         let message = 24 + number * pace.messages.saturating_sub(24) / STRIKES;
         let from = [
             From::Start,
@@ -268,8 +271,10 @@ fn at_any_moment(password: Option<&str>, blow: Blow, seed: u64) -> Tally {
         tally.count(moment);
         // The machine may have been slower when it was measured.
         let late = match from {
-            From::Start | From::Message(_) | From::LastWord => moment == Moment::Ended,
-            From::Seal => matches!(moment, Moment::Closed | Moment::Ended),
+            From::LastWord => moment == Moment::Ended,
+            From::Start | From::Message(_) | From::Seal => {
+                matches!(moment, Moment::Closed | Moment::Ended)
+            }
         };
         pace.parts[kind] = pace.parts[kind].mul_f64(if late { 0.7 } else { 1.2 });
         broken.assert_well_again(number % 2 == 1);
