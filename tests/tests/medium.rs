@@ -174,9 +174,11 @@ fn tell(desk: &Desk, found: &Found, strike: &dyn Fn(), heal: &dyn Fn()) {
 
     let agent = Agent::start(&desk.table);
     let udid = desk.table.udid();
-    agent.when_device(&udid, "it is judged", |device| {
-        device.icloud.state == "critical"
-    });
+    agent.when_device(
+        &udid,
+        "it is judged, and its store was looked at",
+        |device| device.icloud.state == "critical" && device.local.state == "verified",
+    );
     let through = |arguments: &[&str]| {
         assert!(desk.ours(&["check"]).code.is_some());
         desk.ours(arguments)
