@@ -5,6 +5,7 @@
 //! stream is drained whatever happens here (protocol.md 8.4).
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -30,6 +31,9 @@ const UNIT: usize = 1 << 10;
 
 /// Failures that are kept; a phone sends 128 files at a time.
 const MAX_FAULTS: usize = 4096;
+
+/// The phone's word on where its backup is.
+const STATUS: &str = "Status.plist";
 
 /// Buffers kept to be used again.
 const SPARE: usize = 4;
@@ -116,6 +120,8 @@ struct Shared {
     tree: Arc<WorkTree>,
     keeper: KeeperHandle,
     faults: Mutex<Faults>,
+    /// Since the phone's last word.
+    arrived: AtomicBool,
     spare: Mutex<Vec<Vec<u8>>>,
 }
 
@@ -129,6 +135,7 @@ impl Pool {
             tree,
             keeper,
             faults: Mutex::default(),
+            arrived: AtomicBool::new(false),
             spare: Mutex::default(),
         });
         let threads = std::thread::available_parallelism()
@@ -333,6 +340,9 @@ impl Shared {
             if let Some(end) = end
                 && let Some(file) = open.take()
             {
+                if file.start.inside != STATUS {
+                    self.arrived.store(true, Ordering::SeqCst);
+                }
                 changes.extend(self.finish(file, end));
             }
             self.give_back(data);
@@ -410,9 +420,12 @@ impl Shared {
     fn keep(&self, part: Part, inside: &str) -> io::Result<()> {
         // The phone's word that it goes over to something else. It must not outlive a power cut that what was before it does
         // not: after this the phone sends nothing again of what was to be moved, and moves nothing of what was to be removed.
-        // With the hashes of all that has arrived, a file that a power cut takes is missed (see `store::heal`).
-        if inside == "Status.plist" {
-            self.keeper.commit();
+        // With the hashes of all that has arrived, a file that a power cut takes is missed (see `store::heal`). Where none has since
+        // the word before, nobody waits for the ledger: that files were moved, the tree itself says.
+        if inside == STATUS {
+            if self.arrived.swap(false, Ordering::SeqCst) {
+                self.keeper.commit();
+            }
             self.tree.settle()?;
         }
         part.keep(must_sync(inside))
